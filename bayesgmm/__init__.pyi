@@ -26,7 +26,7 @@ from .model_selection.marginal_likelihoods import evidence
 from .model_selection.selection import select
 from .model_selection.transform_choice import choose_transforms, transform_table
 from .posterior.info import FitInfo, info
-from .posterior.schema import load, save
+from .posterior.schema import load, save, with_points
 from .predictions.anomalies import anomaly_scores
 from .predictions.assignment_tables import assignments_table
 from .predictions.deconvolution import deconvolve
@@ -47,6 +47,7 @@ from .reading.settings import TableFile
 from .reports import report
 from .screening.checks import data_check
 from .screening.results import DataCheck
+from .sources.opening import source
 from .transforms.columns import ColumnTransforms
 from .transforms.curves import Arcsinh, Power
 
@@ -137,6 +138,8 @@ __all__ = [
     "run_card",
     "save",
     "select",
+    "source",
     "standard_errors",
     "transform_table",
+    "with_points",
 ]

@@ -129,6 +129,11 @@ class Engine:
     takes_start : bool
         True if it can continue from another fit; ``function`` then takes ``start``.
     ignores_priors : bool
+    needs_rows : str
+        Reason why all rows must be in memory: the end of the sentence in the error. Empty if the engine takes sums over
+        rows that are read part by part (``sweep.parts``).
+    whole_settings : tuple of str
+        Settings that need all rows in memory, too, whatever their value; None is allowed.
     """
 
     name: str
@@ -141,6 +146,8 @@ class Engine:
     limits: tuple[Limit, ...] = ()
     takes_start: bool = False
     ignores_priors: bool = False
+    needs_rows: str = ""
+    whole_settings: tuple[str, ...] = ()
 
     def __call__(self, *args: object, **settings: object) -> Any:
         """Run the engine; return its ``Estimate``."""
@@ -204,6 +211,26 @@ class Engine:
                 f"method {self.name!r} can't take {' and '.join(wrong)}: {limit.because}.\n"
                 f"  Methods that can: {allowed(able)}. Or declare {instead}."
             )
+
+    def require_parts(self, settings: Mapping[str, object]) -> None:
+        """Check that the engine can read rows part by part, with these settings.
+
+        Raises
+        ------
+        DeclarationError
+            If it can't; the message names the engines that can.
+        """
+        if self.needs_rows:
+            able = {name: engine for name, engine in ENGINES.items() if not engine.needs_rows}
+            raise DeclarationError(
+                f"method {self.name!r} can't read rows in parts: {self.needs_rows}.\n"
+                f"  Methods that can: {allowed(able)}. Or fit a sample in memory: source(data).sample(100_000)."
+            )
+        for name in self.whole_settings:
+            if settings[name] is not None:
+                raise DeclarationError(
+                    f"{name}={settings[name]!r} can't be used with rows that are read in parts\n  Leave it out."
+                )
 
 
 def _loaded[R](function: Callable[..., R] | str) -> Callable[..., R]:
@@ -270,6 +297,8 @@ NEEDS_CONDITIONALS = Limit(
 )
 NEEDS_CONJUGATE = Limit("bayesgmm.inference.variational:not_conjugate", "coordinate ascent needs conjugate priors")
 
+MANY_SWEEPS = "each of its many steps is a sweep over all rows"
+EACH_ROW = "each sweep draws an assignment of each row"
 DRAWS = Setting("draws", 1000, "number of draws to keep")
 STARTS = Setting("n_init", 10, "number of starts in each cycle of the search")
 SWEEPS = Setting("sweeps", 4000, "budget of the search: maximum number of sweeps for a start")
@@ -327,6 +356,7 @@ ENGINES: dict[str, Engine] = {
                 DISAGREEMENT,
             ),
             (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES),
+            needs_rows=MANY_SWEEPS,
         ),
         Engine(
             "gibbs",
@@ -355,6 +385,7 @@ ENGINES: dict[str, Engine] = {
                 DISAGREEMENT,
             ),
             (NEEDS_COORDINATES, NEEDS_CONDITIONALS),
+            needs_rows=EACH_ROW,
         ),
         Engine(
             "advi",
@@ -367,6 +398,7 @@ ENGINES: dict[str, Engine] = {
             (KUCUKELBIR,),
             ADVI,
             (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES),
+            needs_rows=MANY_SWEEPS,
         ),
         Engine(
             "fullrank_advi",
@@ -377,6 +409,7 @@ ENGINES: dict[str, Engine] = {
             (KUCUKELBIR,),
             ADVI,
             (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES),
+            needs_rows=MANY_SWEEPS,
         ),
         Engine(
             "vb",
@@ -397,6 +430,7 @@ ENGINES: dict[str, Engine] = {
                 Setting("forget", 0.7, "exponent of the step size: more than 0.5, at most 1", above=0.5, maximum=1.0),
             ),
             (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES, NEEDS_CONJUGATE),
+            whole_settings=("batch_size",),
         ),
         Engine(
             "map",

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, StrictInt, field_va
 from bayesgmm.bundled import card_path as card_path  # public as bg.model.card_path and bg.model.cards
 from bayesgmm.bundled import cards as cards
 from bayesgmm.data.points import Points
+from bayesgmm.data.streams import Stream
 from bayesgmm.data.summaries import Summary
 from bayesgmm.declared import Declared, by_name
 from bayesgmm.errors import DataError, DeclarationError, choose
@@ -93,12 +94,12 @@ class MixtureModel(Declared):
         """Covariance family."""
         return COVARIANCES[self.covariance]
 
-    def resolve(self, points: Points) -> "MixtureModel":
+    def resolve(self, points: Points | Stream) -> "MixtureModel":
         """Return the same model with explicit values for all parameters of the priors.
 
         Parameters
         ----------
-        points : Points
+        points : Points or Stream
             Data that determine the open parameters.
 
         Raises

@@ -1,6 +1,6 @@
 """Progress bars for long computations, on a terminal's error stream or in a notebook."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib.util import find_spec
@@ -168,10 +168,11 @@ class Count:
     Parameters
     ----------
     title : str
-    total : int
+    total : int or None
+        Number of steps; None if it is unknown.
     """
 
-    def __init__(self, title: str, total: int) -> None:
+    def __init__(self, title: str, total: int | None) -> None:
         self._bar = _bars()
         self._task = self._bar.add_task(title, total=total)
         self._later = Timer(PATIENCE, self._bar.start)
@@ -190,9 +191,9 @@ class Count:
         _compiling.vanish(self._bar)
         self._bar.stop()
 
-    def step(self, title: str = "") -> None:
-        """Advance by one step; a title says what is done next."""
-        self._bar.advance(self._task)
+    def step(self, title: str = "", by: int = 1) -> None:
+        """Advance by one step, or several; a title says what is done next."""
+        self._bar.advance(self._task, by)
         if title:
             self._bar.update(self._task, description=title)
 
@@ -218,11 +219,32 @@ def track[T](items: Sequence[T], title: str, progress: bool = True) -> Iterator[
     >>> [i * i for i in track(range(4), "squares")]
     [0, 1, 4, 9]
     """
-    if not wanted(progress):
-        with quiet():
-            yield from items
-        return
-    with Count(title, len(items)) as count:
+    with counted(title, len(items), progress) as step:
         for item in items:
             yield item
-            count.step()
+            step(1)
+
+
+@contextmanager
+def counted(title: str, total: int | None, progress: bool = True) -> Iterator[Callable[[int], None]]:
+    """Show a bar while a block runs, if it takes longer than two seconds; the block calls a function after each step.
+
+    Parameters
+    ----------
+    title : str
+    total : int or None
+        Number of steps; None if it is unknown.
+    progress : bool
+        False: nothing is shown.
+
+    Returns
+    -------
+    context manager
+        Its value takes the number of steps that were done.
+    """
+    if not wanted(progress):
+        with quiet():
+            yield lambda steps: None
+        return
+    with Count(title, total) as count:
+        yield lambda steps: count.step(by=steps)

@@ -85,6 +85,7 @@ def _steps() -> list[Step]:
     return [
         *densities,
         lambda: fit_by("em", n_init=1),
+        lambda: fit_by("mle", n_init=1, memory="1GiB"),
         lambda: fit_by("gibbs", draws=100, tune=100, chains=2),
         lambda: fit_by("gibbs", draws=100, tune=100, chains=2, tempering="parallel"),
         draw_others,

@@ -19,6 +19,7 @@ from benchmarks import (
     memory,
     overfitted,
     partitions,
+    parts,
     predictions,
     relabelling,
     sampling,
@@ -42,6 +43,7 @@ PARTS = {
     "advi": advi,
     "relabelling": relabelling,
     "memory": memory,
+    "parts": parts,
     "predictions": predictions,
     "partitions": partitions,
     "diagnosis": diagnosis,
@@ -91,14 +93,16 @@ def chosen_parts(arguments: list[str] | None = None) -> tuple[list[str], dict[st
     """Return the parts to run, and the options of the part about the search."""
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
     titles = {name: part.TITLE.strip().lstrip("# ").splitlines()[0] for name, part in PARTS.items()}
-    parts = ", ".join(f"{name} ({title})" for name, title in titles.items())
-    parser.add_argument("part", nargs="*", help=f"{parts}. Default: all.")
+    listed = ", ".join(f"{name} ({title})" for name, title in titles.items())
+    parser.add_argument("part", nargs="*", help=f"{listed}. Default: all.")
     own = parser.add_argument_group("options of the part search")
     own.add_argument("--quick", action="store_true", help="fewer problems and seeds")
     own.add_argument("--seeds", type=int, help="number of seeds")
     own.add_argument("--engines", nargs="+", choices=search.SIDES, metavar="ENGINE", help=", ".join(search.SIDES))
     own.add_argument("--problems", nargs="+", metavar="NAME", help="problems whose description contains a name")
     own.add_argument("--results", type=Path, help="file to which each run is appended; its runs are not repeated")
+    parser.add_argument("--rows", type=int, default=parts.ROWS, help="number of rows of the part parts")
+    parser.add_argument("--memory", default=parts.MEMORY, help="memory for rows of the part parts")
     parser.add_argument("--folder", type=Path, help="more tables for the part anomalies: NAME.npz with X and y")
     given = vars(parser.parse_args(arguments))
     named = given.pop("part")
@@ -109,13 +113,15 @@ def chosen_parts(arguments: list[str] | None = None) -> tuple[list[str], dict[st
 
 def main() -> None:
     chosen, given = chosen_parts()
-    folder = given.pop("folder")
+    folder, rows, room = (given.pop(name) for name in ("folder", "rows", "memory"))
     print(f"Machine: {machine()}.\n\nVersions: {versions()}.", flush=True)
     for name in chosen:
         print(f"\n{PARTS[name].TITLE}\n", flush=True)
         part = PARTS[name]
         if part is anomalies:
             part.main(folder)
+        elif part is parts:
+            part.main(rows, room)
         elif part is search:
             part.main(**given)
         else:

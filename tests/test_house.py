@@ -32,7 +32,7 @@ memory progress
 sweep
 dispatch files findings declared bundled families pymc_ops apps.extras reading
 data
-datasets engines priors screening transforms tree_files
+datasets engines priors screening sources transforms tree_files
 model
 posterior
 labels

@@ -11,7 +11,7 @@ from bayesgmm.cli.application import EXIT_CODES, App, run
 from bayesgmm.cli.applications import segment
 from bayesgmm.cli.cards import models
 from bayesgmm.cli.completion import FITS, card_names, files
-from bayesgmm.cli.data import check_picture, declare, read_for
+from bayesgmm.cli.data import check_picture, declare, in_parts, read_for, rows_for
 from bayesgmm.cli.datasets import datasets
 from bayesgmm.cli.diagnosis import diagnose
 from bayesgmm.cli.partitions import partition
@@ -29,6 +29,7 @@ from bayesgmm.cli.terminal import (
     Covariance,
     DataAnywhere,
     LabelColumn,
+    Memory,
     Method,
     NoiseColumns,
     OwnOrFile,
@@ -86,6 +87,7 @@ def fit(
     columns: Columns = None,
     noise_columns: NoiseColumns = None,
     label_column: LabelColumn = None,
+    memory: Memory = None,
     draws: Draws = None,
     max_draws: MaxDraws = None,
     chains: Chains = None,
@@ -103,19 +105,36 @@ def fit(
 
     writable(output, *schema.FORMATS)
     card = declare(model, components, covariance, data_anywhere)
-    given = read_for(card, data, columns, noise_columns, label_column)
+    if in_parts(data, memory):
+        assert data is not None
+        rows: Any = rows_for(card, data, columns)
+        known: dict[str, Any] = {"memory": memory}
+    else:
+        given = read_for(card, data, columns, noise_columns, label_column)
+        rows, known = given.frame, given.known
     settings: dict[str, Any] = dict(card.fit.settings) if method in (None, card.fit.method) else {}
     settings |= chosen_settings(draws=draws, max_draws=max_draws, chains=chains, tune=tune, n_init=n_init)
     if seed is None:
         seed = card.fit.seed if data is None else 0
-    result = fit_mixture(card.mixture, given.frame, method or card.fit.method, **given.known, seed=seed, **settings)
+    result = fit_mixture(card.mixture, rows, method or card.fit.method, **known, seed=seed, **settings)
     schema.save(result, output)
-    points = schema.observed(result)
-    labels = "" if points.labels is None else points.labels.words(card.mixture.n_components)
-    for words in filter(None, (points.gap_words(), points.noise_words(), labels)):
+    for words in _row_words(result):
         remark(words)
     _show_fit(result)
     wrote(output)
+
+
+def _row_words(fit: "xr.DataTree") -> list[str]:
+    """Describe missing values, errors and labels of the fitted rows, or where rows were read that the fit lacks."""
+    from bayesgmm.posterior import schema
+    from bayesgmm.posterior.info import info
+
+    if not schema.holds_points(fit):
+        source = info(fit).source
+        return [] if source is None else [f"{source.n_rows:,} rows of {source.name} were read in parts"]
+    points = schema.observed(fit)
+    labels = "" if points.labels is None else points.labels.words(fit["posterior"].sizes["component"])
+    return [words for words in (points.gap_words(), points.noise_words(), labels) if words]
 
 
 @app.command()

@@ -4,13 +4,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bayesgmm.cli.session import records
-from bayesgmm.cli.terminal import check_other, chosen_columns, record, remark, say, session, wrote
+from bayesgmm.cli.terminal import check_other, chosen_columns, record, refuse, remark, say, session, wrote
 from bayesgmm.data.given import Given
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from bayesgmm.cards.card import Card
+    from bayesgmm.sources.rows import RowSource
 
 
 def declare(model: Path | None, components: int | None, covariance: str | None, data_anywhere: bool = False) -> "Card":
@@ -74,6 +75,46 @@ def read_for(
     return Given(frame, noise, None if labels is None else labels.loc[frame.index])
 
 
+def in_parts(path: Path | None, memory: str | None) -> bool:
+    """Return True if a table is read part by part: with ``--memory``, and for a pattern, a folder and a .npy file.
+
+    Raises
+    ------
+    DeclarationError
+        When there is ``--memory``, but no table.
+    """
+    from bayesgmm.errors import DeclarationError
+    from bayesgmm.sources.opening import is_read_in_parts
+
+    if path is None and memory is not None:
+        raise DeclarationError(f"--memory {memory} needs a table that is read part by part")
+    return path is not None and (memory is not None or is_read_in_parts(path))
+
+
+def rows_for(card: "Card", path: Path, columns: str | None) -> "RowSource":
+    """Open the files of a table that is read part by part, with the named columns, default all numeric ones.
+
+    Raises
+    ------
+    DataError, DeclarationError
+        When they can't be used, or the card declares transforms or labels.
+    """
+    from bayesgmm.errors import DeclarationError
+    from bayesgmm.sources.file_sources import columns_of, open_files
+
+    refuse({"noise_columns", "label_column"}, "can't be used with a table that is read in parts")
+    if card.data.transforms or card.data.labels or card.data.noise:
+        raise DeclarationError(
+            "the card transforms its columns, or has labels or errors: its table can't be read in parts"
+        )
+    named = chosen_columns(columns) or card.data.columns
+    if named is None:
+        known = columns_of(path)
+        _say_left_out({name: why for name, why in known.items() if why})
+        named = [name for name, why in known.items() if not why and name != card.data.truth]
+    return open_files(path, list(named))
+
+
 def check_picture(output: Path, *inputs: Path) -> None:
     """Check that a figure can be written, before the computation starts.
 
@@ -90,16 +131,22 @@ def check_picture(output: Path, *inputs: Path) -> None:
 def read(path: Path, columns: list[str] | None, hidden: str | None = None) -> "pd.DataFrame":
     """Read the named columns of a file, default all numeric ones but one; print which columns were left out."""
     from bayesgmm.data.tables import read_table
-    from bayesgmm.wording import listing
 
     frame, dropped = read_table(path, columns)
     if columns is None and hidden is not None:
         frame = frame.drop(columns=hidden, errors="ignore")
         dropped.pop(hidden, None)
+    _say_left_out(dropped)
+    return frame
+
+
+def _say_left_out(dropped: dict[str, str]) -> None:
+    """Print which columns were left out, and why."""
+    from bayesgmm.wording import listing
+
     for why in dict.fromkeys(dropped.values()):
         names = [name for name, reason in dropped.items() if reason == why]
         say(f"left out, {why}: {listing(names)}; choose columns with --columns", err=True)
-    return frame
 
 
 def measured(path: Path, columns: str | None, noise_columns: str | None, label_column: str | None) -> Given:

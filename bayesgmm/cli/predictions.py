@@ -1,12 +1,25 @@
 """The commands ``assign``, ``score`` and ``density``: results for each point."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bayesgmm.cli.data import check_table, noise_of, write
-from bayesgmm.cli.terminal import FitFile, NewData, NoiseColumns, TableOut, names_of, record, say
+from bayesgmm.cli.data import check_table, in_parts, noise_of, write
+from bayesgmm.cli.terminal import (
+    FitFile,
+    Memory,
+    NewData,
+    NoiseColumns,
+    TableOut,
+    check_other,
+    names_of,
+    record,
+    refuse,
+    say,
+    wrote,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,13 +29,42 @@ Folder = Annotated[Path, typer.Option("-o", "--output", help="Output folder.", s
 Seed = Annotated[int, typer.Option(help="Seed of the simulation. The same seed gives the same table.")]
 
 
-def assign(fit: FitFile, output: TableOut, data: NewData = None, noise_columns: NoiseColumns = None) -> None:
+def assign(
+    fit: FitFile,
+    output: TableOut,
+    data: NewData = None,
+    noise_columns: NoiseColumns = None,
+    memory: Memory = None,
+) -> None:
     """Write the most probable component of each point, all probabilities, and their entropy."""
     from bayesgmm.posterior.schema import load
     from bayesgmm.predictions.assignment_tables import assignments_table
 
     check_table(output, fit, data)
-    write(assignments_table(load(fit), data, noise=noise_of(data, noise_columns)), output, "points")
+    read = load(fit)
+    if in_parts(data, memory):
+        _write_parts(read, data, output, memory, lambda rows: assignments_table(read, rows))
+        return
+    write(assignments_table(read, data, noise=noise_of(data, noise_columns)), output, "points")
+
+
+def _write_parts(
+    fit: "xr.DataTree",
+    data: Path | None,
+    output: Path,
+    memory: str | None,
+    answer: "Callable[[pd.DataFrame], pd.DataFrame]",
+) -> None:
+    """Write the answers about a table that is read part by part."""
+    from bayesgmm.memory import GIB, as_bytes
+    from bayesgmm.predictions.in_parts import rows_for, write_in_parts
+    from bayesgmm.sources.file_sources import files_of
+
+    refuse({"noise_columns", "fdr"}, "can't be used with a table that is read in parts")
+    assert data is not None
+    check_other(output, *(Path(file.path) for file in files_of(data)))
+    room = GIB if memory is None else as_bytes("memory", memory)
+    wrote(output, write_in_parts(fit, rows_for(fit, data), answer, output, room))
 
 
 def score(
@@ -36,14 +78,24 @@ def score(
         typer.Option(help="Table of regular points that were not fitted (.csv or .parquet), to compute p-values from."),
     ] = None,
     seed: Seed = 0,
+    memory: Memory = None,
 ) -> None:
     """Write an anomaly score for each point: its log density and a p-value."""
     from bayesgmm.posterior.schema import load
     from bayesgmm.predictions.anomalies import anomaly_scores
 
     check_table(output, fit, data, calibration)
+    read = load(fit)
+    if in_parts(data, memory):
+
+        def scores(rows: "pd.DataFrame") -> "pd.DataFrame":
+            answer = anomaly_scores(read, rows, calibration=calibration, seed=seed, progress=False)
+            return answer.to_dataframe()
+
+        _write_parts(read, data, output, memory, scores)
+        return
     noise = noise_of(data, noise_columns)
-    answer = anomaly_scores(load(fit), data, noise=noise, fdr=fdr, calibration=calibration, seed=seed)
+    answer = anomaly_scores(read, data, noise=noise, fdr=fdr, calibration=calibration, seed=seed)
     if fdr is not None:
         count = int(answer["anomaly"].sum())
         say(f"{count} of {answer.sizes['point']} points flagged at a false discovery rate of {fdr:g}")
@@ -63,6 +115,7 @@ def density(
         str | None, typer.Option(help="With --over: values of other columns, for example width=1.2,height=4.")
     ] = None,
     ci_prob: Annotated[float, typer.Option(help="Probability of the credible band.")] = 0.9,
+    memory: Memory = None,
 ) -> None:
     """Write the density at points with a credible band, or on a grid of one or two columns, given others."""
     from bayesgmm.errors import DeclarationError
@@ -75,6 +128,14 @@ def density(
         raise DeclarationError(f"give either points ({data}) or --over {over}, which uses a grid")
     values = given_values(given)
     check_table(output, fit, data)
+    if in_parts(data, memory):
+        read = load(fit)
+
+        def densities(rows: "pd.DataFrame") -> "pd.DataFrame":
+            return _density_frame(predictive.density(read, rows, ci_prob=ci_prob, progress=False))
+
+        _write_parts(read, data, output, memory, densities)
+        return
     if over is None:
         answer = predictive.density(load(fit), data, noise=noise_of(data, noise_columns), ci_prob=ci_prob)
     else:

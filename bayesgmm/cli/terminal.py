@@ -73,6 +73,14 @@ TableOut = Annotated[
         "-o", "--output", help="Output file (.csv or .parquet).", show_default=False, autocompletion=files(*TABLES)
     ),
 ]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        help="Memory that rows may take at a time, for example 500MB or 1GiB: the table is read part by part. "
+        "(default: 1GiB for a pattern such as 'data/*.parquet'; other tables are read as a whole)",
+        show_default=False,
+    ),
+]
 CardName = Annotated[
     Path | None,
     typer.Option(
@@ -120,6 +128,8 @@ QUOTE = "'"
 CALLS = {
     "judge(find_anomalies(data).fit, new)": "--save FILE without --new, then --fit FILE with the new table",
     " or X.select_dtypes('number')": "",
+    ", or make a fit that holds some of them: with_points(fit, rows)": "",
+    ". Or fit a sample in memory: source(data).sample(100_000)": "",
 }
 """Calls of Python functions that a message names, as options."""
 ARGUMENT = re.compile(

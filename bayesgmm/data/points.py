@@ -223,6 +223,11 @@ class Points:
         return self
 
     @property
+    def sample(self) -> "Points":
+        """Points that are in memory: all of them."""
+        return self
+
+    @property
     def counts(self) -> NDArray[np.intp] | slice:
         """Rows whose weight is not zero."""
         return slice(None) if self.weights is None or (self.weights > 0).all() else np.flatnonzero(self.weights > 0)
@@ -380,8 +385,19 @@ def _check(values: Array, names: Sequence[str], index: RowLabels, gaps: bool) ->
     low, high = values.min(axis=0), values.max(axis=0)
     if not (np.isfinite(low) & np.isfinite(high)).all():
         if not gaps or np.isinf(values).any():
-            raise DataError(_not_finite(values, names, index))
+            raise DataError(not_finite(values, names, index))
         low, high = np.fmin.reduce(values), np.fmax.reduce(values)
+    require_range(low, high, names)
+
+
+def require_range(low: Array, high: Array, names: Sequence[str]) -> None:
+    """Check that values between ``low`` (D,) and ``high`` (D,) can be squared.
+
+    Raises
+    ------
+    DataError
+        When they are too large, or differ by too little.
+    """
     spread = high / 2 - low / 2
     extreme = (np.maximum(high, -low) > LARGEST) | ((spread > 0) & (spread < 1 / LARGEST))
     if extreme.any():
@@ -392,7 +408,8 @@ def _check(values: Array, names: Sequence[str], index: RowLabels, gaps: bool) ->
         )
 
 
-def _not_finite(values: Array, names: Sequence[str], index: RowLabels) -> str:
+def not_finite(values: Array, names: Sequence[str], index: RowLabels) -> str:
+    """Return an error message that names the first cells that are missing or infinite."""
     return f"{_places(values, names, index)}\n  Drop or impute those rows first, for example X.dropna()."
 
 

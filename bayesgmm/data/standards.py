@@ -1,10 +1,12 @@
 """Standardised coordinates of points."""
 
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 
 from bayesgmm.data.points import Points
+from bayesgmm.data.streams import Stream
 from bayesgmm.sweep.imputation import imputed
 from bayesgmm.sweep.stats import Array, Blocks
 
@@ -23,12 +25,12 @@ class Standard:
     scale: Array
 
     @classmethod
-    def of(cls, points: Points, common: bool = False) -> "Standard":
+    def of(cls, points: Points | Stream, common: bool = False) -> "Standard":
         """Return the standardisation by mean and standard deviation of the points.
 
         Parameters
         ----------
-        points : Points
+        points : Points or Stream
         common : bool
             One scale for all columns, as spherical covariances need it.
 
@@ -44,11 +46,14 @@ class Standard:
             exponent = np.full_like(exponent, exponent.mean())
         return cls(shift, 2.0 ** np.round(exponent))
 
-    def blocks(self, points: Points | Array, weights: Array | None = None) -> Blocks:
+    def blocks(self, points: Points | Stream | Array, weights: Array | None = None) -> Blocks:
         """Standardise points (N, D), given in data units, with row weights (N,), and lay them out in blocks.
 
-        An array has exact values; those of ``Points`` may have errors of measurement, and labels.
+        An array has exact values; those of ``Points`` may have errors of measurement, and labels. The blocks of a
+        ``Stream`` are ``Parts``, which stand in for them.
         """
+        if isinstance(points, Stream):
+            return cast("Blocks", points.parts(self.blocks))
         if not isinstance(points, Points):
             return Blocks.from_rows(points, weights, self.shift, self.scale)
         noise = None if points.noise is None else points.noise**2 if points.noise.ndim == 2 else points.noise

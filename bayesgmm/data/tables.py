@@ -1,6 +1,7 @@
 """Reading tables from files: one way in for every function that takes a path."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -136,7 +137,26 @@ def read_file(
     return table
 
 
-def read_chunks(source: Source, rows: int, forced: Collection[str] = ()) -> Iterator[ReadTable]:
+def read_first(source: Source, rows: int) -> "pd.DataFrame":
+    """Read the first rows of a text file.
+
+    Raises
+    ------
+    DataError
+        When the file can't be read, or has no rows.
+
+    Warns
+    -----
+    TableWarning
+        How the file was read, where it is not a plain one.
+    """
+    with closing(read_chunks(source, rows)) as chunks:
+        table = next(chunks)
+    warn(table.told, TableWarning)
+    return table.frame
+
+
+def read_chunks(source: Source, rows: int, forced: Collection[str] = ()) -> Generator[ReadTable]:
     """Read all columns of a text file, a given number of rows at a time; other files at once.
 
     Parameters
@@ -161,7 +181,7 @@ def read_chunks(source: Source, rows: int, forced: Collection[str] = ()) -> Iter
 
 def _text_tables(
     file: TableFile, rows: int | None, numeric: Collection[str] = (), forced: Collection[str] = ()
-) -> Iterator[ReadTable]:
+) -> Generator[ReadTable]:
     """Read a text file in parts; what the first part shows about a column holds for the others."""
     text = opened_text(file)
     names, path = text.layout.names, text.path

@@ -9,10 +9,11 @@ from bayesgmm.declared import probability
 from bayesgmm.diagnosis.mixing import convergence
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.posterior.arguments import FitLike, takes_fit
+from bayesgmm.posterior.contamination import background
 from bayesgmm.posterior.draws import approximate
 from bayesgmm.posterior.info import info
 from bayesgmm.posterior.notes import EngineNotes
-from bayesgmm.posterior.schema import observed, transforms_of
+from bayesgmm.posterior.schema import holds_points, observed, transforms_of
 from bayesgmm.predictions.predictive import assignments
 from bayesgmm.sweep.stats import Array
 
@@ -161,7 +162,14 @@ def _origin(draws: int, notes: EngineNotes) -> str:
 
 
 def component_sizes(fit: "xr.DataTree") -> Array:
-    """(K,) expected number of fitted points in each component; rows count by their weights."""
+    """(K,) expected number of fitted points in each component; rows count by their weights.
+
+    A fit that does not hold its rows has them from the weights of the components.
+    """
+    if not holds_points(fit) and (source := info(fit).source) is not None:
+        behind = background(fit)
+        share = fit["posterior"].to_dataset()["weight"].mean(("chain", "draw")).values
+        return np.asarray(source.n_rows * share * (1 - (behind.share if behind else 0.0)))
     weights, share = observed(fit).weights, assignments(fit)["probability"].values
     return share.sum(axis=0) if weights is None else weights @ share
 

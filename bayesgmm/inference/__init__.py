@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.blas import one_blas_thread
 from bayesgmm.data.points import DataLike, Points, as_points
+from bayesgmm.data.streams import Stream
 from bayesgmm.declared import whole
 from bayesgmm.diagnosis import mixing
 from bayesgmm.diagnosis.components import cut_off
@@ -28,16 +29,18 @@ from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.inference.remedies import advising
 from bayesgmm.inference.stored_groups import with_log_likelihood, with_prior
 from bayesgmm.labels import relabelling
-from bayesgmm.memory import require_memory
+from bayesgmm.memory import GIB, as_bytes, require_memory
 from bayesgmm.model import MixtureModel, as_model
 from bayesgmm.posterior import schema
 from bayesgmm.posterior.arguments import FitLike, as_fit
 from bayesgmm.posterior.info import FitInfo, annotate
 from bayesgmm.posterior.log_posterior import LogPosterior
-from bayesgmm.posterior.notes import TruncationInfo
+from bayesgmm.posterior.notes import SourceInfo, TruncationInfo
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.subsets import marginal
 from bayesgmm.progress import quiet, wanted
+from bayesgmm.sources.opening import is_read_in_parts, source
+from bayesgmm.sources.surveys import stream
 from bayesgmm.transforms.columns import ColumnTransforms
 from bayesgmm.wording import in_short, listing
 
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 log = logging.getLogger(__name__)
+MEMORY = GIB  # bytes of rows in memory at a time, by default
 
 
 def fit(
@@ -60,6 +64,7 @@ def fit(
     start: FitLike | None = None,
     seed: int | None = None,
     cores: int | None = None,
+    memory: int | str | None = None,
     progress: bool | Progress = True,
     log_likelihood: bool = False,
     prior: bool = False,
@@ -70,8 +75,10 @@ def fit(
     Parameters
     ----------
     model : MixtureModel
-    data : array or DataFrame
-        (N, D), one point per row.
+    data : array, DataFrame, path or source
+        (N, D), one point per row. A pattern of file names (``'measurements/*.parquet'``), a folder, a list of files, a
+        ``.npy`` file and a ``source`` are read part by part in each sweep, and need not fit into memory. The fit does
+        not hold their rows. The methods for them: {streaming}.
     method : str
         Name of the engine: {names}. See the notes.
     columns : sequence of str, optional
@@ -100,6 +107,9 @@ def fit(
         The same seed gives the same draws, for any number of cores. The fit stores it. Default: random.
     cores : int, optional
         Number of threads. Default: the number of cores of the machine.
+    memory : int or str, optional
+        Memory that rows may take at a time, in bytes or as ``'500MB'`` or ``'1GiB'``. All data are then read part by
+        part. Default: 1 GiB for data that are always read so; others are read as a whole.
     progress : bool
         Show a progress bar.
     log_likelihood : bool
@@ -164,9 +174,16 @@ def fit(
     engine.require(model)
     cores = (os.cpu_count() or 1) if cores is None else whole("cores", cores)
     seed = int(np.random.default_rng().integers(2**31)) if seed is None else whole("seed", seed, minimum=0)
-    points = as_points(data, columns, gaps=True).weighed(sample_weight).measured(noise)
-    points = points.labelled(labels, model.n_components)
-    points = points if transform is None else transform.applied(points)
+    if memory is not None or is_read_in_parts(data):
+        engine.require_parts(chosen)
+        _refuse(
+            {"sample_weight": sample_weight, "noise": noise, "labels": labels, "log_likelihood": log_likelihood or None}
+        )
+        points: Points | Stream = _streamed(data, columns, memory, seed, transform, progress)
+    else:
+        points = as_points(data, columns, gaps=True).weighed(sample_weight).measured(noise)
+        points = points.labelled(labels, model.n_components)
+        points = points if transform is None else transform.applied(points)
     density = LogPosterior.of(model, points)
     resolved = density.model
     _require_memory(chosen, density)
@@ -177,7 +194,7 @@ def fit(
     began = time.perf_counter()
     # One BLAS thread: more compete with those of the engines (on a busy machine a search for modes took 80 times as
     # long), and their number changes the rounding of sums.
-    with shown(progress) as report, one_blas_thread(), advising(points, resolved, method):
+    with shown(progress) as report, one_blas_thread(), advising(points, resolved, method), _judged(points):
         estimate = engine(density, seed, cores, report, **chosen, **given)
     run = Run(method, chosen, seed, time.perf_counter() - began, conflicts, transform)
     log.info("fitted by %s in %.2f s", method, run.seconds)
@@ -205,6 +222,39 @@ def _size(density: LogPosterior) -> tuple[int, int, int]:
     return density.n_components, density.blocks.n_points, density.n_features
 
 
+def _streamed(
+    data: object,
+    columns: Sequence[str] | None,
+    memory: int | str | None,
+    seed: int,
+    transform: ColumnTransforms | None,
+    progress: bool | Progress,
+) -> Stream:
+    """Check data that are read part by part, in a first pass."""
+    room = MEMORY if memory is None else as_bytes("memory", memory)
+    names = columns if transform is None or columns is not None else transform.names
+    convert = {} if transform is None else {"convert": transform.applied}
+    return stream(source(data, names), room, seed, progress=progress is True, **convert)
+
+
+def _judged(points: Points | Stream) -> AbstractContextManager[None]:
+    """Return a context in which approximations are compared with Gibbs runs only if all rows are in memory."""
+    if isinstance(points, Points):
+        return nullcontext()
+    from bayesgmm.inference.gibbs_judge import ignored
+
+    return ignored()
+
+
+def _refuse(given: Mapping[str, object]) -> None:
+    """Raise an error for arguments with a value for each row, for rows that are read in parts."""
+    if wrong := [f"{name}=" for name, value in given.items() if value is not None]:
+        raise DeclarationError(
+            f"{' and '.join(wrong)} can't be used with rows that are read in parts\n"
+            "  Read them as a whole, without memory=, for example as a DataFrame."
+        )
+
+
 def _require_memory(settings: Mapping[str, object], density: LogPosterior) -> None:
     """Raise an error for numbers of draws and chains whose result would not fit into memory."""
     counts = {name: value for name, value in settings.items() if name in ("draws", "chains") and isinstance(value, int)}
@@ -217,14 +267,16 @@ def _require_memory(settings: Mapping[str, object], density: LogPosterior) -> No
 def documented(text: str) -> str:
     """Fill the docstring of ``fit`` with the engines of the registry."""
     starting = [name for name, engine in ENGINES.items() if engine.takes_start]
+    streaming = [name for name, engine in ENGINES.items() if not engine.needs_rows]
     filled = cleandoc(text).replace("{names}", quoted(ENGINES)).replace("{starting}", quoted(starting))
+    filled = filled.replace("{streaming}", quoted(streaming))
     return filled.replace("{methods}", described(ENGINES).strip())
 
 
 fit.__doc__ = documented(fit.__doc__ or "")
 
 
-def _started(engine: Engine, start: "xr.DataTree", density: LogPosterior, points: Points) -> Mixture:
+def _started(engine: Engine, start: "xr.DataTree", density: LogPosterior, points: Points | Stream) -> Mixture:
     """Return the mixture that an engine starts from: the mean of a fit's draws, in standardised coordinates."""
     if not engine.takes_start:
         able = {name: other for name, other in ENGINES.items() if other.takes_start}
@@ -261,7 +313,7 @@ def _silent() -> Iterator[Progress]:
         yield Silent()
 
 
-def finish(density: LogPosterior, points: Points, estimate: Estimate, run: Run, cores: int) -> "xr.DataTree":
+def finish(density: LogPosterior, points: Points | Stream, estimate: Estimate, run: Run, cores: int) -> "xr.DataTree":
     """Make a fit from the result of an engine: undo label switching, pack the draws, give warnings.
 
     Warns
@@ -284,6 +336,7 @@ def finish(density: LogPosterior, points: Points, estimate: Estimate, run: Run, 
         settings=run.settings,
         seed=run.seed,
         fingerprint=points.fingerprint,
+        source=SourceInfo(points.name, points.n_points) if isinstance(points, Stream) else None,
         seconds=round(run.seconds, 3),
         versions={name: version(name) for name in ("bayesgmm", "numpy", "nutpie", "arviz")},
         notes=estimate.notes,
@@ -292,7 +345,7 @@ def finish(density: LogPosterior, points: Points, estimate: Estimate, run: Run, 
         labels=labels,
     )
     tree = annotate(tree, info)  # so that the checks know that it is relabelled
-    found = [*cut_off(info, len(points.values)), *hidden_spread(tree)]
+    found = [*cut_off(info, points.summary.n_points), *hidden_spread(tree)]
     messages = [*estimate.warnings, *map(str, found), *mixing.fit_warnings(tree)]
     warn(messages)
     return annotate(tree, replace(info, warnings=(*run.conflicts, *messages)))

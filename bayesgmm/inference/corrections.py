@@ -12,7 +12,6 @@ import numpy as np
 import scipy  # its parts are imported when they are used
 
 from bayesgmm.diagnosis.engines import GOOD_SHARE
-from bayesgmm.inference.elbo import evaluate
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.gibbs_judge import can_compare_clusters, compare_clusters
 from bayesgmm.inference.importance import Draws, Kept, affordable, assess, keep, smooth
@@ -54,7 +53,7 @@ class StudentProposal:
         z = normals / np.sqrt(self.rng.chisquare(DOF, size=(count, 1)) / DOF)
         q = self.whitening(z)
         with np.errstate(all="ignore"):
-            lp = evaluate([self.density] * count, q, self.cores)[0]
+            lp = self.density.values(q, self.cores)
         return Draws(q, np.where(np.isfinite(lp), lp, -np.inf), self._log_density(z))
 
     def _log_density(self, z: Array) -> Array:

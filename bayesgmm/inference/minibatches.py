@@ -65,6 +65,18 @@ def subsample(density: LogPosterior, points: int, seed: int) -> LogPosterior:
     return replace(density, blocks=_take(density.blocks, chosen, n / len(chosen)))
 
 
+def sampled(density: LogPosterior) -> LogPosterior:
+    """Return the log posterior of the points from which starts are made, with weights scaled to represent all points.
+
+    That is the same one, unless the points are read in parts.
+    """
+    sample = density.blocks.sample
+    if sample is density.blocks:
+        return density
+    ratio = density.blocks.total_weight / sample.total_weight
+    return replace(density, blocks=replace(sample, weight=sample.weight * ratio))
+
+
 def one_pass(blocks: Blocks, points: int, rng: np.random.Generator) -> Iterator[Blocks]:
     """Yield all blocks once in random order, about ``points`` at a time, with weights scaled to the total."""
     n, length = blocks.n_blocks, -(-points // BLOCK)

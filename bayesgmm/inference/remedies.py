@@ -9,6 +9,7 @@ import numpy as np
 
 from bayesgmm.data.labels import Labels
 from bayesgmm.data.points import Points
+from bayesgmm.data.streams import Stream
 from bayesgmm.engines import ENGINES
 from bayesgmm.errors import ComponentError, EmptyComponent
 from bayesgmm.families.structures import COVARIANCES, SINGULAR, Family
@@ -25,14 +26,14 @@ class Remedies:
 
     Parameters
     ----------
-    points : Points
+    points : Points or Stream
     family : Family
     n_components : int
     argument : str
         Name of the argument that declares the family.
     """
 
-    points: Points
+    points: Points | Stream
     family: Family
     n_components: int
     argument: str = "covariance"
@@ -84,12 +85,12 @@ class Remedies:
 
 
 @contextmanager
-def advising(points: Points, model: MixtureModel, method: str | None = None) -> Iterator[None]:
+def advising(points: Points | Stream, model: MixtureModel, method: str | None = None) -> Iterator[None]:
     """Add to a ComponentError what can be tried.
 
     Parameters
     ----------
-    points : Points
+    points : Points or Stream
     model : MixtureModel
         Resolved.
     method : str, optional

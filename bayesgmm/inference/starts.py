@@ -35,6 +35,7 @@ def sample_points(blocks: Blocks, rng: np.random.Generator) -> tuple[Array, Arra
     Whole blocks are drawn without replacement. The rows are sorted, so that a start depends neither on the order of
     the rows nor on whether a row is repeated or has weight two.
     """
+    blocks = blocks.sample
     max_blocks, part = SEEDING_POINTS // BLOCK, blocks
     if blocks.n_blocks > max_blocks:  # the last block may be padded
         part = blocks.part(np.sort(rng.choice(blocks.n_blocks - 1, max_blocks, replace=False)))
@@ -47,12 +48,16 @@ def sample_points(blocks: Blocks, rng: np.random.Generator) -> tuple[Array, Arra
 
 
 def sample_blocks(blocks: Blocks, rng: np.random.Generator) -> Blocks | None:
-    """Draw SAMPLE points of positive weight without replacement; None unless there are more than four times as many."""
-    counting = np.flatnonzero(blocks.weight)
+    """Draw SAMPLE points of positive weight without replacement; None unless there are more than four times as many.
+
+    Points that are read in parts are represented by their sample, however many there are.
+    """
+    held = blocks.sample
+    counting = np.flatnonzero(held.weight)
     if len(counting) <= 4 * SAMPLE:
-        return None
+        return None if held is blocks else held
     chosen = np.sort(rng.choice(counting, SAMPLE, replace=False, shuffle=False))
-    return blocks.take(chosen)
+    return held.take(chosen)
 
 
 def _without_isolated(

@@ -15,10 +15,9 @@ from bayesgmm.inference.ascent_starts import RATING, ascend_sorted, short_runs
 from bayesgmm.inference.component_factors import means_factor, precisions_factor
 from bayesgmm.inference.coordinate_ascent import Ascent, Factors
 from bayesgmm.inference.corrections import correct, less_missed
-from bayesgmm.inference.elbo import evaluate
 from bayesgmm.inference.engine import Estimate, Progress, Silent
 from bayesgmm.inference.importance import MIN_ASSESSED, Draws, assess, resampling_warnings
-from bayesgmm.inference.minibatches import one_pass, subsample
+from bayesgmm.inference.minibatches import one_pass, sampled, subsample
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.inference.stochastic import Minibatches, elbo_difference, natural_step
 from bayesgmm.inference.weight_shares import weight_shares
@@ -205,8 +204,12 @@ def find(
     """
     if batches.fewer_than(ascent.density.blocks.n_points):
         return _stochastic(ascent, seed, n_init, sweeps, max_iter, tol, batches, progress)
-    points = ascent.density.blocks.total_weight
-    start = short_runs(ascent, seed, n_init, min(SHORT_RUN, max_iter), tol * points, sweeps)[0]
+    points, sample = ascent.density.blocks.total_weight, sampled(ascent.density)
+    own = ascent if sample is ascent.density else ascent.on(sample)
+    start = short_runs(own, seed, n_init, min(SHORT_RUN, max_iter), tol * points, sweeps)[0]
+    if own is not ascent:
+        reached = run_to_convergence(own, start, max_iter, tol * points, progress)
+        start = ascend(ascent, reached.factors, 1, 0.0)
     return run_to_convergence(ascent, start, max_iter, tol * points, progress)
 
 
@@ -247,7 +250,7 @@ def _assessed(
 
     def propose(count: int) -> Draws:
         q, log_q = ascent.draw(rng, result.factors, count)
-        return Draws(q, evaluate([density] * count, q, ascent.threads)[0], log_q)
+        return Draws(q, density.values(q, ascent.threads), log_q)
 
     own = propose(max(draws, MIN_ASSESSED))
     assessment = assess(own.log_ratio)

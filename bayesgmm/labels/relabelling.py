@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.data.labels import exchangeable_groups
 from bayesgmm.data.points import DataLike, Points
+from bayesgmm.data.streams import Stream
 from bayesgmm.declared import whole
 from bayesgmm.errors import DataError, choose, warn
 from bayesgmm.labels import label_confusion
@@ -209,14 +210,14 @@ def find_order(drawn: Posterior, best: int, points: Points | None, options: Opti
     )
 
 
-def undo(points: Points, posterior: Posterior, lp: Array, threads: int = 1) -> tuple[Order, LabelInfo]:
+def undo(points: Points | Stream, posterior: Posterior, lp: Array, threads: int = 1) -> tuple[Order, LabelInfo]:
     """Compute the order (S, K) that undoes label switching in original draws, heaviest first, and label diagnostics.
 
     Components that hold no point are matched by their weights alone: many of them would take most of the time.
 
     Parameters
     ----------
-    points : Points
+    points : Points or Stream
         A subsample of them is used.
     posterior : Posterior
         S draws.
@@ -228,7 +229,7 @@ def undo(points: Points, posterior: Posterior, lp: Array, threads: int = 1) -> t
     if n_components == 1 or n_draws == 1:
         one = np.tile(np.arange(n_components), (n_draws, 1))
         return one[:, by_size(posterior.parameters.weight, one, groups)], LabelInfo("stephens")
-    weight, total = posterior.parameters.weight, len(points.values) if points.weights is None else points.weights.sum()
+    weight, total = posterior.parameters.weight, points.total_weight
     ranked = np.argsort(-weight, axis=1, kind="stable")
     used = max(1, int((weight * total > EMPTY).sum(axis=1).max()))
     if used + 1 >= n_components or groups is not None:
@@ -237,7 +238,7 @@ def undo(points: Points, posterior: Posterior, lp: Array, threads: int = 1) -> t
     options = Options(points=max(SUBSAMPLE, SUBSAMPLE_EACH * used), threads=threads)
     if (weight == 0).any():  # components that are not in every draw: labels are only a guide
         options = replace(options, max_iter=FEW_ITER)
-    order, labels = find_order(drawn, int(np.argmax(lp)), points, options)
+    order, labels = find_order(drawn, int(np.argmax(lp)), points.sample, options)
     order = np.concatenate([np.take_along_axis(ranked, order, axis=1), ranked[:, used:]], axis=1)
     return order, label_confusion.with_empty(labels, n_components - used)
 
@@ -290,7 +291,7 @@ def by_size(weight: Array, order: Order, groups: Groups = None) -> NDArray[np.in
     return sort_within(-np.take_along_axis(weight, order, axis=1).mean(axis=0), groups)
 
 
-def component_groups(points: Points, n_components: int) -> Groups:
+def component_groups(points: Points | Stream, n_components: int) -> Groups:
     """Return the groups (K,) of components that the labels of rows treat alike; None if all of them."""
     return None if points.labels is None else exchangeable_groups(points.labels.plausible, n_components)
 

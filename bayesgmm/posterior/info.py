@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bayesgmm.errors import FitFileError
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.arguments import FitLike, takes_fit
-from bayesgmm.posterior.notes import EngineNotes, Facts, LabelInfo, TruncationInfo, known_facts
+from bayesgmm.posterior.notes import EngineNotes, Facts, LabelInfo, SourceInfo, TruncationInfo, known_facts
 from bayesgmm.transforms.columns import ColumnTransforms
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ class FitInfo(Facts):
     seed : int, optional
     fingerprint : str, optional
         Hash of the data.
+    source : SourceInfo, optional
+        Where the rows came from, if they were read part by part: the fit then does not hold them.
     seconds : float, optional
         Wall time of the engine, in seconds.
     versions : dict
@@ -70,6 +72,7 @@ class FitInfo(Facts):
     settings: dict[str, Setting] = field(default_factory=dict)
     seed: int | None = None
     fingerprint: str | None = None
+    source: SourceInfo | None = None
     seconds: float | None = None
     versions: dict[str, str] = field(default_factory=dict)
     notes: EngineNotes = field(default_factory=EngineNotes)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from bayesgmm.data.labels import exchangeable_groups
 from bayesgmm.data.points import Points
 from bayesgmm.data.standards import Standard
+from bayesgmm.data.streams import Stream
 from bayesgmm.families.charts import Chart
 from bayesgmm.families.structures import chart_of
 from bayesgmm.model import MixtureModel, as_model
@@ -26,7 +27,9 @@ from bayesgmm.sweep.compilation import Callback
 from bayesgmm.sweep.imputation import imputed
 from bayesgmm.sweep.latent_cells import by_pattern
 from bayesgmm.sweep.matrices import cholesky
-from bayesgmm.sweep.stats import Array, Blocks, Table, fold
+from bayesgmm.sweep.parts import Parts
+from bayesgmm.sweep.stats import Array, Blocks, Table, fold, fold_each, fold_sums
+from bayesgmm.sweep.threads import run_ranges
 
 IntArray = NDArray[np.int64]
 PRIORS = ("weights", "means", "covariances")
@@ -67,7 +70,7 @@ class LogPosterior:
     standard: Standard
 
     @classmethod
-    def of(cls, model: MixtureModel, points: Points) -> Self:
+    def of(cls, model: MixtureModel, points: Points | Stream) -> Self:
         """Make it from a model and data as the user gave them.
 
         Raises
@@ -79,7 +82,7 @@ class LogPosterior:
         if points.labels is not None:
             resolved.require_labels()
         standard = Standard.of(points, common=resolved.family.needs_common_scale)
-        if points.has_gaps:  # the order of the rows does not matter here
+        if isinstance(points, Points) and points.has_gaps:  # the order of the rows does not matter here
             points = points.take(by_pattern(np.isnan(points.values)))
         blocks = imputed(standard.blocks(points, points.weights))
         row = None if resolved.background is None else resolved.background.row(standard)
@@ -88,19 +91,28 @@ class LogPosterior:
     @_Once
     def _arrays(self) -> dict[str, Array | IntArray]:
         """Arrays that the plan points to; they are kept alive here."""
-        model, k = self.model, self.n_components
+        model, k, points = self.model, self.n_components, self._rows.native
         loglik = -self.log_units
         return {
-            "x": self.blocks.native.x,
-            "weight": self.blocks.native.weight,
-            "background": self.blocks.native.background,
-            "latent": self.blocks.native.latent,
-            "labels": self.blocks.native.labels,
+            "x": points.x,
+            "weight": points.weight,
+            "background": points.background,
+            "latent": points.latent,
+            "labels": points.labels,
             "weights_params": model.weights.params(k),
             "means_params": model.means.params(self.standard),
             "covariances_params": model.covariances.params(self.standard, model.family),
             "constant": np.array([loglik + self._prior_constant]),
         }
+
+    @cached_property
+    def _rows(self) -> Blocks:
+        """The points that native code reads: none, where they are read in parts."""
+        return Blocks.from_rows(np.empty((0, self.n_features))) if self._in_parts else self.blocks
+
+    @property
+    def _in_parts(self) -> bool:
+        return isinstance(self.blocks, Parts)
 
     @cached_property
     def log_units(self) -> float:
@@ -125,8 +137,8 @@ class LogPosterior:
             "n_components": k,
             "n_features": d,
             **self.chart.plan(k, d),
-            "n_points": self.blocks.n_points,
-            "n_blocks": self.blocks.n_blocks,
+            "n_points": self._rows.n_points,
+            "n_blocks": self._rows.n_blocks,
             "ordered": model.means.is_ordered,
             "size": self.size,
         }
@@ -187,12 +199,34 @@ class LogPosterior:
     def __call__(self, q: Array) -> tuple[float, Array]:
         """Compute the log posterior density at q (size,) and its gradient (size,); the likelihood is in data units."""
         grad = np.empty(self.size)
+        if self._in_parts:
+            sums = fold_sums(self.blocks, self._prior(q, 0.0)[1])
+            return native.log_posterior_of_sums(self.plan, np.ascontiguousarray(q), sums, grad), grad
         return native.log_posterior(self.plan, np.ascontiguousarray(q), grad), grad
 
     def value(self, q: Array) -> float:
         """Compute the log posterior density at q (size,) without the gradient, whose code is then not compiled."""
         _, table = self._prior(q, 0.0)
         return self._prior(q, fold(self.blocks, table).loglik + float(self._arrays["constant"][0]))[0]
+
+    def values(self, q: Array, threads: int = 1) -> Array:
+        """Compute the log posterior density (S,) at each of S coordinates q (S, size).
+
+        Points that are read in parts are read once for all of them.
+        """
+        if self._in_parts:
+            tables = [self._prior(one, 0.0)[1] for one in q]
+            stack = Table(*(np.array([getattr(one, name) for one in tables]) for name in ("offset", "mean", "root")))
+            logliks = fold_each(self.blocks, stack, threads)[0] + float(self._arrays["constant"][0])
+            return np.array([self._prior(one, loglik)[0] for one, loglik in zip(q, logliks, strict=True)])
+        values = np.empty(len(q))
+
+        def some(start: int, stop: int) -> None:
+            for s in range(start, stop):
+                values[s] = self(q[s])[0]
+
+        run_ranges(some, len(q), threads)
+        return values
 
     def log_prior(self, q: Array) -> float:
         """Compute the log prior density of the coordinates q (size,)."""

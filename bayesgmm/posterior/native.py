@@ -121,34 +121,78 @@ def _add_priors(value, plan, q, grad, starts, mixture, grads):
     return value
 
 
-@kernel
-def log_posterior(plan, q, grad):
-    """Log posterior density at unconstrained coordinates q; its gradient goes to ``grad``: one fold and the priors."""
+@jit
+def _cuts(plan):
+    """Return where groups of coordinates begin or end: means begin and end, roots begin and end.
+
+    Their order: logits, hyperparameters of the weights, means, their hyperparameters, roots, their hyperparameters.
+    """
     k, d = plan[Plan.N_COMPONENTS], plan[Plan.N_FEATURES]
-    chart, n_cores = plan[Plan.CHART], plan[Plan.N_CORES]
-    diagonal = chart == LOGARITHMS
-    ordered = plan[Plan.ORDERED] != 0
-    core, root = np.empty(plan[Plan.CORE_SIZE]), np.empty(k * d if diagonal else k * d * d)
-    log_weight, log_det, offset, grad_log_weight = np.empty(k), np.empty(k), np.empty(k), np.empty(k)
-    mean, grad_mean = np.empty(k * d), np.zeros(k * d)
-    # order: logits, hyperparameters of the weights, means, their hyperparameters, roots, their hyperparameters
     a = k - 1 + plan[Plan.WEIGHTS_EXTRA]
     b = a + k * d
     c = b + plan[Plan.MEANS_EXTRA]
-    e = c + plan[Plan.COORDINATES_SIZE]
-    grad[:] = 0.0
+    return a, b, c, c + plan[Plan.COORDINATES_SIZE]
+
+
+@jit
+def _mixture(plan, q, offset, mean, root):
+    """Write the table of the mixture at q; return the mixture: log weights, means, and roots in core shape."""
+    k, d = plan[Plan.N_COMPONENTS], plan[Plan.N_FEATURES]
+    log_weight, log_det, core = np.empty(k), np.empty(k), np.empty(plan[Plan.CORE_SIZE])
+    a, b, c, e = _cuts(plan)
     log_softmax(q[: k - 1], log_weight)
-    place_means(q[a:b], ordered, mean)
-    unpack_roots(q[c:e], d, chart, n_cores, core, root, log_det)
+    place_means(q[a:b], plan[Plan.ORDERED] != 0, mean)
+    unpack_roots(q[c:e], d, plan[Plan.CHART], plan[Plan.N_CORES], core, root, log_det)
     for i in range(k):
         offset[i] = log_weight[i] + log_det[i] - 0.5 * d * _LOG_2PI
-    sums = fold_points(_points(plan), NativeTable(offset, mean, root, k))
-    pull_back(sums[1:], root, d, chart, n_cores, grad_log_weight, grad_mean, grad[c:e])
-    value = sums[0] + floats(plan, Plan.CONSTANT, 1)[0]
+    return log_weight, mean, core
+
+
+@jit
+def _with_priors(value, plan, q, grad, mixture, grad_log_weight, grad_mean):
+    """Add the log prior density at q to a value, and pull its gradient and those of the mixture back to ``grad``."""
+    k = plan[Plan.N_COMPONENTS]
+    a, b, c, e = _cuts(plan)
     grads = (grad_log_weight, grad_mean, grad[c:e])
-    value = _add_priors(value, plan, q, grad, (k - 1, b, e), (log_weight, mean, core), grads)
-    value += pull_back_softmax(log_weight, grad_log_weight, grad[: k - 1])
-    return value + pull_back_means(q[a:b], ordered, grad_mean, grad[a:b])
+    value = _add_priors(value, plan, q, grad, (k - 1, b, e), mixture, grads)
+    value += pull_back_softmax(mixture[0], grad_log_weight, grad[: k - 1])
+    return value + pull_back_means(q[a:b], plan[Plan.ORDERED] != 0, grad_mean, grad[a:b])
+
+
+@jit
+def _from_sums(plan, q, sums, grad, mixture, root):
+    """Log posterior density at q, from the row of sums of all points under the mixture there; fill its gradient."""
+    k, d, chart = plan[Plan.N_COMPONENTS], plan[Plan.N_FEATURES], plan[Plan.CHART]
+    _, _, c, e = _cuts(plan)
+    grad_log_weight, grad_mean = np.empty(k), np.zeros(k * d)
+    grad[:] = 0.0
+    pull_back(sums[1:], root, d, chart, plan[Plan.N_CORES], grad_log_weight, grad_mean, grad[c:e])
+    value = sums[0] + floats(plan, Plan.CONSTANT, 1)[0]
+    return _with_priors(value, plan, q, grad, mixture, grad_log_weight, grad_mean)
+
+
+@jit
+def _empty_table(plan):
+    """Allocate a table."""
+    k, d = plan[Plan.N_COMPONENTS], plan[Plan.N_FEATURES]
+    return np.empty(k), np.empty(k * d), np.empty(k * d if plan[Plan.CHART] == LOGARITHMS else k * d * d)
+
+
+@kernel
+def log_posterior(plan, q, grad):
+    """Log posterior density at unconstrained coordinates q; its gradient goes to ``grad``: one fold and the priors."""
+    offset, mean, root = _empty_table(plan)
+    mixture = _mixture(plan, q, offset, mean, root)
+    sums = fold_points(_points(plan), NativeTable(offset, mean, root, plan[Plan.N_COMPONENTS]))
+    return _from_sums(plan, q, sums, grad, mixture, root)
+
+
+@kernel
+def log_posterior_of_sums(plan, q, sums, grad):
+    """Log posterior density at q, as ``log_posterior``, from a row of sums under the table of ``add_log_prior``."""
+    offset, mean, root = _empty_table(plan)
+    mixture = _mixture(plan, q, offset, mean, root)
+    return _from_sums(plan, q, sums, grad, mixture, root)
 
 
 @kernel
@@ -158,22 +202,8 @@ def add_log_prior(value, plan, q, offset, mean, root):
     Engines that fold the points themselves need only this, which compiles in a third of the time.
     """
     k, d = plan[Plan.N_COMPONENTS], plan[Plan.N_FEATURES]
-    ordered = plan[Plan.ORDERED] != 0
-    log_weight, log_det, core = np.empty(k), np.empty(k), np.empty(plan[Plan.CORE_SIZE])
-    grad, grad_log_weight, grad_mean = np.zeros(q.size), np.zeros(k), np.zeros(k * d)
-    a = k - 1 + plan[Plan.WEIGHTS_EXTRA]
-    b = a + k * d
-    c = b + plan[Plan.MEANS_EXTRA]
-    e = c + plan[Plan.COORDINATES_SIZE]
-    log_softmax(q[: k - 1], log_weight)
-    place_means(q[a:b], ordered, mean)
-    unpack_roots(q[c:e], d, plan[Plan.CHART], plan[Plan.N_CORES], core, root, log_det)
-    for i in range(k):
-        offset[i] = log_weight[i] + log_det[i] - 0.5 * d * _LOG_2PI
-    grads = (grad_log_weight, grad_mean, grad[c:e])
-    value = _add_priors(value, plan, q, grad, (k - 1, b, e), (log_weight, mean, core), grads)
-    value += pull_back_softmax(log_weight, grad_log_weight, grad[: k - 1])
-    return value + pull_back_means(q[a:b], ordered, grad_mean, grad[a:b])
+    mixture = _mixture(plan, q, offset, mean, root)
+    return _with_priors(value, plan, q, np.zeros(q.size), mixture, np.zeros(k), np.zeros(k * d))
 
 
 @callback("int64(uint64, CPointer(float64), CPointer(float64), CPointer(float64), CPointer(int64))")

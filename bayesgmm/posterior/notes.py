@@ -15,6 +15,21 @@ class Facts:
 
 
 @dataclass(frozen=True, repr=False)
+class SourceInfo(Facts):
+    """Rows that were read part by part, which the fit does not hold.
+
+    Parameters
+    ----------
+    name : str
+        Where they came from: a path or a pattern.
+    n_rows : int
+    """
+
+    name: str
+    n_rows: int
+
+
+@dataclass(frozen=True, repr=False)
 class TruncationInfo(Facts):
     """Effect of truncating a stick-breaking process at K components.
 

@@ -11,6 +11,7 @@ from bayesgmm.data.containers import named_frame
 from bayesgmm.data.labels import Labels
 from bayesgmm.data.points import DataLike, Points, RowLabels, as_points
 from bayesgmm.data.standards import Standard
+from bayesgmm.data.streams import Stream
 from bayesgmm.declared import whole
 from bayesgmm.errors import DataError, FitFileError
 from bayesgmm.files import writable
@@ -37,7 +38,7 @@ FAR = 1.2e150  # standard deviations from the fitted points beyond which all log
 
 
 def pack(
-    points: Points,
+    points: Points | Stream,
     standard: Standard,
     parameters: Parameters,
     stats: dict[str, Array],
@@ -47,8 +48,8 @@ def pack(
 
     Parameters
     ----------
-    points : Points
-        Fitted data.
+    points : Points or Stream
+        Fitted data. The rows of a stream are not stored.
     standard : Standard
         Shift and scale of the data.
     parameters : Parameters
@@ -119,24 +120,31 @@ def _statistics(stats: dict[str, Array], parameters: Parameters, names: NDArray)
     return xr.Dataset(named, coords=coords | ({"component": names} if "component" in coords else {}))
 
 
-def _data(points: Points, standard: Standard) -> "dict[str, xr.Dataset]":
+def _data(points: Points | Stream, standard: Standard) -> "dict[str, xr.Dataset]":
     import xarray as xr
 
     features = np.array(points.columns)
+    constant = xr.Dataset(
+        {"shift": ("feature", standard.shift), "scale": ("feature", standard.scale)}, coords={"feature": features}
+    )
+    if isinstance(points, Stream):
+        return {"constant_data": constant}
+    return {"observed_data": _observed(points), "constant_data": constant}
+
+
+def _observed(points: Points) -> "xr.Dataset":
+    import xarray as xr
+
     values: dict[str, object] = {"x": (("point", "feature"), points.values)}
     if points.weights is not None:
         values["sample_weight"] = ("point", points.weights)
     if points.noise is not None:
         values["noise"] = (("point", "feature", "feature_bis")[: points.noise.ndim], points.noise)
-    coords = {"point": plain_index(points.index), "feature": features}
+    coords = {"point": plain_index(points.index), "feature": np.array(points.columns)}
     if points.labels is not None:
         values["plausibility"] = (("point", "labelled"), points.labels.plausible)
         coords["labelled"] = np.array(points.labels.columns)
-    observed = xr.Dataset(values, coords=coords)
-    constant = xr.Dataset(
-        {"shift": ("feature", standard.shift), "scale": ("feature", standard.scale)}, coords={"feature": features}
-    )
-    return {"observed_data": observed, "constant_data": constant}
+    return xr.Dataset(values, coords=coords)
 
 
 def plain_index(index: RowLabels) -> NDArray:
@@ -238,7 +246,7 @@ def observed(fit: "xr.DataTree") -> Points:
         If the fit has none.
     """
     if not holds_points(fit):
-        raise FitFileError("this fit has no observed data; pass the data")
+        raise FitFileError(_without_points(fit))
     data = fit["observed_data"].to_dataset()
     if "constant_data" in fit.children:  # where PyMC stores what is not random
         constant = fit["constant_data"].to_dataset()
@@ -249,6 +257,50 @@ def observed(fit: "xr.DataTree") -> Points:
     weights = data["sample_weight"].values if "sample_weight" in data else None
     noise = data["noise"].transpose("point", "feature", ...).values if "noise" in data else None
     return Points(x.values, columns, index, weights, noise, _labels(data))
+
+
+def _without_points(fit: "xr.DataTree") -> str:
+    if (source := info(fit).source) is None:
+        return "this fit has no observed data; pass the data"
+    return (
+        f"this fit has no observed data: the {plural(source.n_rows, 'row')} of {source.name} were read in parts\n"
+        "  Pass the rows, or make a fit that holds some of them: with_points(fit, rows)."
+    )
+
+
+def with_points(fit: "xr.DataTree", data: DataLike) -> "xr.DataTree":
+    """Return a copy of a fit that holds these points as its data, for answers about the fitted points.
+
+    A fit to rows that were read in parts does not hold them. With some or all of them, ``diagnose``, plots and the
+    report show these rows.
+
+    Parameters
+    ----------
+    fit : DataTree
+    data : (N, D) array or table
+        In data units; columns are found by their names.
+
+    Returns
+    -------
+    DataTree
+
+    Raises
+    ------
+    DataError
+        If the columns are not those of the fit.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> fit = bg.fit(bg.MixtureModel(1), [[0.0], [1.0], [3.0]], "em", memory="1GiB", progress=False)
+    >>> with_points(fit, [[0.0], [3.0]])["observed_data"].sizes["point"]
+    2
+    """
+    import xarray as xr
+
+    held = fit.copy()
+    held["observed_data"] = xr.DataTree(_observed(points_for(fit, data)))
+    return held
 
 
 def _labels(data: "xr.Dataset") -> Labels | None:

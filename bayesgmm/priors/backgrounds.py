@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from bayesgmm.data.points import Points, per_column
 from bayesgmm.data.standards import Standard
+from bayesgmm.data.streams import Stream
 from bayesgmm.declared import Declared, Numbers, Positive, PositiveNumbers, no_boolean
 from bayesgmm.errors import DataError
 from bayesgmm.sweep.stats import LOG_2PI, Array, BackgroundRow
@@ -67,7 +68,7 @@ class Background(Declared):
     location: Numbers | None = None
     scale: PositiveNumbers | None = None
 
-    def resolve(self, points: Points) -> Self:
+    def resolve(self, points: Points | Stream) -> Self:
         """Return the same background with its location and scale explicit.
 
         Raises
@@ -132,7 +133,7 @@ class Background(Declared):
         return weight, mean, covariance
 
 
-def _quantiles(points: Points, at: list[float]) -> Array:
+def _quantiles(points: Points | Stream, at: list[float]) -> Array:
     """Compute quantiles of what is observed of each column (len(at), D)."""
     if points.weights is None:
         return np.nanquantile(points.values, at, axis=0)
@@ -140,7 +141,7 @@ def _quantiles(points: Points, at: list[float]) -> Array:
     return np.nanquantile(points.values, at, axis=0, weights=weights, method="inverted_cdf")
 
 
-def _widths(points: Points) -> Array:
+def _widths(points: Points | Stream) -> Array:
     """Compute robust standard deviations (D,) from the quartiles; the usual ones where the quartiles coincide."""
     low, high = _quantiles(points, [0.25, 0.75])
     width = np.where(high > low, (high - low) / QUARTILES_APART, points.centre_and_sd[1])

@@ -86,7 +86,7 @@ def text_chunks(text: TextFile, rows: int | None = None) -> "Iterator[pd.DataFra
     import pandas as pd
 
     layout, path = text.layout, text.path
-    with as_data_error(path, "CSV", layout.skip), _bytes(path, layout.sep) as raw:
+    with as_data_error(path, "CSV", layout.skip), _bytes(path, layout.sep, whole=rows is None) as raw:
         decoded = TextIOWrapper(raw, encoding=text.encoding, newline="")
         for _ in range(layout.skip):
             decoded.readline()
@@ -141,19 +141,20 @@ def as_data_error(path: Path, kind: str, skipped: int = 0) -> Iterator[None]:
 
 
 @contextmanager
-def _bytes(path: Path, sep: str | None) -> "Iterator[BufferedReader]":
-    """Open a file, also a compressed one; what does not fit into memory raises DataError while it is read."""
+def _bytes(path: Path, sep: str | None, whole: bool = True) -> "Iterator[BufferedReader]":
+    """Open a file, also a compressed one; what is read as a whole and does not fit into memory raises DataError."""
     from pandas.io.common import get_handle
 
     with get_handle(path, "rb", compression="infer", is_text=False) as handles:
-        yield BufferedReader(_Bounded(handles.handle, path, (sep or ",").encode()), BUFFER)
+        yield BufferedReader(_Bounded(handles.handle, path, (sep or ",").encode(), whole), BUFFER)
 
 
 class _Bounded(RawIOBase):
     """Bytes of a text file. A few kilobytes of a compressed file may hold more numbers than the memory."""
 
-    def __init__(self, file: Any, path: Path, sep: bytes) -> None:
-        self._file, self._path, self._sep, self._fields, self._line = file, path, sep, 0, 0
+    def __init__(self, file: Any, path: Path, sep: bytes, whole: bool) -> None:
+        self._file, self._path, self._sep, self._whole = file, path, sep, whole
+        self._fields = self._line = 0
 
     def readable(self) -> bool:
         return True
@@ -166,7 +167,8 @@ class _Bounded(RawIOBase):
         self._line = self._line + len(content) if last < 0 else len(content) - last
         if self._line > LONGEST:
             raise DataError(f"{self._path} is not a table: it has a line of more than {LONGEST:,} bytes")
-        require_memory(BYTES * self._fields, str(self._path), DataError)
+        if self._whole:
+            require_memory(BYTES * self._fields, str(self._path), DataError)
         return len(content)
 
 

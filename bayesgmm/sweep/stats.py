@@ -8,9 +8,10 @@ component far from the origin loses no digits. ``orchestration`` holds the compi
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, reduce
+from operator import add
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,7 +24,7 @@ from bayesgmm.sweep.threads import enough_threads, run_ranges
 
 Array = NDArray[np.float64]
 LOG_2PI = math.log(2 * math.pi)
-SLICE = 64  # blocks that are laid out at a time: few enough to stay in the cache
+SLICE = 2**15  # numbers that are laid out at a time: few enough to stay in the cache
 
 
 @dataclass(frozen=True)
@@ -90,9 +91,10 @@ class Blocks:
         x = np.zeros((n_blocks, n_features, BLOCK))
         weight = np.zeros(n_blocks * BLOCK)
         weight[:n_points] = 1.0 if weights is None else weights
-        step = SLICE * BLOCK
+        step = max(1, SLICE // (BLOCK * max(1, n_features))) * BLOCK
         for start in range(0, n_points, step):
-            part = (rows[start : start + step] - shift) / scale
+            part = rows[start : start + step] - shift
+            part /= scale
             whole = len(part) // BLOCK
             first = start // BLOCK
             blocks = part[: whole * BLOCK].reshape(whole, BLOCK, n_features)
@@ -126,6 +128,15 @@ class Blocks:
     def total_weight(self) -> float:
         """Sum of the row weights: N if there are none."""
         return float(self.weight.sum())
+
+    def parts(self) -> "Iterable[Blocks]":
+        """Return the parts that a sweep reads one after the other: these points are one part."""
+        return (self,)
+
+    @property
+    def sample(self) -> "Blocks":
+        """Points from which starts are made: all of them."""
+        return self
 
     def observed(self) -> NDArray[np.bool_]:
         """Return which cells (N, D) are observed, with or without an error."""
@@ -331,7 +342,8 @@ def _enough(threads: int, blocks: Blocks, tables: Table) -> int:
 def fold(blocks: Blocks, table: Table, threads: int = 1) -> Stats:
     """Compute the sums of responsibilities and moments, and the log likelihood of all points.
 
-    A background (``blocks.background``) has responsibilities, too, but no statistics.
+    A background (``blocks.background``) has responsibilities, too, but no statistics. The statistics of points in
+    several parts (``Parts``) are added.
 
     Parameters
     ----------
@@ -350,12 +362,22 @@ def fold(blocks: Blocks, table: Table, threads: int = 1) -> Stats:
     >>> fold(Blocks.from_rows([[0.0], [2.0], [4.0]]), bumps).n.round(2)
     array([1.5, 1.5])
     """
+    return unpack_stats(fold_sums(blocks, table, threads), table.mean, table.root.ndim == table.mean.ndim)
+
+
+def fold_sums(blocks: Blocks, table: Table, threads: int = 1) -> Array:
+    """Compute the statistics of ``fold`` as one row of sums, which ``unpack_stats`` reads."""
+    return reduce(add, (_sums(part, table, threads) for part in blocks.parts()))
+
+
+def _sums(blocks: Blocks, table: Table, threads: int) -> Array:
     points, native, diagonal = blocks.native, table.native, table.root.ndim == table.mean.ndim
     n_chunks = orchestration.count_chunks(blocks.n_blocks)
     out = np.empty((n_chunks, orchestration.count_sums(native.n_components, blocks.n_features, diagonal)))
     threads = _enough(threads, blocks, table)
     run_ranges(lambda start, stop: orchestration.fold_chunks(points, native, 1, start, stop, out), n_chunks, threads)
-    return unpack_stats(out.sum(axis=0), table.mean, diagonal)
+    row: Array = out.sum(axis=0)
+    return row
 
 
 def fold_each(blocks: Blocks, tables: Table, threads: int = 1) -> tuple[Array, Stats]:
@@ -384,6 +406,11 @@ def fold_each(blocks: Blocks, tables: Table, threads: int = 1) -> tuple[Array, S
     array([[1.],
            [1.]])
     """
+    each = (_fold_each(part, tables, threads) for part in blocks.parts())
+    return reduce(lambda one, other: (one[0] + other[0], one[1] + other[1]), each)
+
+
+def _fold_each(blocks: Blocks, tables: Table, threads: int) -> tuple[Array, Stats]:
     n_tables, n_components, n_features = tables.mean.shape
     points, native, diagonal = blocks.native, tables.native, tables.root.ndim == tables.mean.ndim
     span = orchestration.count_chunks(blocks.n_blocks)

@@ -1,0 +1,48 @@
+"""Arrays and tables in memory as sources."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayesgmm.data.points import Points
+from bayesgmm.sources.rows import Part, RowSource
+
+
+@dataclass(frozen=True)
+class MemorySource(RowSource):
+    """Rows that are in memory.
+
+    Parameters
+    ----------
+    points : Points
+    """
+
+    points: Points
+
+    @property
+    def name(self) -> str:
+        """What it reads, in words."""
+        return "data in memory"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return self.points.columns
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return len(self.points.values)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the values."""
+        return self.points.fingerprint
+
+    def parts(self, rows: int) -> Iterator[Part]:
+        """Yield the rows, a given number at a time."""
+        values = self.points.values
+        for first in range(0, len(values), rows):
+            part = values[first : first + rows]
+            yield Part(part, "", np.arange(first, first + len(part)))

@@ -1,0 +1,60 @@
+"""``source``: one way in for all data that are read part by part."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bayesgmm.data.points import as_points
+from bayesgmm.errors import DeclarationError
+from bayesgmm.reading.settings import TableFile, is_source
+from bayesgmm.sources.arrays import MemorySource
+from bayesgmm.sources.file_sources import is_pattern, open_files
+from bayesgmm.sources.rows import RowSource
+from bayesgmm.wording import listing
+
+
+def source(data: object, columns: Sequence[str] | None = None) -> RowSource:
+    """Open data that are read part by part, and need not fit into memory.
+
+    Parameters
+    ----------
+    data : str, Path, TableFile, list of paths, array or table
+        A file or a folder of files; a pattern, ``'measurements/*.parquet'``; several of them. Their formats are
+        Parquet, ``.npy``, CSV and other texts. Or an array or a table in memory.
+    columns : sequence of str, optional
+        Columns to use. Those of files are found by their names, in any order. Default: all.
+
+    Returns
+    -------
+    RowSource
+        With ``columns``, ``n_rows`` and ``parts``; ``fit`` takes it as data.
+
+    Raises
+    ------
+    DataError
+        If no file matches, a file is damaged or cut off, a column is not numeric, or the files have different columns.
+
+    Examples
+    --------
+    >>> [part.values.tolist() for part in source([[1.0], [2.0], [3.0]]).parts(2)]
+    [[[1.0], [2.0]], [[3.0]]]
+    """
+    if isinstance(data, RowSource):
+        if columns is not None and tuple(columns) != data.columns:
+            raise DeclarationError(
+                f"this source has the columns {listing(data.columns)}: choose them where it is opened"
+            )
+        return data
+    if is_source(data) or is_pattern(data):
+        return open_files(data, columns)  # type: ignore[arg-type]
+    return MemorySource(as_points(data, columns))
+
+
+def is_read_in_parts(data: object) -> bool:
+    """Return True for data that are read part by part by default: a source, a pattern, a folder, several files."""
+    return isinstance(data, RowSource) or is_pattern(data) or _is_numpy_file(data)
+
+
+def _is_numpy_file(data: object) -> bool:
+    """Return True for the path of a ``.npy`` file, which is no table."""
+    path = data.path if isinstance(data, TableFile) else data
+    return isinstance(path, str | Path) and Path(path).suffix.lower() == ".npy"

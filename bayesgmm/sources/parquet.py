@@ -1,0 +1,94 @@
+"""Parquet files: the columns that are used, a row group at a time or less."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesgmm.data.numbers import as_doubles
+from bayesgmm.errors import DataError, MissingExtra
+from bayesgmm.reading.settings import TableFile
+from bayesgmm.sources.rows import Part
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+BUFFER = 2**20  # bytes of a column that are read at a time: a row group may be larger than the memory
+
+
+def columns_of(file: TableFile) -> dict[str, str]:
+    """Return the names of the columns of a file; for those that are not numbers, why."""
+    import pyarrow.types as kinds
+
+    with _opened(file) as opened:
+        schema = opened.schema_arrow
+    labels = (schema.pandas_metadata or {}).get("index_columns", ())  # of a DataFrame: they are no data
+    numeric = (kinds.is_integer, kinds.is_floating, kinds.is_boolean, kinds.is_decimal)
+    return {
+        field.name: "" if any(is_one(field.type) for is_one in numeric) else "not numeric"
+        for field in schema
+        if field.name not in labels and not field.name.startswith("__index_level_")
+    }
+
+
+def count_rows(file: TableFile) -> int:
+    """Return the number of rows of a file."""
+    with _opened(file) as opened:
+        return int(opened.metadata.num_rows)
+
+
+def parts(file: TableFile, columns: Sequence[str], rows: int) -> Iterator[Part]:
+    """Yield the rows of a file, at most a given number at a time."""
+    with _opened(file) as opened:
+        for group in range(opened.num_row_groups):
+            place, first = f"{file.path}, row group {group}", 0
+            batches = opened.iter_batches(rows, row_groups=[group], columns=[*columns])
+            while (batch := _next_batch(batches, place)) is not None:
+                yield Part(_values(batch, columns, place), place, np.arange(first, first + batch.num_rows))
+                first += batch.num_rows
+
+
+@contextmanager
+def _opened(file: TableFile) -> "Iterator[pq.ParquetFile]":
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise MissingExtra(
+            "Parquet files can be read only with pyarrow\n  Try pip install 'bayesgmm[parquet]'."
+        ) from None
+    try:
+        opened = pq.ParquetFile(file.path, buffer_size=BUFFER, pre_buffer=False)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(
+            f"{file.path} is not a complete Parquet file: it is damaged or cut off ({_first_line(error)})"
+        ) from None
+    with opened:
+        yield opened
+
+
+def _next_batch(batches: "Iterator[pa.RecordBatch]", place: str) -> "pa.RecordBatch | None":
+    import pyarrow as pa
+
+    try:
+        return next(batches, None)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{place} can't be read: the file is damaged or cut off ({_first_line(error)})") from None
+
+
+def _values(batch: "pa.RecordBatch", columns: Sequence[str], place: str) -> Any:
+    """Convert a batch to numbers (n, D), each column contiguous, as files and blocks have them."""
+    values = np.empty((batch.num_rows, len(columns)), order="F")
+    for j, name in enumerate(columns):
+        column = batch.column(name).to_numpy(zero_copy_only=False)
+        try:
+            values[:, j] = column if column.dtype.kind == "f" else as_doubles(column)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise DataError(f"{place}, column {name!r}: {error}") from None
+    return values
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

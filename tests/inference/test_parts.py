@@ -1,0 +1,317 @@
+"""Rows that are read in parts: the same answers as in memory, in bounded memory, and clear refusals."""
+
+import threading
+import tracemalloc
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayesgmm as bg
+from bayesgmm.data.points import as_points
+from bayesgmm.data.standards import Standard
+from bayesgmm.datasets import make_mixture
+from bayesgmm.engines import ENGINES
+from bayesgmm.errors import DataError, DeclarationError, FitFileError
+from bayesgmm.families.structures import COVARIANCES
+from bayesgmm.inference.minibatches import sampled
+from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.sources import surveys
+from bayesgmm.sources.surveys import stream
+from bayesgmm.sweep.parts import Parts, ahead
+from bayesgmm.sweep.stats import Blocks, Table, fold, fold_each
+
+SAMPLE = make_mixture(40_000, 3, 4, overlap=0.2, seed=2)
+X = SAMPLE.X
+STREAMING = [name for name, engine in ENGINES.items() if not engine.needs_rows]
+
+
+def written(folder, x, cuts, order=None):
+    """Write rows to files, cut at some places; the files in another order."""
+    parts = np.split(x, cuts)
+    for place, number in enumerate(order or range(len(parts))):
+        pd.DataFrame(parts[number], columns=list("abc")).to_parquet(folder / f"{place}.parquet", row_group_size=7_000)
+    return f"{folder}/*.parquet"
+
+
+def rough_start(covariance="full"):
+    """A fit that is not converged, from which all others start."""
+    frame = pd.DataFrame(X[:2000], columns=list("abc"))
+    with pytest.warns(bg.FitWarning):
+        return bg.fit(bg.MixtureModel(4, covariance), frame, "em", seed=3, max_iter=2, n_init=1, progress=False)
+
+
+def loglik(fit):
+    return fit["sample_stats"]["loglik"].mean().item()
+
+
+def table(k=4, seed=0):
+    rng = np.random.default_rng(seed)
+    return Table.from_parameters(np.full(k, -np.log(k)), rng.normal(size=(k, 3)), np.tile(np.eye(3), (k, 1, 1)))
+
+
+@pytest.mark.parametrize("cuts", [[], [32], [1, 2, 50, 39_999], [10_000, 20_000, 30_000]])
+def test_the_statistics_of_parts_are_those_of_all_points(cuts):
+    whole = fold(Blocks.from_rows(X), table())
+    parts = Parts(lambda: [Blocks.from_rows(part) for part in np.split(X, cuts)], len(X), 3, Blocks.from_rows(X[:10]))
+    sums = fold(parts, table())
+    for name in ("n", "s1", "s2", "loglik"):
+        np.testing.assert_allclose(getattr(sums, name), getattr(whole, name), rtol=1e-11, atol=1e-8)
+    several = Table(*(np.array([a, b]) for a, b in zip(*(vars(table(seed=s)).values() for s in (0, 1)), strict=True)))
+    for one, other in zip(fold_each(parts, several), fold_each(Blocks.from_rows(X), several), strict=True):
+        np.testing.assert_allclose(getattr(one, "n", one), getattr(other, "n", other), rtol=1e-11)
+
+
+@pytest.mark.parametrize("prior", [{}, {"means": bg.HierarchicalMeans()}, {"weights": bg.DirichletProcess()}])
+@pytest.mark.parametrize("covariance", COVARIANCES)
+def test_the_log_posterior_of_parts_and_its_gradient_are_those_of_all_points(covariance, prior):
+    model, points = bg.MixtureModel(3, covariance, **prior), as_points(X)
+    if covariance not in with_chart():
+        pytest.skip("it has no coordinates")
+    whole = LogPosterior.of(model, points)
+    parts = LogPosterior.of(model, stream(bg.source(X), 2**21, seed=0))
+    q = whole.coordinates(*start_of(whole)) + np.random.default_rng(1).normal(0, 0.1, (3, whole.size))
+    for one in q:
+        (value, gradient), (other, slope) = whole(one), parts(one)
+        assert other == pytest.approx(value, rel=1e-12)
+        np.testing.assert_allclose(slope, gradient, atol=1e-9 * np.abs(gradient).max())
+        assert parts.value(one) == pytest.approx(value, rel=1e-12)
+        assert parts.log_prior(one) == pytest.approx(whole.log_prior(one), rel=1e-9)
+    np.testing.assert_allclose(parts.values(q, 2), whole.values(q, 2), rtol=1e-12)
+
+
+def with_chart():
+    return [name for name, family in COVARIANCES.items() if family.chart is not None]
+
+
+def start_of(density):
+    k, d = density.n_components, density.n_features
+    mean = np.linspace(-1, 1, k)[:, None] * np.ones(d)
+    return np.full(k, 1 / k), mean, density.model.family.identity(k, d)
+
+
+def test_many_coordinates_take_one_pass_over_the_parts():
+    read = stream(bg.source(X), 2**21, seed=0)
+    density, passes = LogPosterior.of(bg.MixtureModel(3), replace(read, held=False)), []
+    blocks = density.blocks
+    density = replace(density, blocks=replace(blocks, read=lambda: passes.append(1) or blocks.read()))
+    density.values(np.tile(density.coordinates(*start_of(density)), (20, 1)))
+    assert len(passes) == 1
+
+
+@pytest.mark.parametrize("covariance", COVARIANCES)
+def test_em_in_parts_is_em_in_memory_whatever_the_parts_and_their_order(covariance, tmp_path):
+    """From one start, to 1e-10 of the log likelihood."""
+    start, model = rough_start(covariance), bg.MixtureModel(4, covariance)
+    frame = pd.DataFrame(X, columns=list("abc"))
+    whole = bg.fit(model, frame, "em", start=start, seed=1, progress=False)
+    for number, (cuts, order) in enumerate([([], None), ([1, 9_000, 35_000], [2, 0, 3, 1])]):
+        (tmp_path / str(number)).mkdir()
+        files = written(tmp_path / str(number), X, cuts, order)
+        for memory in ("2MiB", "1GiB"):
+            fit = bg.fit(model, files, "em", start=start, seed=1, memory=memory, progress=False)
+            assert loglik(fit) == pytest.approx(loglik(whole), rel=1e-10, abs=0)
+            np.testing.assert_allclose(fit["posterior"]["mean"], whole["posterior"]["mean"], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", [name for name in STREAMING if ENGINES[name].kind == "point estimate"])
+def test_a_search_on_a_sample_reaches_the_maximum_of_all_rows(method, tmp_path, monkeypatch):
+    monkeypatch.setattr(surveys, "SAMPLE", 5_000)
+    fit = bg.fit(bg.MixtureModel(4), written(tmp_path, X, [15_000]), method, seed=1, progress=False)
+    whole = bg.fit(bg.MixtureModel(4), pd.DataFrame(X, columns=list("abc")), method, seed=1, progress=False)
+    np.testing.assert_allclose(
+        fit["posterior"]["mean"].mean(["chain", "draw"]), whole["posterior"]["mean"].mean(["chain", "draw"]), atol=0.02
+    )
+
+
+@pytest.mark.parametrize("method", [name for name in STREAMING if ENGINES[name].takes_start])
+def test_a_point_estimate_in_parts_is_that_in_memory(method, tmp_path):
+    """From one start, to 1e-10 of the log likelihood."""
+    start, model = rough_start(), bg.MixtureModel(4)
+    whole, parts = (
+        bg.fit(model, data, method, start=start, seed=1, progress=False)
+        for data in (pd.DataFrame(X, columns=list("abc")), written(tmp_path, X, [100, 20_000], [1, 2, 0]))
+    )
+    assert loglik(parts) == pytest.approx(loglik(whole), rel=1e-10, abs=0)
+
+
+def test_variational_bayes_in_parts_has_the_bound_of_the_fit_in_memory(tmp_path):
+    """From starts on a sample, to the tolerance; its draws have the same means, up to their error."""
+    x = X[:10_000]
+    whole, parts = (
+        bg.fit(bg.MixtureModel(4), data, "vb", seed=1, progress=False)
+        for data in (pd.DataFrame(x, columns=list("abc")), written(tmp_path, x, [100, 5_000], [1, 2, 0]))
+    )
+    assert bg.info(parts).notes.elbo == pytest.approx(bg.info(whole).notes.elbo, abs=1e-8 * len(x))
+    one, other = (fit["posterior"]["mean"].mean(["chain", "draw"]) for fit in (whole, parts))
+    np.testing.assert_allclose(one, other, atol=0.02)
+
+
+def test_the_weights_of_a_sample_represent_all_rows(monkeypatch):
+    monkeypatch.setattr(surveys, "SAMPLE", 1_000)
+    density = LogPosterior.of(bg.MixtureModel(2), stream(bg.source(X), 2**30, seed=0))
+    assert sampled(density).blocks.n_points == 1_000
+    assert sampled(density).blocks.total_weight == pytest.approx(len(X))
+
+
+@pytest.mark.parametrize("method", STREAMING)
+def test_every_engine_that_does_not_refuse_rows_in_parts_fits_them(method):
+    fit = bg.fit(bg.MixtureModel(2), X[:600], method, memory="1GiB", seed=1, progress=False)
+    assert bg.info(fit).source.n_rows == 600
+
+
+def test_minibatches_are_refused_for_rows_in_parts():
+    with pytest.raises(DeclarationError, match=r"batch_size=100 can't be used with rows that are read in parts"):
+        bg.fit(bg.MixtureModel(2), X, "vb", batch_size=100, memory="1GiB", progress=False)
+
+
+def test_rows_that_fit_into_the_memory_are_read_twice_and_give_the_same_sums(tmp_path):
+    read = stream(bg.source(written(tmp_path, X, [])), 2**30, seed=0)
+    assert read.held
+    count = []
+
+    def reading():
+        count.append(1)
+        return read.read()
+
+    standard = Standard.of(read)
+    kept, again = (standard.blocks(replace(read, read=reading, held=held)) for held in (True, False))
+    for _ in range(3):
+        sums, others = fold(kept, table()), fold(again, table())
+        np.testing.assert_array_equal(sums.s2, others.s2)
+        assert sums.loglik == others.loglik
+    assert len(count) == 1 + 3
+
+
+def test_the_memory_of_a_fit_does_not_grow_with_the_rows(tmp_path):
+    """24 MB of rows in 3 MiB, and what the sample of 60,000 rows needs: a few copies of 1.4 MB."""
+    rows = np.tile(X, (25, 1))
+    np.save(tmp_path / "x.npy", rows)
+    start = bg.fit(bg.MixtureModel(4), X[:1000], "em", seed=1, progress=False)
+    tracemalloc.start()
+    bg.fit(
+        bg.MixtureModel(4), tmp_path / "x.npy", "em", start=start, memory="3MiB", max_iter=30, seed=1, progress=False
+    )
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 16e6 < rows.nbytes
+
+
+def test_the_next_part_is_read_while_one_is_in_use():
+    read = [threading.Event() for _ in range(3)]
+
+    def parts():
+        for number, event in enumerate(read):
+            event.set()
+            yield number
+
+    for number in ahead(parts()):
+        assert number == 2 or read[number + 1].wait(10)
+
+
+def test_rows_are_read_and_laid_out_in_a_thread_of_their_own(tmp_path):
+    read, names = stream(bg.source(written(tmp_path, X, [])), 2**21, seed=0), []
+
+    def reading():
+        for rows in read.read():
+            names.append(threading.current_thread().name)
+            yield rows
+
+    fold(Standard.of(read).blocks(replace(read, read=reading, held=False)), table())
+    assert len(names) > 2
+    assert all(name.startswith("bayesgmm-read") for name in names)
+
+
+def test_an_error_of_a_reader_is_raised_after_the_parts_before_it():
+    def parts():
+        yield 1
+        raise DataError("cut off")
+
+    found = ahead(parts())
+    assert next(found) == 1
+    with pytest.raises(DataError, match="cut off"):
+        next(found)
+
+
+def test_a_value_that_is_not_finite_in_the_ninetieth_row_group_is_found(tmp_path):
+    rows = np.tile(X[:1000], (100, 1))
+    rows[90_003, 1] = np.inf
+    path = tmp_path / "x.parquet"
+    pd.DataFrame(rows, columns=list("abc")).to_parquet(path, row_group_size=1000)
+    with pytest.raises(DataError, match=r"x.parquet, row group 90: 1 value is .* infinite: row 3, column 'b'"):
+        bg.fit(bg.MixtureModel(2), path, "em", memory="1GiB", progress=False)
+
+
+def test_a_file_that_changes_between_two_sweeps_ends_the_fit(tmp_path):
+    files = written(tmp_path, X, [])
+    read = stream(bg.source(files), 2**30, seed=0)
+    blocks = Standard.of(read).blocks(replace(read, held=False))
+    fold(blocks, table())
+    written(tmp_path, X + 1, [])
+    with pytest.raises(DataError, match="has changed while it was in use"):
+        fold(blocks, table())
+
+
+@pytest.mark.parametrize("method", [name for name in ENGINES if name not in STREAMING])
+def test_engines_that_need_all_rows_in_memory_are_refused_by_name(method):
+    with pytest.raises(DeclarationError, match=rf"method '{method}' can't read rows in parts: .*\n.*'em'.*sample"):
+        bg.fit(bg.MixtureModel(2), X, method, memory="1GiB", progress=False)
+
+
+@pytest.mark.parametrize("name", ["sample_weight", "noise", "labels"])
+def test_arguments_with_a_value_for_each_row_are_refused(name):
+    with pytest.raises(DeclarationError, match=f"{name}= can't be used with rows that are read in parts"):
+        bg.fit(bg.MixtureModel(2), X, "em", memory="1GiB", progress=False, **{name: np.ones(len(X))})
+
+
+def test_a_fit_in_parts_holds_a_reference_and_a_digest_in_place_of_the_rows(tmp_path):
+    files = written(tmp_path, X, [100])
+    fit = bg.fit(bg.MixtureModel(4), files, "em", seed=1, progress=False)
+    facts = bg.info(bg.load(bg.save(fit, tmp_path / "fit.nc")))
+    assert (facts.source.name, facts.source.n_rows) == (files, 40_000)
+    assert facts.fingerprint == as_points(pd.DataFrame(X, columns=list("abc"))).fingerprint
+    assert "observed_data" not in fit.children
+    for answer in (bg.assignments, bg.anomaly_scores, bg.density, bg.partition):
+        with pytest.raises(FitFileError, match=r"no observed data: the 40,?000 rows of .*parquet were read in parts\n"):
+            answer(fit)
+
+
+def test_answers_take_the_rows_and_diagnose_takes_a_fit_with_some(tmp_path):
+    frame = pd.DataFrame(X, columns=list("abc"))
+    fit = bg.fit(bg.MixtureModel(4), written(tmp_path, X, []), "em", seed=1, progress=False)
+    held = bg.with_points(fit, frame[:500])
+    np.testing.assert_array_equal(bg.assignments(held)["label"], bg.assignments(fit, frame[:500])["label"])
+    bg.diagnose(fit)
+    bg.diagnose(held)
+    assert "observed_data" not in fit.children
+
+
+def test_a_background_and_transforms_are_those_of_the_fit_in_memory():
+    """The background is declared: its default is estimated from the sample."""
+    frame = pd.DataFrame(np.exp(X / 4), columns=list("abc"))
+    logs = bg.ColumnTransforms({"a": bg.Power(0, start=0.1), "b": bg.Power(0, start=0.1), "c": None})
+    model = bg.MixtureModel(2, background=bg.Background(share=0.02, location=[0.0, 0.0, 1.0], scale=[3.0, 3.0, 5.0]))
+    one, other = (
+        bg.fit(model, frame, "em", transform=logs, memory=memory, seed=1, progress=False) for memory in (None, "1GiB")
+    )
+    assert loglik(one) == pytest.approx(loglik(other), rel=1e-8)
+    assert bg.info(one).fingerprint == bg.info(other).fingerprint
+
+
+def test_the_default_of_a_background_reaches_all_rows_although_it_is_set_by_a_sample(monkeypatch):
+    frame = pd.DataFrame(np.concatenate([X, [[1e6, 2e6, -3e6]]]), columns=list("abc"))
+    monkeypatch.setattr(surveys, "SAMPLE", 1_000)
+    default = bg.MixtureModel(2, background=bg.Background(share=0.02, location=[0.0, 0.0, 0.0]))
+    scale = [
+        bg.info(bg.fit(default, frame, "em", memory=m, seed=1, progress=False)).model.background.scale
+        for m in (None, "1GiB")
+    ]
+    np.testing.assert_allclose(*scale, rtol=1e-12)
+
+
+def test_parts_have_nothing_that_needs_all_rows():
+    parts = Parts(list, 5, 2, Blocks.from_rows(np.zeros((2, 2))))
+    for name in ("native", "x", "weight", "take", "rows"):
+        with pytest.raises(AttributeError, match=f"no '{name}': that needs all rows in memory"):
+            getattr(parts, name)

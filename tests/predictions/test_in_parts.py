@@ -1,0 +1,122 @@
+"""Predictions at scale: tables of files, part by part, are those of all rows at once."""
+
+import json
+import tracemalloc
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayesgmm as bg
+from bayesgmm.datasets import make_mixture
+from bayesgmm.errors import DataError
+from bayesgmm.predictions.in_parts import rows_for, write_in_parts
+from tests.commands import run
+
+FRAME = pd.DataFrame(make_mixture(30_000, 3, 3, seed=1).X, columns=list("abc"))
+COMMANDS = ("assign", "score", "density")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("parts")
+    (path / "data").mkdir()
+    named = FRAME.assign(kind="text")
+    for number, part in enumerate((named[:9_000], named[9_000:9_001], named[9_001:][["c", "kind", "b", "a"]])):
+        part.to_parquet(path / "data" / f"{number}.parquet", row_group_size=5_000)
+    FRAME.to_parquet(path / "whole.parquet")
+    done = run("fit", "data/*.parquet", "-k", 3, "--method", "em", "--seed", 1, "-o", "fit.nc", cwd=path)
+    assert done.returncode == 0, done.stderr
+    assert "left out, not numeric: 'kind'; choose columns with --columns" in done.stderr
+    assert "30,000 rows of data/*.parquet were read in parts" in done.stdout
+    return path
+
+
+def test_fit_in_parts_is_the_fit_of_the_table(folder):
+    done = run("fit", "whole.parquet", "-k", 3, "--method", "em", "--seed", 1, "-o", "whole.nc", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    one, other = bg.load(folder / "fit.nc"), bg.load(folder / "whole.nc")
+    np.testing.assert_allclose(one["posterior"]["mean"], other["posterior"]["mean"], atol=1e-3)
+    assert bg.info(one).fingerprint == bg.info(other).fingerprint
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_table_in_parts_is_that_of_all_rows(command, ending, folder):
+    parts, whole = f"{command}_parts.{ending}", f"{command}_whole.{ending}"
+    done = run(command, "fit.nc", "data/*.parquet", "-o", parts, "--memory", "10MiB", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert f"wrote {parts}: 30000 rows" in done.stdout
+    assert run(command, "fit.nc", "whole.parquet", "-o", whole, cwd=folder).returncode == 0
+    read = pd.read_parquet if ending == "parquet" else pd.read_csv
+    pd.testing.assert_frame_equal(read(folder / parts), read(folder / whole), rtol=1e-9, atol=1e-12)
+
+
+def test_the_memory_of_predictions_does_not_grow_with_the_rows(folder, tmp_path):
+    fit = bg.load(folder / "fit.nc")
+    rows = rows_for(fit, pd.concat([FRAME] * 20, ignore_index=True))
+    tracemalloc.start()
+    count = write_in_parts(fit, rows, lambda part: part * 2, tmp_path / "out.parquet", 10 * 2**20, progress=False)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count == 600_000
+    assert peak < 10 * 2**20
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_bad_row_is_named_with_its_file_and_nothing_is_written(command, folder, tmp_path):
+    bad = FRAME.copy()
+    bad.loc[20_003, "b"] = np.inf
+    bad.to_parquet(tmp_path / "bad.parquet", row_group_size=10_000)
+    out = tmp_path / "out.parquet"
+    done = run(command, folder / "fit.nc", f"{tmp_path}/*.parquet", "-o", out)
+    assert done.returncode == 1
+    assert "bad.parquet, row group 2: 1 value is missing or infinite: row 20003, column 'b'" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.parquet"]
+
+
+def test_the_output_is_not_an_input(folder):
+    done = run("assign", "fit.nc", "data/*.parquet", "-o", "data/0.parquet", cwd=folder)
+    assert done.returncode == 1
+    assert "data/0.parquet is an input of this command" in done.stderr
+
+
+def test_files_without_rows_or_columns_are_errors(folder, tmp_path):
+    FRAME[:0].to_parquet(tmp_path / "empty.parquet")
+    done = run("assign", folder / "fit.nc", f"{tmp_path}/*.parquet", "-o", tmp_path / "out.csv")
+    assert "has no rows" in done.stderr
+    FRAME[["a", "b"]].to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"there is no column 'c' in .*a.parquet"):
+        rows_for(bg.load(folder / "fit.nc"), tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["score", "fit.nc", "data/*.parquet", "--fdr", "0.1"], "--fdr can't be used with a table"),
+        (["assign", "fit.nc", "data/*.parquet", "--noise-columns", "a"], "--noise-columns can't be used"),
+        (["assign", "fit.nc", "none/*.parquet"], "no file matches none/*.parquet"),
+        (["assign", "fit.nc", "data/*.parquet", "--memory", "lots"], "--memory lots: must be a number of bytes"),
+        (["assign", "fit.nc"], "this fit has no observed data: the 30,000 rows of data/*.parquet were read in parts"),
+        (["assign", "fit.nc", "--memory", "1GiB"], "--memory 1GiB needs a table"),
+    ],
+)
+def test_what_does_not_go_with_parts_is_one_message(args, message, folder):
+    done = run(*args, "-o", "x.csv", cwd=folder)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert not (folder / "x.csv").exists()
+
+
+def test_engines_for_parts_are_named_at_the_terminal(folder):
+    done = run("fit", "data/*.parquet", "-k", 3, "-o", "x.nc", cwd=folder)
+    assert done.returncode == 1
+    assert "method 'nuts' can't read rows in parts" in done.stderr
+    assert "source(" not in done.stderr
+
+
+def test_the_sizes_of_components_come_from_the_weights(folder):
+    done = run("--json", "fit", "data/*.parquet", "-k", 3, "--method", "em", "--seed", 1, "-o", "j.nc", cwd=folder)
+    sizes = json.loads(done.stdout)["points"]
+    whole = bg.assignments(bg.load(folder / "fit.nc"), FRAME)["probability"].sum("point")
+    np.testing.assert_allclose(sizes, whole, rtol=1e-4)
