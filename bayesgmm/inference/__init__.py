@@ -26,6 +26,7 @@ from bayesgmm.inference.engine import Estimate, Progress, Run, Silent
 from bayesgmm.inference.label_matching import matched_start
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.inference.remedies import advising
+from bayesgmm.inference.stored_groups import with_log_likelihood, with_prior
 from bayesgmm.labels import relabelling
 from bayesgmm.memory import require_memory
 from bayesgmm.model import MixtureModel, as_model
@@ -38,7 +39,7 @@ from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.subsets import marginal
 from bayesgmm.progress import quiet, wanted
 from bayesgmm.transforms.columns import ColumnTransforms
-from bayesgmm.wording import listing
+from bayesgmm.wording import in_short, listing
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -60,6 +61,8 @@ def fit(
     seed: int | None = None,
     cores: int | None = None,
     progress: bool | Progress = True,
+    log_likelihood: bool = False,
+    prior: bool = False,
     **settings: object,
 ) -> "xr.DataTree":
     """Fit a mixture.
@@ -99,6 +102,11 @@ def fit(
         Number of threads. Default: the number of cores of the machine.
     progress : bool
         Show a progress bar.
+    log_likelihood : bool
+        Store the log likelihood of each point under each draw, which ``az.loo`` and its relatives need.
+    prior : bool
+        Store draws from the prior, which ``az.plot_prior_posterior`` needs, and of sampled fits the log prior, which
+        ``az.psense_summary`` needs, together with ``log_likelihood``. The priors themselves belong to the model.
     **settings
         Settings of the method. The notes list them with their defaults.
 
@@ -107,7 +115,8 @@ def fit(
     DataTree
         ``posterior`` with ``weight``, ``mean`` and ``covariance``, in data units, with label switching undone and
         components sorted by weight, largest first (where ``labels`` treat them alike); ``sample_stats``;
-        ``observed_data``. All functions of ArviZ accept it.
+        ``observed_data``; on request ``log_likelihood``, ``prior``, ``prior_predictive`` and ``log_prior``. ArviZ
+        accepts it.
 
     Raises
     ------
@@ -149,6 +158,7 @@ def fit(
     ['high', 'low']
     """
     as_model(model, data)
+    _require_choices(log_likelihood=log_likelihood, prior=prior)
     engine = engine_named(method)
     chosen = engine.checked(settings, signature(fit).parameters)
     engine.require(model)
@@ -171,7 +181,24 @@ def fit(
         estimate = engine(density, seed, cores, report, **chosen, **given)
     run = Run(method, chosen, seed, time.perf_counter() - began, conflicts, transform)
     log.info("fitted by %s in %.2f s", method, run.seconds)
-    return finish(density, points, estimate, run, cores)
+    tree = finish(density, points, estimate, run, cores)
+    tree = with_log_likelihood(tree, wanted(progress)) if log_likelihood else tree
+    return with_prior(tree, seed) if prior else tree
+
+
+def _require_choices(**choices: object) -> None:
+    """Check that arguments are True or False.
+
+    Raises
+    ------
+    DeclarationError
+    """
+    for name, value in choices.items():
+        if not isinstance(value, bool):
+            raise DeclarationError(
+                f"{name}={in_short(value)}: must be True or False; priors are declared in the model, for example "
+                "MixtureModel(3, weights=Dirichlet(1.0))"
+            )
 
 
 def _size(density: LogPosterior) -> tuple[int, int, int]:
