@@ -1,6 +1,7 @@
 """Fits and recordings that many tests read."""
 
 import gc
+import os
 import re
 import signal
 import warnings
@@ -15,6 +16,7 @@ from tests.quick import rank
 from tests.speaking import FEW
 from tests.undrawn import PANELS, without_drawing, without_saving
 
+os.environ.pop("COLUMNS", None)  # the workers' width, at which messages of commands would be broken into lines
 BUDGET = 300  # sweeps of a search for starts, by default at most 4,000
 SEARCHED = {  # files of tests whose law is about searches, and about regions that are missed
     "test_corrections.py",

@@ -23,7 +23,7 @@ from bayesgmm.inference.marginal_kernels import approximate, core_width, prior_r
 from bayesgmm.inference.pair_kernels import place
 from bayesgmm.sweep.compilation import plain_jit
 
-MOST = 4.0  # maximum log of the random factor of the odds
+MAX_BONUS = 4.0  # maximum log of the random factor of the odds
 PATIENCE = 32  # number of points, one after the other, that have not joined, after which the cluster is complete
 
 
@@ -208,7 +208,7 @@ def grow(stream, given, pair, sums, at, mean, mean_at, size, part, first, second
     _begin(given, pair, start)
     u, _ = uniforms(stream)
     label[start] = second
-    n, value, refused, factor = 1.0, 0.0, 0, MOST * u + _normalisation(law, pair, 1.0)
+    n, value, refused, factor = 1.0, 0.0, 0, MAX_BONUS * u + _normalisation(law, pair, 1.0)
     while left > 0 and refused < PATIENCE:
         p = _pop(pair, left)
         left -= 1
@@ -222,7 +222,7 @@ def grow(stream, given, pair, sums, at, mean, mean_at, size, part, first, second
             label[p] = second
             _join(law, pair, n, p)
             n, refused, value = n + 1.0, 0, value + log_in
-            factor = MOST * u + _normalisation(law, pair, n)
+            factor = MAX_BONUS * u + _normalisation(law, pair, n)
         else:
             refused, value = refused + 1, value + log_out
     if n < part:

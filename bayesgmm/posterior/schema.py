@@ -268,7 +268,8 @@ def _without_points(fit: "xr.DataTree") -> str:
     )
 
 
-def with_points(fit: "xr.DataTree", data: DataLike) -> "xr.DataTree":
+@takes_fit
+def with_points(fit: FitLike, data: DataLike) -> "xr.DataTree":
     """Return a copy of a fit that holds these points as its data, for answers about the fitted points.
 
     A fit to rows that were read in parts does not hold them. With some or all of them, ``diagnose``, plots and the
@@ -276,7 +277,7 @@ def with_points(fit: "xr.DataTree", data: DataLike) -> "xr.DataTree":
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
     data : (N, D) array or table
         In data units; columns are found by their names.
 
