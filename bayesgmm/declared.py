@@ -17,7 +17,6 @@ from typing import (
     dataclass_transform,
     get_args,
     get_origin,
-    get_type_hints,
 )
 
 import numpy as np
@@ -53,6 +52,8 @@ def type_in_words(kind: Any) -> Written:
     float | tuple[float, ...] | None
     """
     parts = get_args(kind)
+    if get_origin(kind) is Annotated:
+        return type_in_words(parts[0])
     if get_origin(kind) in (Union, UnionType):
         return Written(" | ".join(map(type_in_words, parts)))
     if get_origin(kind) is Literal:
@@ -81,7 +82,7 @@ class DeclaredClass(ModelMetaclass):
 
 
 def _signature(kind: type["Declared"]) -> Signature:
-    kinds, hidden = get_type_hints(kind), names_of_kind(kind)
+    hidden = names_of_kind(kind)
     shown = {name: field for name, field in kind.model_fields.items() if name not in hidden}
     defaults = {
         name: Parameter.empty if field.is_required() else field.get_default(call_default_factory=True)
@@ -89,7 +90,10 @@ def _signature(kind: type["Declared"]) -> Signature:
     }
     either = Parameter.POSITIONAL_OR_KEYWORD
     return Signature(
-        [Parameter(name, either, default=defaults[name], annotation=type_in_words(kinds[name])) for name in shown]
+        [
+            Parameter(name, either, default=defaults[name], annotation=type_in_words(field.annotation))
+            for name, field in shown.items()
+        ]
     )
 
 

@@ -41,6 +41,7 @@ THINS = (5, 40)  # sweeps from draw to draw of the Gibbs run; the second where i
 PARTS = 4  # parts of a chain, each of which may be in another region
 APART = 0.5  # share of a part's draws that are outside the range of the approximation: it is in another region
 TAILS = 0.001  # share of the approximation's draws on each side that are left out of its range
+ROUNDING = 1e-9  # relative range of a quantity that is the same for all draws: of a point that only a background fits
 IMPRECISE = 0.7  # standard error of a log mass with which it tells nothing: the chain has not stayed in one region
 
 
@@ -56,7 +57,7 @@ def are_apart(known: Array, values: Array) -> bool:
     >>> are_apart(known, same), are_apart(known, same + 5.0)
     (False, True)
     """
-    varies = known.std(axis=0) > 0
+    varies = np.ptp(known, axis=0) > ROUNDING * (1 + np.abs(known).max(axis=0))
     known, values = known[:, varies], values[:, varies]
     centre, scale = known.mean(axis=0), known.std(axis=0)
     known, values = (known - centre) / scale, (values - centre) / scale

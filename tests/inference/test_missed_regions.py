@@ -84,6 +84,16 @@ def test_an_approximation_moves_to_the_heavier_region(monkeypatch: pytest.Monkey
         assert bg.info(fit).notes.missed_share == 0.0
 
 
+def test_a_quantity_that_varies_only_by_rounding_tells_nothing() -> None:
+    """The density of a point that only the background fits: all draws give the same one."""
+    rng = np.random.default_rng(3)
+    rounded = -12.49548296 + 1e-14 * rng.integers(-1, 2, size=(2, 200, 1))
+    rounded[1] += 1e-12
+    known, same = np.concatenate([rng.normal(size=(2, 200, 2)), rounded], axis=2)
+    assert not missed_regions.are_apart(known, same)
+    assert missed_regions.are_apart(known, same + np.array([5.0, 0.0, 0.0]))
+
+
 def test_a_few_draws_are_no_reason_to_warn() -> None:
     """Their range is narrower than the approximation, so that chains would be outside."""
     x = np.random.default_rng(0).normal(size=(90, 1)) + np.repeat([[-9.0], [0.0], [9.0]], 30, axis=0)
