@@ -19,6 +19,7 @@ from bayesgmm.posterior.log_posterior import IntArray, LogPosterior
 from bayesgmm.sweep.stats import Array
 
 PERIOD = 4  # sweeps from one with split-merge moves to the next, where the number of components is fixed
+LATENT_PERIOD = 2  # the same for points with latent cells, whose sweeps take longer, and whose moves do not
 MOVES_COST = 2  # time of the moves of a sweep, relative to the rest
 _NOWHERE = np.empty((0, 0)), np.empty(0)  # draws that are not kept
 
@@ -85,7 +86,9 @@ def split_merge_period(density: LogPosterior) -> int:
         return 0
     if weights.is_overfitted:
         return 1
-    return PERIOD if exchangeable(weights) else 0
+    if not exchangeable(weights):
+        return 0
+    return PERIOD if density.blocks.latent is None else LATENT_PERIOD
 
 
 def sweep_cost(density: LogPosterior) -> float:
