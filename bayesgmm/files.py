@@ -169,6 +169,12 @@ def write_csv(frame: "pd.DataFrame", path: Path, *, index: bool = True) -> None:
         append_csv(frame, partial, index=index)
 
 
+def write_parquet(frame: "pd.DataFrame", path: Path, *, index: bool = True) -> None:
+    """Write a table as Parquet completely or not at all, as ``in_place_of`` does."""
+    with in_place_of(path) as partial:
+        frame.to_parquet(partial, index=index)
+
+
 def append_csv(frame: "pd.DataFrame", file: "Path | TextIO", **settings: Any) -> None:
     """Write a table to a path or an open file, with pandas' settings; see also ``guarded_csv``."""
     (_guarded(frame) if _guards.get() else frame).to_csv(file, **settings)

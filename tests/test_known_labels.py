@@ -76,7 +76,7 @@ def test_assign_writes_names(folder) -> None:
     rows = pd.read_csv(folder / "rows.csv")
     known = IRIS["label"].notna()
     assert (rows["label"][known] == IRIS["label"][known]).all()
-    assert rows.columns.tolist()[3:] == [f"probability_{name}" for name in NAMES]
+    assert rows.columns.tolist()[4:] == [f"probability_{name}" for name in NAMES]
     assert (rows["label"] == IRIS["species"]).mean() > 0.95
 
 

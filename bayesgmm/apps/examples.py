@@ -11,12 +11,12 @@ from bayesgmm import datasets
 from bayesgmm.apps.speech.synthesis import make_recordings
 from bayesgmm.datasets.teaching import open_cluster
 from bayesgmm.errors import MissingExtra
-from bayesgmm.files import in_place_of, made_folder, write_csv
+from bayesgmm.files import in_place_of, made_folder, write_csv, write_parquet
 
 if TYPE_CHECKING:
     import pandas as pd
 
-PHOTO, RECORDINGS, RECORDING = "photo.jpg", "recordings", "new.wav"
+PHOTO, RECORDINGS, RECORDING, PARTS = "photo.jpg", "recordings", "new.wav", "data"
 SPOKEN = ("one", "two", "six")
 
 
@@ -117,6 +117,7 @@ WORDS = {
     PHOTO: "a photograph of a dahlia",
     RECORDINGS: "synthetic recordings of three words by three speakers",
     RECORDING: "one of these words by another speaker",
+    PARTS: "6,000 flowers in three files, to be read in parts",
 }
 """What each file holds."""
 
@@ -154,11 +155,20 @@ def write_examples(folder: Path) -> dict[str, str]:
     picture = files("sklearn.datasets.images") / "flower.jpg"
     with in_place_of(folder / PHOTO) as partial:
         partial.write_bytes(picture.read_bytes())
+    _write_parts(folder)
     try:
         _write_recordings(folder)
     except MissingExtra:
         return {name: what for name, what in WORDS.items() if name not in (RECORDINGS, RECORDING)}
     return WORDS
+
+
+def _write_parts(folder: Path) -> None:
+    """Write flowers like those of iris to three Parquet files."""
+    names = ["0.parquet", "1.parquet", "2.parquet"]
+    made_folder(folder / PARTS, names)
+    for number, name in enumerate(names):
+        write_parquet(like_iris(2000, seed=3 + number), folder / PARTS / name, index=False)
 
 
 def _write_recordings(folder: Path) -> None:

@@ -230,13 +230,9 @@ def check_table(output: Path, *inputs: Path | None) -> None:
 def write(frame: "pd.DataFrame", path: Path, name: str = "rows", *, index: bool = True) -> None:
     """Write a table, and print that; in the JSON document its rows are called ``name``."""
     from bayesgmm.data.tables import PARQUET
-    from bayesgmm.files import in_place_of, write_csv
+    from bayesgmm.files import write_csv, write_parquet
 
-    if path.suffix.lower() in PARQUET:
-        with in_place_of(path) as partial:
-            frame.to_parquet(partial, index=index)
-    else:
-        write_csv(frame, path, index=index)
+    (write_parquet if path.suffix.lower() in PARQUET else write_csv)(frame, path, index=index)
     if session().json:
         record(**{name: records(frame)})
     wrote(path, len(frame))
