@@ -3,6 +3,7 @@
 from collections.abc import Collection, Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from glob import has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -251,7 +252,10 @@ def require_file(path: str | Path) -> Path:
     """
     path = Path(path)
     if not path.is_file():
-        raise DataError(f"there is no file {path}")
+        several = (
+            "" if not has_magic(str(path)) else "\n  Several files are read by fit(model, pattern, 'em') and source."
+        )
+        raise DataError(f"there is no file {path}{several}")
     return path
 
 

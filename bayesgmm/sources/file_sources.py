@@ -8,7 +8,7 @@ from glob import glob, has_magic
 from pathlib import Path
 
 from bayesgmm.data.columns import column_names, require_distinct
-from bayesgmm.data.tables import PARQUET
+from bayesgmm.data.tables import PARQUET, require_file
 from bayesgmm.errors import DataError, allowed, did_you_mean
 from bayesgmm.reading.settings import TableFile, as_file
 from bayesgmm.reading.workbooks import is_workbook
@@ -85,7 +85,7 @@ def files_of(data: "str | Path | TableFile | Sequence[str | Path | TableFile]") 
     if isinstance(data, list | tuple):
         return tuple(file for one in data for file in files_of(one))
     if isinstance(data, TableFile):
-        _require_file(Path(data.path))
+        require_file(Path(data.path))
         return (as_file(data),)
     path = Path(str(data))
     if path.is_dir():
@@ -97,17 +97,11 @@ def files_of(data: "str | Path | TableFile | Sequence[str | Path | TableFile]") 
         if not paths:
             raise DataError(f"no file matches {data}")
     else:
-        paths = [_require_file(path)]
+        paths = [require_file(path)]
     return tuple(as_file(one) for one in paths)
 
 
-def _require_file(path: Path) -> Path:
-    if not path.is_file():
-        raise DataError(f"there is no file {path}")
-    return path
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FileSource(RowSource):
     """Rows of files with the same columns, in the order of the files.
 
@@ -126,6 +120,10 @@ class FileSource(RowSource):
     files: tuple[TableFile, ...]
     stamps: tuple[Stamp, ...]
     chosen: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        """Return where the rows come from, and their columns."""
+        return f"FileSource({self.given!r}: {plural(len(self.files), 'file')}, columns {listing(self.chosen)})"
 
     @property
     def name(self) -> str:
@@ -227,4 +225,6 @@ def _require_columns(file: TableFile, known: Mapping[str, str], first: TableFile
 
 def _require_numbers(file: TableFile, known: Mapping[str, str], chosen: Sequence[str]) -> None:
     if wrong := [f"column {name!r} of {file.path} is {known[name]}" for name in chosen if known[name]]:
-        raise DataError(f"{'; '.join(wrong[:3])}\n  Choose the columns to use, for example columns=[...].")
+        numeric = [name for name, why in known.items() if not why]
+        choose = f"Choose the columns to use, for example columns={numeric}." if numeric else "None of its columns is."
+        raise DataError(f"{'; '.join(wrong[:3])}\n  {choose}")

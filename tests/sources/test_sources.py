@@ -113,7 +113,7 @@ def test_columns_are_found_by_name_whatever_their_order(tmp_path):
 def test_columns_that_are_not_chosen_may_hold_anything(tmp_path):
     path = parquet(tmp_path, frame=FRAME.assign(kind="text"))
     assert bg.source(path, ["a"]).columns == ("a",)
-    with pytest.raises(DataError, match=r"column 'kind' of .*a.parquet is not numeric\n.*columns="):
+    with pytest.raises(DataError, match=r"column 'kind' of .*a.parquet is not numeric\n.*columns=\['"):
         bg.source(path)
 
 
@@ -280,3 +280,13 @@ def test_texts_are_read_with_their_own_settings(tmp_path):
     with pytest.warns(bg.TableWarning, match="decimal comma"):
         opened = bg.source(f"{tmp_path}/*.csv")
     np.testing.assert_array_equal(np.concatenate([part.values for part in opened.parts(100)]), ROWS)
+
+
+def test_a_source_is_shown_by_its_files_and_columns(tmp_path):
+    pd.DataFrame({"a": [1.0], "b": [2.0]}).to_csv(tmp_path / "x.csv", index=False)
+    assert repr(bg.source(tmp_path / "x.csv")) == f"FileSource('{tmp_path / 'x.csv'}': 1 file, columns 'a', 'b')"
+
+
+def test_a_pattern_where_one_table_is_read_is_answered_with_what_reads_it(tmp_path):
+    with pytest.raises(DataError, match=r"no file .*\*.csv\n.*fit\(model, pattern, 'em'\)"):
+        bg.GaussianMixture(1).fit(str(tmp_path / "*.csv"))
