@@ -4,6 +4,7 @@ import gc
 import os
 import re
 import signal
+import sys
 import warnings
 from dataclasses import replace
 
@@ -70,6 +71,14 @@ def threads_for_little_work(request):
     """Tests of threads and cores use them for the smallest problem, too."""
     if re.search("threads|cores", request.node.name):
         request.getfixturevalue("monkeypatch").setattr("bayesgmm.sweep.threads.PER_THREAD", 1)
+
+
+@pytest.fixture(autouse=True)
+def closed_figures():
+    """Figures that a test leaves open would be counted in the next one, where pyplot warns of many."""
+    yield
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close("all")
 
 
 @pytest.fixture(autouse=True)
