@@ -3,10 +3,12 @@
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
 from typing import ClassVar, NoReturn
 
 from bayesgmm.sweep.layout import BLOCK
-from bayesgmm.sweep.stats import BackgroundRow, Blocks
+from bayesgmm.sweep.stats import Array, BackgroundRow, Blocks, Measure
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,10 @@ class Parts:
     def parts(self) -> Iterator[Blocks]:
         """Return the parts."""
         return (replace(part, background=self.background) for part in self.read())
+
+    def total(self, measure: Measure, threads: int) -> Array:
+        """Return a sum over all points: that of the parts."""
+        return reduce(add, (measure(part, threads) for part in self.parts()))
 
     @property
     def n_blocks(self) -> int:

@@ -8,10 +8,9 @@ component far from the origin loses no digits. ``orchestration`` holds the compi
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache, cached_property, reduce
-from operator import add
+from functools import cache, cached_property, partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -129,9 +128,9 @@ class Blocks:
         """Sum of the row weights: N if there are none."""
         return float(self.weight.sum())
 
-    def parts(self) -> "Iterable[Blocks]":
-        """Return the parts that a sweep reads one after the other: these points are one part."""
-        return (self,)
+    def total(self, measure: "Measure", threads: int) -> Array:
+        """Return a sum over the points: a function of blocks that adds up over parts, here of all of them at once."""
+        return measure(self, threads)
 
     @property
     def sample(self) -> "Blocks":
@@ -198,6 +197,10 @@ def _latent(rows: Array, noise: ArrayLike | None, scale: Array | float) -> Laten
     noise, missing = np.asarray(noise, dtype=np.float64), np.isnan(rows)
     scales = np.broadcast_to(scale, rows.shape[1])
     return LatentCells(missing, noise / (scales**2 if noise.ndim == 2 else np.outer(scales, scales)))
+
+
+type Measure = Callable[[Blocks, int], Array]
+"""From points and a number of threads to sums over the points."""
 
 
 @dataclass(frozen=True)
@@ -367,10 +370,10 @@ def fold(blocks: Blocks, table: Table, threads: int = 1) -> Stats:
 
 def fold_sums(blocks: Blocks, table: Table, threads: int = 1) -> Array:
     """Compute the statistics of ``fold`` as one row of sums, which ``unpack_stats`` reads."""
-    return reduce(add, (_sums(part, table, threads) for part in blocks.parts()))
+    return blocks.total(partial(_sums, table=table), threads)
 
 
-def _sums(blocks: Blocks, table: Table, threads: int) -> Array:
+def _sums(blocks: Blocks, threads: int, table: Table) -> Array:
     points, native, diagonal = blocks.native, table.native, table.root.ndim == table.mean.ndim
     n_chunks = orchestration.count_chunks(blocks.n_blocks)
     out = np.empty((n_chunks, orchestration.count_sums(native.n_components, blocks.n_features, diagonal)))
@@ -406,19 +409,21 @@ def fold_each(blocks: Blocks, tables: Table, threads: int = 1) -> tuple[Array, S
     array([[1.],
            [1.]])
     """
-    each = (_fold_each(part, tables, threads) for part in blocks.parts())
-    return reduce(lambda one, other: (one[0] + other[0], one[1] + other[1]), each)
+    rows = blocks.total(partial(_sums_each, tables=tables), threads)
+    row = np.concatenate([[rows[:, 0].sum()], rows[:, 1:].reshape(-1)])
+    about, diagonal = tables.mean.reshape(-1, blocks.n_features), tables.root.ndim == tables.mean.ndim
+    return rows[:, 0], unpack_stats(row, about, diagonal)
 
 
-def _fold_each(blocks: Blocks, tables: Table, threads: int) -> tuple[Array, Stats]:
+def _sums_each(blocks: Blocks, threads: int, tables: Table) -> Array:
+    """Compute the statistics under each of S tables: a row of sums for each."""
     n_tables, n_components, n_features = tables.mean.shape
     points, native, diagonal = blocks.native, tables.native, tables.root.ndim == tables.mean.ndim
     span = orchestration.count_chunks(blocks.n_blocks)
     out = np.empty((n_tables, orchestration.count_sums(n_components, n_features, diagonal)))
     threads = _enough(threads, blocks, tables)
     run_ranges(lambda start, stop: orchestration.fold_chunks(points, native, span, start, stop, out), n_tables, threads)
-    row = np.concatenate([[out[:, 0].sum()], out[:, 1:].reshape(-1)])
-    return out[:, 0], unpack_stats(row, tables.mean.reshape(-1, n_features), diagonal)
+    return out
 
 
 def responsibilities(blocks: Blocks, tables: Table, threads: int = 1) -> Array:
