@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from itertools import repeat
 
 import numpy as np
@@ -12,6 +11,7 @@ from bayesgmm.data.streams import Stream
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.memory import in_words
 from bayesgmm.progress import counted
+from bayesgmm.sources.moments import Moments
 from bayesgmm.sources.reservoirs import Reservoir
 from bayesgmm.sources.rows import Part, RowSource, recut
 from bayesgmm.sweep.layout import BLOCK
@@ -54,16 +54,16 @@ def stream(
 
     def read(check: bool = False) -> Iterator[Array]:
         parts = source.parts(rows)
-        checked = map(_checked, parts, repeat(source.columns)) if check else parts
+        checked = map(require_finite, parts, repeat(source.columns)) if check else parts
         return recut((convert(Points(part.values, source.columns, part.index)).values for part in checked), rows)
 
     columns = convert(Points(np.empty((0, len(source.columns))), source.columns, np.arange(0))).columns
-    moments, sample = _Moments(), Reservoir(SAMPLE, np.random.default_rng((seed, 18)))
+    moments, sample = Moments.of(np.empty((0, len(columns)))), Reservoir(SAMPLE, sampler(seed))
     digest = hashlib.blake2b("\0".join(columns).encode(), digest_size=16)
     with counted("first pass", source.n_rows, progress) as step:
         for values in ahead(read(check=True)):
             digest.update(np.ascontiguousarray(values))
-            moments.add(values)
+            moments += Moments.of(values)
             sample.add(values)
             step(len(values))
     if not moments.count:
@@ -73,6 +73,11 @@ def stream(
     held = 8 * moments.count * (len(columns) + 1) <= memory
     known = (moments.count, (moments.mean, moments.sd), moments.low, moments.high)
     return Stream(source.name, columns, *known, drawn, digest.hexdigest(), read, held)
+
+
+def sampler(seed: int) -> np.random.Generator:
+    """Return the generator of the random numbers that draw the sample, row by row."""
+    return np.random.default_rng((seed, 18))
 
 
 def rows_within(memory: int, n_columns: int) -> int:
@@ -99,38 +104,9 @@ def rows_within(memory: int, n_columns: int) -> int:
     return rows
 
 
-def _checked(part: Part, columns: tuple[str, ...]) -> Part:
+def require_finite(part: Part, columns: tuple[str, ...]) -> Part:
     """Return a part, after a check that its values are finite."""
     if not np.isfinite(part.values.sum()) and not np.isfinite(part.values).all():
         place = f"{part.place}: " if part.place else ""
         raise DataError(place + not_finite(part.values, columns, part.index))
     return part
-
-
-@dataclass
-class _Moments:
-    """Number, mean, sum of squares about it and range of the rows so far, in a unit that keeps squares finite."""
-
-    count: int = 0
-    mean: Array = field(default_factory=lambda: np.zeros(1))
-    squares: Array = field(default_factory=lambda: np.zeros(1))
-    low: Array = field(default_factory=lambda: np.full(1, np.inf))
-    high: Array = field(default_factory=lambda: np.full(1, -np.inf))
-    unit: Array = field(default_factory=lambda: np.ones(1))
-
-    def add(self, values: Array) -> None:
-        """Add rows (n, D), n > 0."""
-        mean, low, high = values.mean(axis=0), values.min(axis=0), values.max(axis=0)
-        if not self.count:
-            size = high / 2 - low / 2
-            self.unit = np.where(size > 0, size, 1.0)
-        squares = (((values - mean) / self.unit) ** 2).sum(axis=0)
-        total, step = self.count + len(values), mean - self.mean
-        self.squares = self.squares + squares + (step / self.unit) ** 2 * (self.count * len(values) / total)
-        self.mean = self.mean + step * (len(values) / total)
-        self.low, self.high, self.count = np.minimum(self.low, low), np.maximum(self.high, high), total
-
-    @property
-    def sd(self) -> Array:
-        """Standard deviation (D,); zero for a constant column."""
-        return np.where(self.high > self.low, self.unit * np.sqrt(self.squares / self.count), 0.0)
