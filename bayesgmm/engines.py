@@ -212,8 +212,14 @@ class Engine:
                 f"  Methods that can: {allowed(able)}. Or declare {instead}."
             )
 
-    def require_parts(self, settings: Mapping[str, object]) -> None:
+    def require_parts(self, settings: Mapping[str, object], needed: str) -> None:
         """Check that the engine can read rows part by part, with these settings.
+
+        Parameters
+        ----------
+        settings : dict
+        needed : str
+            Amount of memory that suffices for all rows, in words.
 
         Raises
         ------
@@ -224,12 +230,14 @@ class Engine:
             able = {name: engine for name, engine in ENGINES.items() if not engine.needs_rows}
             raise DeclarationError(
                 f"method {self.name!r} can't read rows in parts: {self.needs_rows}.\n"
-                f"  Methods that can: {allowed(able)}. Or fit a sample in memory: source(data).sample(100_000)."
+                f"  Methods that can: {allowed(able)}. Or give memory={needed!r}, which suffices for all rows, "
+                "or fit a sample: source(data).sample(100_000)."
             )
         for name in self.whole_settings:
             if settings[name] is not None:
                 raise DeclarationError(
-                    f"{name}={settings[name]!r} can't be used with rows that are read in parts\n  Leave it out."
+                    f"{name}={settings[name]!r} can't be used with rows that are read in parts\n"
+                    f"  Leave it out, or give memory={needed!r}, which suffices for all rows."
                 )
 
 

@@ -1,6 +1,7 @@
 """Standardised coordinates of points."""
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import cast
 
 import numpy as np
@@ -8,7 +9,18 @@ import numpy as np
 from bayesgmm.data.points import Points
 from bayesgmm.data.streams import Stream
 from bayesgmm.sweep.imputation import imputed
+from bayesgmm.sweep.layout import BLOCK
+from bayesgmm.sweep.layout_kernels import lay_out
 from bayesgmm.sweep.stats import Array, Blocks
+from bayesgmm.sweep.threads import run_ranges
+
+
+@lru_cache(maxsize=4)
+def _ones(count: int) -> Array:
+    """Return the weights of complete rows, with the padding: most parts have the same number of rows."""
+    weight = np.zeros(max(1, -(-count // BLOCK)) * BLOCK)
+    weight[:count] = 1.0
+    return weight
 
 
 @dataclass(frozen=True)
@@ -49,16 +61,24 @@ class Standard:
     def blocks(self, points: Points | Stream | Array, weights: Array | None = None) -> Blocks:
         """Standardise points (N, D), given in data units, with row weights (N,), and lay them out in blocks.
 
-        An array has exact values; those of ``Points`` may have errors of measurement, and labels. The blocks of a
-        ``Stream`` are ``Parts``, which stand in for them.
+        An array has exact values; those of ``Points`` may have errors of measurement, and labels. If the memory does
+        not suffice for the rows of a ``Stream``, the result is ``Parts``, which stand in for blocks.
         """
         if isinstance(points, Stream):
-            return cast("Blocks", points.parts(self.blocks))
+            return cast("Blocks", points.blocks(self._laid_out))
         if not isinstance(points, Points):
             return Blocks.from_rows(points, weights, self.shift, self.scale)
         noise = None if points.noise is None else points.noise**2 if points.noise.ndim == 2 else points.noise
         blocks = Blocks.from_rows(points.values, weights, self.shift, self.scale, noise)
         return blocks if points.labels is None else blocks.with_labels(points.labels.log)
+
+    def _laid_out(self, rows: Array, threads: int) -> Blocks:
+        """Standardise complete rows (N, D), of single or double precision, and lay them out by several threads."""
+        n_blocks = max(1, -(-len(rows) // BLOCK))
+        x = np.empty(n_blocks * rows.shape[1] * BLOCK)
+        factor = 1 / self.scale  # exact: scales are powers of two
+        run_ranges(lambda start, stop: lay_out(rows, self.shift, factor, start, stop, x), n_blocks, threads)
+        return Blocks(x, _ones(len(rows)), *rows.shape)
 
     def filled(self, points: Points) -> Points:
         """Return points whose missing cells hold their expectations under one Gaussian: rough guesses, for starts."""

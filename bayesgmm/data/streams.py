@@ -3,16 +3,17 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import ClassVar
 
 import numpy as np
 
 from bayesgmm.data.points import Points
 from bayesgmm.data.summaries import Summary
-from bayesgmm.sweep.parts import Parts, ahead
+from bayesgmm.sweep.parts import Parts, ahead, joined
 from bayesgmm.sweep.stats import Array, Blocks
 
-LayOut = Callable[[Points | Array], Blocks]
+LayOut = Callable[[Array, int], Blocks]
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,11 @@ class Stream:
     fingerprint : str
         Hash of all values: that of ``Points`` with the same rows.
     read : function
-        Returns all rows in arrays (n, D), in their order; called for each sweep.
+        Returns the rows from a given number on in arrays (n, D), in their order; called for each sweep.
+    kept : tuple of (n, D) arrays
+        The first of these arrays, as they were read: as many as the memory suffices for.
     held : bool
-        Keep all rows in memory from the first sweep on.
+        The memory suffices for all rows.
     """
 
     name: str
@@ -48,7 +51,8 @@ class Stream:
     high: Array
     sample: Points
     fingerprint: str
-    read: Callable[[], Iterator[Array]]
+    read: Callable[[int], Iterator[Array]]
+    kept: tuple[Array, ...] = ()
     held: bool = False
     weights: ClassVar[None] = None
     noise: ClassVar[None] = None
@@ -78,26 +82,33 @@ class Stream:
         """Sampled rows, and the ends of the range of all."""
         return np.concatenate([self.sample.values, [self.low, self.high]])
 
-    def parts(self, lay_out: LayOut) -> Parts:
-        """Return the rows as parts of a sweep, laid out in blocks by a function."""
-        reader = _Reader(self.read, lay_out, self.held)
-        return Parts(reader, self.n_points, len(self.columns), lay_out(self.sample))
+    def blocks(self, lay_out: LayOut) -> Blocks | Parts:
+        """Return the rows in the blocks of a sweep if the memory suffices for all, else as parts that are read in each.
+
+        Parameters
+        ----------
+        lay_out : function
+            Makes blocks of rows, by a number of threads.
+        """
+        reader = _Reader(self.n_points, self.kept, self.read, lay_out)
+        if self.held:
+            return joined(reader(1), self.n_points, len(self.columns))
+        return Parts(reader, self.n_points, len(self.columns), lay_out(self.sample.values, 1))
 
 
 @dataclass(frozen=True)
 class _Reader:
-    """Reads rows and lays them out in blocks; called for each sweep. A thread reads ahead."""
+    """Lays rows out in blocks, first those that are kept, then those that are read; called for each sweep.
 
-    read: Callable[[], Iterator[Array]]
+    A thread reads ahead.
+    """
+
+    n_points: int
+    kept: tuple[Array, ...]
+    read: Callable[[int], Iterator[Array]]
     lay_out: LayOut
-    held: bool
 
-    def __call__(self) -> Iterator[Blocks]:
-        return iter(self._kept) if self.held else ahead(self._laid_out())
-
-    @cached_property
-    def _kept(self) -> list[Blocks]:
-        return [*ahead(self._laid_out())]
-
-    def _laid_out(self) -> Iterator[Blocks]:
-        return (self.lay_out(rows) for rows in self.read())
+    def __call__(self, threads: int) -> Iterator[Blocks]:
+        first = sum(map(len, self.kept))
+        others = ahead(self.read(first)) if first < self.n_points else ()
+        return (self.lay_out(rows, threads) for rows in chain(self.kept, others))

@@ -116,6 +116,22 @@ def approximation(fit: "xr.DataTree") -> list[Finding]:
     return approximation_quality(notes.pareto_khat, notes.importance_share, because, notes.missed_share, notes.compared)
 
 
+def unseen_regions(fit: "xr.DataTree") -> list[Finding]:
+    """Say that an approximation was not compared with a Gibbs run, and why."""
+    reason = info(fit).notes.not_compared
+    if reason is None:
+        return []
+    what = f"The approximation was not compared with a Gibbs run: {reason}."
+    why = "Its own draws do not show a region of the posterior that they miss."
+    advice = "Compare with method='gibbs' or 'nuts', on a sample of the rows if they are many."
+    return [Finding("note", "approximation", what, why, advice, {"not_compared": reason})]
+
+
+def approximation_or_note(fit: "xr.DataTree") -> list[Finding]:
+    """Check an approximation by what its fit stores; a note, if all that it stores are its own importance ratios."""
+    return approximation(fit) or unseen_regions(fit)
+
+
 def stored_warnings(fit: "xr.DataTree", findings: list[Finding]) -> list[Finding]:
     """Return the warnings that the fit stores, except those that the findings repeat."""
     known = {str(finding) for finding in findings}

@@ -4,9 +4,10 @@ import logging
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from inspect import cleandoc, signature
 from typing import TYPE_CHECKING
@@ -29,7 +30,7 @@ from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.inference.remedies import advising
 from bayesgmm.inference.stored_groups import with_log_likelihood, with_prior
 from bayesgmm.labels import relabelling
-from bayesgmm.memory import GIB, as_bytes, require_memory
+from bayesgmm.memory import GIB, as_bytes, in_words, require_memory
 from bayesgmm.model import MixtureModel, as_model
 from bayesgmm.posterior import schema
 from bayesgmm.posterior.arguments import FitLike, as_fit
@@ -40,7 +41,7 @@ from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.subsets import marginal
 from bayesgmm.progress import quiet, wanted
 from bayesgmm.sources.opening import is_read_in_parts, source
-from bayesgmm.sources.surveys import stream
+from bayesgmm.sources.surveys import memory_for, stream
 from bayesgmm.transforms.columns import ColumnTransforms
 from bayesgmm.wording import in_short, listing
 
@@ -175,11 +176,11 @@ def fit(
     cores = (os.cpu_count() or 1) if cores is None else whole("cores", cores)
     seed = int(np.random.default_rng().integers(2**31)) if seed is None else whole("seed", seed, minimum=0)
     if memory is not None or is_read_in_parts(data):
-        engine.require_parts(chosen)
         _refuse(
             {"sample_weight": sample_weight, "noise": noise, "labels": labels, "log_likelihood": log_likelihood or None}
         )
-        points: Points | Stream = _streamed(data, columns, memory, seed, transform, progress)
+        able = partial(engine.require_parts, chosen)
+        points: Points | Stream = _streamed(data, columns, memory, seed, transform, progress, able)
     else:
         points = as_points(data, columns, gaps=True).weighed(sample_weight).measured(noise)
         points = points.labelled(labels, model.n_components)
@@ -194,7 +195,7 @@ def fit(
     began = time.perf_counter()
     # One BLAS thread: more compete with those of the engines (on a busy machine a search for modes took 80 times as
     # long), and their number changes the rounding of sums.
-    with shown(progress) as report, one_blas_thread(), advising(points, resolved, method), _judged(points):
+    with shown(progress) as report, one_blas_thread(), advising(points, resolved, method):
         estimate = engine(density, seed, cores, report, **chosen, **given)
     run = Run(method, chosen, seed, time.perf_counter() - began, conflicts, transform)
     log.info("fitted by %s in %.2f s", method, run.seconds)
@@ -229,21 +230,19 @@ def _streamed(
     seed: int,
     transform: ColumnTransforms | None,
     progress: bool | Progress,
+    require_parts: Callable[[str], None],
 ) -> Stream:
-    """Check data that are read part by part, in a first pass."""
+    """Check data that are read part by part, in a first pass; and the engine, unless the memory suffices for all."""
     room = MEMORY if memory is None else as_bytes("memory", memory)
     names = columns if transform is None or columns is not None else transform.names
     convert = {} if transform is None else {"convert": transform.applied}
-    return stream(source(data, names), room, seed, progress=progress is True, **convert)
-
-
-def _judged(points: Points | Stream) -> AbstractContextManager[None]:
-    """Return a context in which approximations are compared with Gibbs runs only if all rows are in memory."""
-    if isinstance(points, Points):
-        return nullcontext()
-    from bayesgmm.inference.gibbs_judge import ignored
-
-    return ignored()
+    opened = source(data, names)
+    if opened.n_rows is not None and (needed := memory_for(opened.n_rows, len(opened.columns))) > room:
+        require_parts(in_words(needed))
+    read = stream(opened, room, seed, progress=progress is True, **convert)
+    if not read.held:
+        require_parts(in_words(memory_for(read.n_points, len(read.columns))))
+    return read
 
 
 def _refuse(given: Mapping[str, object]) -> None:

@@ -254,6 +254,7 @@ class Search:
             importance_share=assessment.importance_share,
             missed_share=assessment.missed_share,
             compared=assessment.compared,
+            not_compared=assessment.not_compared,
             optimism=closest.optimism,
             evaluations=closest.evaluations + more,
             resampled=assessment.resampled,

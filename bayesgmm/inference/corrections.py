@@ -13,11 +13,12 @@ import scipy  # its parts are imported when they are used
 
 from bayesgmm.diagnosis.engines import GOOD_SHARE
 from bayesgmm.inference.engine import Estimate, Progress
-from bayesgmm.inference.gibbs_judge import can_compare_clusters, compare_clusters
+from bayesgmm.inference.gibbs_judge import can_compare_clusters, compare_clusters, obstacle
 from bayesgmm.inference.importance import Draws, Kept, affordable, assess, keep, smooth
 from bayesgmm.inference.laplace import Whitening, find_mode, whiten
 from bayesgmm.inference.missed_regions import can_look, missed_region
 from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.posterior.notes import GibbsComparison
 from bayesgmm.sweep.stats import Array
 
 STUDENT = "a Student distribution around the mode"
@@ -26,6 +27,8 @@ MAX_SIZE = 300  # maximum number of coordinates: a Hessian takes two evaluations
 ADAPTATIONS = 3  # maximum number of times that the proposal is adapted to its own draws
 EACH = 4  # effective draws per coordinate that are needed to adapt
 PILOT = 1000  # draws of each adaptation
+TOO_LONG = "it would take too long with so many rows and coordinates"
+NO_JUDGE = "there are few draws, or the chains of the run did not agree"
 
 
 @dataclass(frozen=True)
@@ -150,14 +153,19 @@ def correct(
     if can_compare_clusters(density):
         progress.stage("comparing with Gibbs sampling")
         compared = compare_clusters(density, found.draws.q, seed, cores)
-        return replace(found, kept=replace(found.kept, compared=compared))
+        return replace(found, kept=_compared(found.kept, compared))
     if not can_look(density):
-        return found
+        return replace(found, kept=replace(found.kept, not_compared=obstacle(density) or TOO_LONG))
     progress.stage("looking for other regions")
     region = missed_region(density, found.proposals, found.draws.q, seed, cores)
     heavier = region.q if region.share > 0.5 else None
-    kept = replace(found.kept, missed_share=region.share, compared=region.compared)
+    kept = replace(_compared(found.kept, region.compared), missed_share=region.share)
     return replace(found, kept=kept, heavier=heavier)
+
+
+def _compared(kept: Kept, compared: GibbsComparison | None) -> Kept:
+    """Add a comparison, or the reason why there is none after a Gibbs run."""
+    return replace(kept, compared=compared, not_compared=NO_JUDGE if compared is None else None)
 
 
 def less_missed(one: Estimate, other: Estimate) -> Estimate:

@@ -44,9 +44,18 @@ def is_conjugate(density: LogPosterior) -> bool:
     return not ENGINES["gibbs"].refused(density.model) and bool((density.blocks.weight % 1 == 0).all())
 
 
+def obstacle(density: LogPosterior) -> str:
+    """Return the reason why no Gibbs run can be compared, whatever its length: the end of a sentence, or nothing."""
+    if not _looks.get():
+        return "comparisons were left out"
+    if density.in_parts:
+        return "the rows are read in parts"
+    return "" if is_conjugate(density) else "the priors or the weights of the rows are not those of a Gibbs sampler"
+
+
 def max_sweeps(density: LogPosterior) -> int:
-    """Return the maximum number of sweeps of each chain; 0 if the sampler can't draw, or comparisons are ignored."""
-    if not _looks.get() or not is_conjugate(density):
+    """Return the maximum number of sweeps of each chain; 0 if there is an obstacle."""
+    if obstacle(density):
         return 0
     return int(WORTH // (conjugate_sweeps.sweep_cost(density) * CHAINS))
 

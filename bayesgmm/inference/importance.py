@@ -220,6 +220,8 @@ class Kept:
         Share of the posterior in a region without draws; None if none was looked for.
     compared : GibbsComparison, optional
         None if no Gibbs run has converged.
+    not_compared : str, optional
+        Reason why there is no comparison.
     """
 
     pareto_khat: float
@@ -227,6 +229,7 @@ class Kept:
     resampled: ResamplingInfo | None = None
     missed_share: float | None = None
     compared: GibbsComparison | None = None
+    not_compared: str | None = None
 
 
 def keep(

@@ -268,6 +268,7 @@ def _assessed(
         importance_share=corrected.kept.importance_share,
         missed_share=corrected.kept.missed_share,
         compared=corrected.kept.compared,
+        not_compared=corrected.kept.not_compared,
         resampled=corrected.kept.resampled,
     )
     stats = {"lp": corrected.draws.lp[None], "log_q": corrected.draws.log_q[None]}

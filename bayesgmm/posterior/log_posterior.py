@@ -108,10 +108,11 @@ class LogPosterior:
     @cached_property
     def _rows(self) -> Blocks:
         """The points that native code reads: none, where they are read in parts."""
-        return Blocks.from_rows(np.empty((0, self.n_features))) if self._in_parts else self.blocks
+        return Blocks.from_rows(np.empty((0, self.n_features))) if self.in_parts else self.blocks
 
     @property
-    def _in_parts(self) -> bool:
+    def in_parts(self) -> bool:
+        """True if the points are read in parts."""
         return isinstance(self.blocks, Parts)
 
     @cached_property
@@ -199,7 +200,7 @@ class LogPosterior:
     def __call__(self, q: Array) -> tuple[float, Array]:
         """Compute the log posterior density at q (size,) and its gradient (size,); the likelihood is in data units."""
         grad = np.empty(self.size)
-        if self._in_parts:
+        if self.in_parts:
             sums = fold_sums(self.blocks, self._prior(q, 0.0)[1])
             return native.log_posterior_of_sums(self.plan, np.ascontiguousarray(q), sums, grad), grad
         return native.log_posterior(self.plan, np.ascontiguousarray(q), grad), grad
@@ -214,7 +215,7 @@ class LogPosterior:
 
         Points that are read in parts are read once for all of them.
         """
-        if self._in_parts:
+        if self.in_parts:
             tables = [self._prior(one, 0.0)[1] for one in q]
             stack = Table(*(np.array([getattr(one, name) for one in tables]) for name in ("offset", "mean", "root")))
             logliks = fold_each(self.blocks, stack, threads)[0] + float(self._arrays["constant"][0])

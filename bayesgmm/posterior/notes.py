@@ -236,6 +236,8 @@ class EngineNotes(Facts):
         Share of the posterior in a region where the approximation has no draws, by a short Gibbs run; NaN if unknown.
     compared : GibbsComparison, optional
         Set where a short Gibbs run has converged.
+    not_compared : str, optional
+        Reason why an approximation was not compared with a Gibbs run: the end of a sentence.
     optimism : float, optional
         ELBO on the draws that were optimised minus that on new draws, in nats.
     evaluations : int, optional
@@ -273,6 +275,7 @@ class EngineNotes(Facts):
     importance_share: float | None = None
     missed_share: float | None = None
     compared: GibbsComparison | None = None
+    not_compared: str | None = None
     optimism: float | None = None
     evaluations: int | None = None
     resampled: ResamplingInfo | None = None

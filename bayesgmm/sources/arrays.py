@@ -40,9 +40,9 @@ class MemorySource(RowSource):
         """Hash of the values."""
         return self.points.fingerprint
 
-    def parts(self, rows: int) -> Iterator[Part]:
-        """Yield the rows, a given number at a time."""
+    def parts(self, rows: int, first: int = 0) -> Iterator[Part]:
+        """Yield the rows from a given one on, a number at a time."""
         values = self.points.values
-        for first in range(0, len(values), rows):
-            part = values[first : first + rows]
-            yield Part(part, "", np.arange(first, first + len(part)))
+        for start in range(first, len(values), rows):
+            part = values[start : start + rows]
+            yield Part(part, "", np.arange(start, start + len(part)))

@@ -13,7 +13,7 @@ from bayesgmm.errors import DataError, allowed, did_you_mean
 from bayesgmm.reading.settings import TableFile, as_file
 from bayesgmm.reading.workbooks import is_workbook
 from bayesgmm.sources import numpy_files, parquet, texts
-from bayesgmm.sources.rows import Part, RowSource
+from bayesgmm.sources.rows import Part, RowSource, without_first
 from bayesgmm.wording import listing, plural
 
 Stamp = tuple[int, int]
@@ -30,12 +30,12 @@ class Format:
     count_rows : function
         From a file to its number of rows; None if that is not known before they are read.
     parts : function
-        From a file, names of columns and a number of rows to parts of at most that number.
+        From a file, names of columns, a number of rows and the first row to parts of at most that number.
     """
 
     columns_of: Callable[[TableFile], dict[str, str]]
     count_rows: Callable[[TableFile], int | None]
-    parts: Callable[[TableFile, Sequence[str], int], Iterator[Part]]
+    parts: Callable[[TableFile, Sequence[str], int, int], Iterator[Part]]
 
 
 FORMATS = {
@@ -148,11 +148,18 @@ class FileSource(RowSource):
         text = repr([(str(file.path), *stamp) for file, stamp in zip(self.files, self.stamps, strict=True)])
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
-    def parts(self, rows: int) -> Iterator[Part]:
-        """Yield the rows of all files; raise DataError for a file that has changed since the source was opened."""
+    def parts(self, rows: int, first: int = 0) -> Iterator[Part]:
+        """Yield rows of the files; raise DataError for a file that has changed since the source was opened."""
+        if self.n_rows is None:
+            return without_first(self._from(rows, 0), first)
+        return self._from(rows, first)
+
+    def _from(self, rows: int, first: int) -> Iterator[Part]:
         for file, stamp in zip(self.files, self.stamps, strict=True):
             _require_unchanged(file, stamp)
-            yield from format_of(file).parts(file, self.columns, rows)
+            skipped = min(first, format_of(file).count_rows(file) or 0) if first else 0
+            yield from format_of(file).parts(file, self.columns, rows, skipped)
+            first -= skipped
             _require_unchanged(file, stamp)
 
 

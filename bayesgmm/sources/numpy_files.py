@@ -21,15 +21,16 @@ def count_rows(file: TableFile) -> int:
     return len(_mapped(file))
 
 
-def parts(file: TableFile, columns: Sequence[str], rows: int) -> Iterator[Part]:
-    """Yield the rows of a file, a given number at a time."""
+def parts(file: TableFile, columns: Sequence[str], rows: int, first: int = 0) -> Iterator[Part]:
+    """Yield the rows of a file from a given one on, a number at a time."""
     chosen = [int(name[1:]) for name in columns]
-    for first in range(0, count_rows(file), rows):  # mapped again each time: pages of a map count as memory
-        values = np.array(_mapped(file)[first : first + rows, chosen])
+    for start in range(first, count_rows(file), rows):  # mapped again each time: pages of a map count as memory
+        values = np.array(_mapped(file)[start : start + rows, chosen])
         try:
-            yield Part(as_doubles(values), str(file.path), np.arange(first, first + len(values)))
+            values = values if values.dtype == np.float32 else as_doubles(values)
         except (TypeError, ValueError, OverflowError) as error:
-            raise DataError(f"{file.path}, rows {first:,} to {first + len(values) - 1:,}: {error}") from None
+            raise DataError(f"{file.path}, rows {start:,} to {start + len(values) - 1:,}: {error}") from None
+        yield Part(values, str(file.path), np.arange(start, start + len(values)))
 
 
 def _mapped(file: TableFile) -> "np.ndarray[Any, Any]":

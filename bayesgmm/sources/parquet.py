@@ -9,7 +9,7 @@ import numpy as np
 from bayesgmm.data.numbers import as_doubles
 from bayesgmm.errors import DataError, MissingExtra
 from bayesgmm.reading.settings import TableFile
-from bayesgmm.sources.rows import Part
+from bayesgmm.sources.rows import Part, without_first
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,15 +39,25 @@ def count_rows(file: TableFile) -> int:
         return int(opened.metadata.num_rows)
 
 
-def parts(file: TableFile, columns: Sequence[str], rows: int) -> Iterator[Part]:
-    """Yield the rows of a file, at most a given number at a time."""
+def parts(file: TableFile, columns: Sequence[str], rows: int, first: int = 0) -> Iterator[Part]:
+    """Yield the rows of a file from a given one on, at most a number at a time. Row groups before it are not read."""
     with _opened(file) as opened:
         for group in range(opened.num_row_groups):
-            place, first = f"{file.path}, row group {group}", 0
-            batches = opened.iter_batches(rows, row_groups=[group], columns=[*columns])
-            while (batch := _next_batch(batches, place)) is not None:
-                yield Part(_values(batch, columns, place), place, np.arange(first, first + batch.num_rows))
-                first += batch.num_rows
+            size = int(opened.metadata.row_group(group).num_rows)
+            if first < size:
+                yield from without_first(_of_group(opened, group, file, columns, rows), first)
+            first = max(first - size, 0)
+
+
+def _of_group(
+    opened: "pq.ParquetFile", group: int, file: TableFile, columns: Sequence[str], rows: int
+) -> Iterator[Part]:
+    """Yield the rows of a row group."""
+    place, start = f"{file.path}, row group {group}", 0
+    batches = opened.iter_batches(rows, row_groups=[group], columns=[*columns])
+    while (batch := _next_batch(batches, place)) is not None:
+        yield Part(_values(batch, columns, place), place, np.arange(start, start + batch.num_rows))
+        start += batch.num_rows
 
 
 @contextmanager
@@ -79,10 +89,17 @@ def _next_batch(batches: "Iterator[pa.RecordBatch]", place: str) -> "pa.RecordBa
 
 
 def _values(batch: "pa.RecordBatch", columns: Sequence[str], place: str) -> Any:
-    """Convert a batch to numbers (n, D), each column contiguous, as files and blocks have them."""
-    values = np.empty((batch.num_rows, len(columns)), order="F")
-    for j, name in enumerate(columns):
-        column = batch.column(name).to_numpy(zero_copy_only=False)
+    """Convert a batch to numbers (n, D), each column contiguous, as files and blocks have them.
+
+    They are of single precision if those of all columns are, which takes half of the memory.
+    """
+    import pyarrow as pa
+
+    arrays = [batch.column(name) for name in columns]
+    kind = np.float32 if all(one.type == pa.float32() for one in arrays) else np.float64
+    values = np.empty((batch.num_rows, len(columns)), dtype=kind, order="F")
+    for j, (name, array) in enumerate(zip(columns, arrays, strict=True)):
+        column = array.to_numpy(zero_copy_only=False)
         try:
             values[:, j] = column if column.dtype.kind == "f" else as_doubles(column)
         except (TypeError, ValueError, OverflowError) as error:

@@ -25,7 +25,7 @@ class Part:
     Parameters
     ----------
     values : (n, D) float
-        In the units of the data.
+        In the units of the data; of single precision, if the source has no other.
     place : str
         Where they are, in words: a file, a row group. Empty for data in memory.
     index : (n,) int
@@ -35,6 +35,10 @@ class Part:
     values: Array
     place: str
     index: NDArray[np.int64]
+
+    def after(self, count: int) -> "Part":
+        """Return the part without a number of rows at its start."""
+        return Part(self.values[count:], self.place, self.index[count:]) if count else self
 
 
 class RowSource(ABC):
@@ -61,8 +65,15 @@ class RowSource(ABC):
         """Text that changes when the data may have changed."""
 
     @abstractmethod
-    def parts(self, rows: int) -> Iterator[Part]:
-        """Yield all rows in their order, at most a given number at a time.
+    def parts(self, rows: int, first: int = 0) -> Iterator[Part]:
+        """Yield rows in their order, at most a given number at a time.
+
+        Parameters
+        ----------
+        rows : int
+            Maximum number of rows of a part.
+        first : int
+            Number of the first row to read.
 
         Raises
         ------
@@ -99,6 +110,21 @@ class RowSource(ABC):
         return pd.DataFrame(drawn.rows, index=drawn.at, columns=[*self.columns])
 
 
+def without_first(parts: Iterable[Part], count: int) -> Iterator[Part]:
+    """Yield parts without a number of rows at the start.
+
+    Examples
+    --------
+    >>> both = [Part(np.zeros((2, 1)), "", np.arange(2)), Part(np.ones((2, 1)), "", np.arange(2, 4))]
+    >>> [part.index.tolist() for part in without_first(both, 3)]
+    [[3]]
+    """
+    for part in parts:
+        if count < len(part.values):
+            yield part.after(count)
+        count = max(count - len(part.values), 0)
+
+
 def recut(arrays: Iterable[Array], rows: int) -> Iterator[Array]:
     """Yield the rows of arrays (n, D) in arrays of a given number of rows; the last may have fewer.
 
@@ -110,11 +136,19 @@ def recut(arrays: Iterable[Array], rows: int) -> Iterator[Array]:
     [[1.0, 0.0], [0.0, 0.0], [0.0]]
     """
     held: list[Array] = []
+    missing = rows
     for values in arrays:
-        held.append(values)
-        while sum(map(len, held)) >= rows:
-            joined = held[0] if len(held) == 1 else np.concatenate(held)
-            yield joined[:rows]
-            held = [joined[rows:]]
-    if sum(map(len, held)):
-        yield held[0] if len(held) == 1 else np.concatenate(held)
+        start = 0
+        while len(values) - start >= missing:
+            yield _one([*held, values[start : start + missing]])
+            held, start, missing = [], start + missing, rows
+        if start < len(values):
+            held.append(values[start:])
+            missing -= len(values) - start
+    if held:
+        yield _one(held)
+
+
+def _one(pieces: list[Array]) -> Array:
+    """Return several arrays (n, D) as one, each row of which is copied at most once."""
+    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from itertools import repeat
 
 import numpy as np
@@ -26,16 +27,14 @@ COPIES = 9  # of a part: it is read, converted and laid out, while the one befor
 Convert = Callable[[Points], Points]
 
 
-def stream(
-    source: RowSource, memory: int, seed: int, convert: Convert = lambda points: points, progress: bool = False
-) -> Stream:
+def stream(source: RowSource, memory: int, seed: int, convert: Convert | None = None, progress: bool = False) -> Stream:
     """Read all rows once: check them, and compute what the engines need to know before they start.
 
     Parameters
     ----------
     source : RowSource
     memory : int
-        Bytes that the rows may take at a time. If they suffice for all rows, these are read only once more.
+        Bytes that the rows may take at a time. As many rows as that suffices for are kept, as they were read.
     seed : int
         Seed of the sample.
     convert : function, optional
@@ -52,16 +51,24 @@ def stream(
     """
     rows = rows_within(memory, len(source.columns))
 
-    def read(check: bool = False) -> Iterator[Array]:
-        parts = source.parts(rows)
-        checked = map(require_finite, parts, repeat(source.columns)) if check else parts
-        return recut((convert(Points(part.values, source.columns, part.index)).values for part in checked), rows)
+    def converted(part: Part) -> Points:
+        if convert is None:
+            return Points(part.values, source.columns, part.index)
+        return convert(Points(np.asarray(part.values, dtype=np.float64), source.columns, part.index))
 
-    columns = convert(Points(np.empty((0, len(source.columns))), source.columns, np.arange(0))).columns
+    def read(first: int, check: bool = False) -> Iterator[Array]:
+        parts = source.parts(rows, first)
+        checked = map(require_finite, parts, repeat(source.columns)) if check else parts
+        return recut((converted(part).values for part in checked), rows)
+
+    columns = converted(Part(np.empty((0, len(source.columns))), "", np.arange(0))).columns
+    kept = _Kept(memory - COPIES * 8 * rows * len(columns))
     moments, sample = Moments.of(np.empty((0, len(columns)))), Reservoir(SAMPLE, sampler(seed))
     digest = hashlib.blake2b("\0".join(columns).encode(), digest_size=16)
     with counted("first pass", source.n_rows, progress) as step:
-        for values in ahead(read(check=True)):
+        for part in ahead(read(0, check=True)):
+            kept.add(part)
+            values = np.asarray(part, dtype=np.float64)
             digest.update(np.ascontiguousarray(values))
             moments += Moments.of(values)
             sample.add(values)
@@ -70,14 +77,56 @@ def stream(
         raise DataError(f"{source.name} has no rows")
     require_range(moments.low, moments.high, columns)
     drawn = Points(sample.rows, columns, sample.at)
-    held = 8 * moments.count * (len(columns) + 1) <= memory
+    needed = memory_for(moments.count, len(columns))
+    held = needed <= memory
     known = (moments.count, (moments.mean, moments.sd), moments.low, moments.high)
-    return Stream(source.name, columns, *known, drawn, digest.hexdigest(), read, held)
+    first = kept.prefix(beside=needed if held else 0, skips=source.n_rows is not None)
+    return Stream(source.name, columns, *known, drawn, digest.hexdigest(), read, first, held)
 
 
 def sampler(seed: int) -> np.random.Generator:
     """Return the generator of the random numbers that draw the sample, row by row."""
     return np.random.default_rng((seed, 18))
+
+
+@dataclass
+class _Kept:
+    """The first rows of a source, as many as a number of bytes suffices for.
+
+    Parameters
+    ----------
+    room : int
+        Number of bytes.
+    """
+
+    room: int
+    arrays: list[Array] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, rows: Array) -> None:
+        """Keep rows, if there is room for them and for all before them."""
+        self.size += rows.nbytes
+        if self.size <= self.room:
+            self.arrays.append(rows if rows.base is None else rows.copy("K"))  # a view may hold more in memory
+
+    def prefix(self, beside: int, skips: bool) -> tuple[Array, ...]:
+        """Return the kept rows, or none if they save nothing.
+
+        Parameters
+        ----------
+        beside : int
+            Number of bytes that are needed besides.
+        skips : bool
+            The source can start to read behind them.
+        """
+        own = sum(one.nbytes for one in self.arrays)
+        useful = own + beside <= self.room and (skips or own == self.size)
+        return tuple(self.arrays) if useful else ()
+
+
+def memory_for(n_rows: int, n_columns: int) -> int:
+    """Return the number of bytes that rows take in memory during a fit, each with its weight."""
+    return 8 * n_rows * (n_columns + 1)
 
 
 def rows_within(memory: int, n_columns: int) -> int:
@@ -95,8 +144,8 @@ def rows_within(memory: int, n_columns: int) -> int:
     """
     each = 8 * COPIES * n_columns
     wanted = min(max(NUMBERS // n_columns, SMALLEST), LARGEST)
-    rows = min(wanted, memory // each) // BLOCK * BLOCK
-    if rows < SMALLEST:
+    rows = max(min(wanted, memory // (2 * each)), SMALLEST) // BLOCK * BLOCK  # half is for rows that are kept
+    if rows * each > memory:
         raise DeclarationError(
             f"memory={in_words(memory)!r} is too small for one block of {SMALLEST:,} rows with {n_columns} columns\n"
             f"  Give at least {in_words(SMALLEST * each)!r}."

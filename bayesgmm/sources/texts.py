@@ -6,7 +6,7 @@ from bayesgmm.data.columns import doubles_of, not_numeric, select
 from bayesgmm.data.tables import read_chunks, read_first
 from bayesgmm.errors import DataError
 from bayesgmm.reading.settings import TableFile
-from bayesgmm.sources.rows import Part
+from bayesgmm.sources.rows import Part, without_first
 
 TEXTS = 8  # the cells as texts take so many times the memory of the numbers
 SEEN = 10_000  # rows that show which columns hold numbers
@@ -23,8 +23,12 @@ def count_rows(file: TableFile) -> None:
     """Return None: the rows of a text are counted when they are read."""
 
 
-def parts(file: TableFile, columns: Sequence[str], rows: int) -> Iterator[Part]:
-    """Yield the rows of a file, a given number at a time."""
+def parts(file: TableFile, columns: Sequence[str], rows: int, first: int = 0) -> Iterator[Part]:
+    """Yield the rows of a file from a given one on, a number at a time. Those before it are read, too."""
+    return without_first(_all(file, columns, rows), first)
+
+
+def _all(file: TableFile, columns: Sequence[str], rows: int) -> Iterator[Part]:
     for table in read_chunks(file, max(rows // TEXTS, 1)):
         table.require_clear([*columns])
         frame = select(table.frame, columns)

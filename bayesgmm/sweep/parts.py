@@ -7,6 +7,8 @@ from functools import reduce
 from operator import add
 from typing import ClassVar, NoReturn
 
+import numpy as np
+
 from bayesgmm.sweep.layout import BLOCK
 from bayesgmm.sweep.stats import Array, BackgroundRow, Blocks, Measure
 
@@ -21,7 +23,7 @@ class Parts:
     Parameters
     ----------
     read : function
-        Returns the parts, each as ``Blocks``; called for each sweep.
+        Returns the parts, each as ``Blocks``, which it may lay out by a number of threads; called for each sweep.
     n_points, n_features : int
         N and D.
     drawn : Blocks
@@ -34,11 +36,11 @@ class Parts:
     >>> from bayesgmm.sweep.stats import Table, fold
     >>> halves = [Blocks.from_rows([[0.0], [1.0]]), Blocks.from_rows([[2.0]])]
     >>> one = Table.from_parameters([0.0], [[0.0]], [[1.0]])
-    >>> fold(Parts(lambda: halves, 3, 1, drawn=halves[0]), one).means()
+    >>> fold(Parts(lambda threads: halves, 3, 1, drawn=halves[0]), one).means()
     array([[1.]])
     """
 
-    read: Callable[[], Iterable[Blocks]]
+    read: Callable[[int], Iterable[Blocks]]
     n_points: int
     n_features: int
     drawn: Blocks
@@ -46,13 +48,13 @@ class Parts:
     latent: ClassVar[None] = None
     labels: ClassVar[None] = None
 
-    def parts(self) -> Iterator[Blocks]:
-        """Return the parts."""
-        return (replace(part, background=self.background) for part in self.read())
+    def parts(self, threads: int = 1) -> Iterator[Blocks]:
+        """Return the parts, laid out by a number of threads."""
+        return (replace(part, background=self.background) for part in self.read(threads))
 
     def total(self, measure: Measure, threads: int) -> Array:
         """Return a sum over all points: that of the parts."""
-        return reduce(add, (measure(part, threads) for part in self.parts()))
+        return reduce(add, (measure(part, threads) for part in self.parts(threads)))
 
     @property
     def n_blocks(self) -> int:
@@ -71,6 +73,32 @@ class Parts:
 
     def __getattr__(self, name: str) -> NoReturn:
         raise AttributeError(f"points that are read in parts have no {name!r}: that needs all rows in memory")
+
+
+def joined(parts: Iterable[Blocks], n_points: int, n_features: int) -> Blocks:
+    """Return the points of several parts in the blocks of one; all parts but the last have whole blocks.
+
+    Parameters
+    ----------
+    parts : iterable of Blocks
+    n_points, n_features : int
+        N, of all parts together, and D.
+
+    Examples
+    --------
+    >>> joined([Blocks.from_rows(np.zeros((32, 1))), Blocks.from_rows([[5.0]])], 33, 1).rows()[-2:]
+    array([[0.],
+           [5.]])
+    """
+    n_blocks = max(1, -(-n_points // BLOCK))
+    x, weight = np.empty(n_blocks * n_features * BLOCK), np.empty(n_blocks * BLOCK)
+    first = 0
+    for part in parts:
+        to = first + part.n_blocks
+        x[first * n_features * BLOCK : to * n_features * BLOCK] = part.x
+        weight[first * BLOCK : to * BLOCK] = part.weight
+        first = to
+    return Blocks(x, weight, n_points, n_features)
 
 
 _END = object()

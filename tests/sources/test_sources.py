@@ -224,7 +224,8 @@ def test_a_file_that_changes_while_it_is_read_is_an_error(tmp_path):
 def test_a_memory_too_small_for_one_block_is_an_error_that_says_what_suffices():
     with pytest.raises(DeclarationError, match=r"too small for one block of 8,192 rows with 4 columns\n.*'3MiB'"):
         rows_within(10**6, 4)
-    assert rows_within(as_bytes("memory", "3MiB"), 4) == 8192 + 2720
+    assert rows_within(as_bytes("memory", "3MiB"), 4) == 8192
+    assert rows_within(as_bytes("memory", "6MiB"), 4) == 8192 + 2720
 
 
 @pytest.mark.parametrize("size", ["1 GB", "lots", "", "-1", 0, -5, 1.5, True, None])
