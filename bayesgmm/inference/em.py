@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bayesgmm.checkpoints.units import once
 from bayesgmm.errors import ComponentError, DegenerateComponent, choose
 from bayesgmm.families.structures import Family
 from bayesgmm.inference.acceleration import ROUNDING, remaining_gain
@@ -254,20 +255,10 @@ def local_maxima(
     There are none if the data are degenerate for every start; ``exploration.explore`` describes the settings.
     """
     prior = weak if sweep.prior is None else sweep.prior
+    settings = {"n_init": n_init, "budget": sweeps, "exponents": exponents, "given": given}
+    ways = {"threads": sweep.threads, "watch": sweep.watch}
     try:
-        return explore(
-            sweep.blocks,
-            sweep.family,
-            prior,
-            n_components,
-            seed,
-            n_init=n_init,
-            budget=sweeps,
-            exponents=exponents,
-            given=given,
-            threads=sweep.threads,
-            watch=sweep.watch,
-        )
+        return once(lambda: explore(sweep.blocks, sweep.family, prior, n_components, seed, **settings, **ways))
     except (ComponentError, np.linalg.LinAlgError):
         return []
 
@@ -300,10 +291,9 @@ def maximise_likelihood(
         _require_distinct(sample_rows(sweep.blocks, np.random.default_rng(seed))[0], n_components)
     part = sample_blocks(sweep.blocks, np.random.default_rng(seed))
     if part is not None:
+        settings, own = (n_init, max_iter, 1 / part.n_points, init, sweeps), replace(sweep, blocks=part)
         with suppress(ComponentError):  # a rare component may be missing in the sample only
-            result = maximise_likelihood(
-                replace(sweep, blocks=part), n_components, seed, n_init, max_iter, 1 / part.n_points, init, sweeps
-            )
+            result = once(lambda: maximise_likelihood(own, n_components, seed, *settings))
             return run(sweep, result.mixture, max_iter, tol)
     reached: list[EMResult] = []
     for weak in WEAK_PRIORS if init == SEARCH and n_init > 1 else ():

@@ -60,6 +60,8 @@ class Run:
         Warnings already given: conflicts of model and data.
     transforms : ColumnTransforms, optional
         Transforms of the columns.
+    recovered : float
+        Part of the time whose work was recovered from a checkpoint.
     """
 
     method: str
@@ -68,6 +70,7 @@ class Run:
     seconds: float
     conflicts: list[str]
     transforms: ColumnTransforms | None = None
+    recovered: float = 0.0
 
 
 @dataclass

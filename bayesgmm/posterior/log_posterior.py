@@ -16,6 +16,7 @@ from bayesgmm.data.labels import exchangeable_groups
 from bayesgmm.data.points import Points
 from bayesgmm.data.standards import Standard
 from bayesgmm.data.streams import Stream
+from bayesgmm.checkpoints.units import once
 from bayesgmm.families.charts import Chart
 from bayesgmm.families.structures import chart_of
 from bayesgmm.model import MixtureModel, as_model
@@ -28,7 +29,7 @@ from bayesgmm.sweep.imputation import imputed
 from bayesgmm.sweep.latent_cells import by_pattern
 from bayesgmm.sweep.matrices import cholesky
 from bayesgmm.sweep.parts import Parts
-from bayesgmm.sweep.stats import Array, Blocks, Table, fold, fold_each, fold_sums
+from bayesgmm.sweep.stats import KEPT_SWEEP, Array, Blocks, Table, fold, fold_each, fold_sums
 from bayesgmm.sweep.threads import run_ranges
 
 IntArray = NDArray[np.int64]
@@ -198,10 +199,16 @@ class LogPosterior:
 
     def __call__(self, q: Array) -> tuple[float, Array]:
         """Compute the log posterior density at q (size,) and its gradient (size,); the likelihood is in data units."""
-        grad = np.empty(self.size)
         if self._in_parts:
-            sums = fold_sums(self.blocks, self._prior(q, 0.0)[1])
+            grad, sums = np.empty(self.size), fold_sums(self.blocks, self._prior(q, 0.0)[1])
             return native.log_posterior_of_sums(self.plan, np.ascontiguousarray(q), sums, grad), grad
+        if self.blocks.n_points * self.n_components < KEPT_SWEEP:
+            return self._evaluated(q)
+        return once(lambda: self._evaluated(q), q)
+
+    def _evaluated(self, q: Array) -> tuple[float, Array]:
+        """Evaluate it in one sweep over the points in memory."""
+        grad = np.empty(self.size)
         return native.log_posterior(self.plan, np.ascontiguousarray(q), grad), grad
 
     def value(self, q: Array) -> float:
@@ -214,6 +221,9 @@ class LogPosterior:
 
         Points that are read in parts are read once for all of them.
         """
+        return once(lambda: self._all_evaluated(q, threads), q)
+
+    def _all_evaluated(self, q: Array, threads: int) -> Array:
         if self._in_parts:
             tables = [self._prior(one, 0.0)[1] for one in q]
             stack = Table(*(np.array([getattr(one, name) for one in tables]) for name in ("offset", "mean", "root")))

@@ -1,0 +1,118 @@
+"""The checkpoint of one fit: opened for it alone, checked to be its own, and what it says when the fit goes on."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bayesgmm.checkpoints.stores import NOTHING, Store
+from bayesgmm.checkpoints.units import Checkpoint, kept
+from bayesgmm.errors import CheckpointError, CheckpointWarning, warn
+from bayesgmm.wording import in_short
+
+FIRST = "fit.000000"  # the place of the result
+
+
+@dataclass
+class FitCheckpoint:
+    """The checkpoint of a fit; without a store, nothing is kept.
+
+    Parameters
+    ----------
+    store : Store, optional
+    """
+
+    store: Store | None = None
+
+    @property
+    def seed(self) -> int | None:
+        """The seed of the fit that is kept; None for a new one."""
+        known = self._facts
+        return json.loads(known["seed"]) if "seed" in known else None
+
+    @property
+    def _facts(self) -> dict[str, str]:
+        return self.store.facts if self.store else {}
+
+    @contextmanager
+    def keeping(self, identity: Mapping[str, object]) -> Iterator[float]:
+        """Keep the work of a block, the fit with this identity; yield the time of the work that is there already.
+
+        Raises
+        ------
+        CheckpointError
+            If what is kept is another fit.
+        """
+        if self.store is None:
+            yield 0.0
+            return
+        texts = {name: json.dumps(value, sort_keys=True, default=str) for name, value in identity.items()}
+        known = self._facts
+        if "seed" in known and (wrong := _differences(known, texts)):
+            raise CheckpointError(
+                f"{self.store.folder} is the checkpoint of another fit, with {' and '.join(wrong)}\n"
+                "  Give another folder for this fit, or remove that one."
+            )
+        self.store.tell(**texts)
+        seconds = self.store.seconds
+        if seconds:
+            warn([self._recovered(seconds)], CheckpointWarning)
+        with kept(Checkpoint(self.store)):
+            yield seconds
+
+    def _recovered(self, seconds: float) -> str:
+        assert self.store is not None
+        if self.store.value(FIRST) is not NOTHING:
+            return f"{self.store.folder} holds the result of this fit: it is not computed again."
+        return f"The fit goes on from {self.store.folder}, where {in_words(seconds)} of its work were saved."
+
+
+@contextmanager
+def opened(folder: str | Path | None) -> Iterator[FitCheckpoint]:
+    """Open the checkpoint in a folder, which is made if there is none, for one fit; None: without a checkpoint.
+
+    Raises
+    ------
+    CheckpointError
+        If another process uses it, or it is damaged.
+    FitFileError
+        If the folder can't be written.
+    """
+    if folder is None:
+        yield FitCheckpoint()
+        return
+    store = Store(Path(folder))
+    try:
+        yield FitCheckpoint(store)
+    finally:
+        store.close()
+
+
+def _differences(known: Mapping[str, str], own: Mapping[str, str]) -> list[str]:
+    """Describe what a kept fit has that differs from another one."""
+    wrong = [name for name, text in own.items() if known.get(name) != text]
+    if "method" in wrong:  # whose settings differ, too
+        wrong = [name for name in wrong if name != "settings"]
+    return [_difference(name, json.loads(known.get(name, "null")), json.loads(own[name])) for name in wrong]
+
+
+def _difference(name: str, known: object, own: object) -> str:
+    if name in ("data", "model", "start", "transform"):
+        return f"another {name}" if name != "data" else "other data"
+    if isinstance(known, dict) and isinstance(own, dict):
+        return " and ".join(_difference(key, known.get(key), own[key]) for key in own if known.get(key) != own[key])
+    return f"{name}={in_short(known)}, not {in_short(own)}"
+
+
+def in_words(seconds: float) -> str:
+    """Write a time in words.
+
+    Examples
+    --------
+    >>> in_words(0.3), in_words(59), in_words(600), in_words(12_000)
+    ('0.3 seconds', '59 seconds', '10 minutes', '3.3 hours')
+    """
+    if seconds < 120:
+        return f"{seconds:.2g} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"

@@ -1,0 +1,154 @@
+"""Units of work that a checkpoint keeps: functions that are called once, and the trails of samplers.
+
+An engine is a function of the data, the model, the settings and the seed: called again, it does the same work in the
+same order. So a fit that was killed goes on by starting again: each unit of work that had finished returns its result
+at once. Units lie within units, and are numbered in the order in which they begin. A unit that has finished needs
+those within it no more.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from threading import get_ident
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from bayesgmm.checkpoints.stores import NOTHING, Store
+from bayesgmm.checkpoints.values import encoded
+
+WORTH = 2e-3  # seconds; a unit that takes less is done again
+SHARE = 50  # minimum time of a unit, relative to that of storing its result,
+SPEED = 1.5e8  # which is assumed to take this many bytes a second
+
+
+@dataclass
+class Checkpoint:
+    """The units of a fit that are kept, and where in them it is.
+
+    Parameters
+    ----------
+    store : Store
+    """
+
+    store: Store
+    place: str = "fit"
+    _number: int = 0
+    _thread: int = field(default_factory=get_ident)
+
+    def once[T](self, compute: Callable[[], T], given: tuple[np.ndarray, ...]) -> T:
+        """See the function ``once``."""
+        if get_ident() != self._thread:
+            return compute()
+        place, self._number = f"{self.place}.{self._number:06d}", self._number + 1
+        question = _digest(given)
+        stored = self.store.value(place)
+        if stored is not NOTHING and stored[0] == question:
+            return stored[1]
+        began = perf_counter()
+        value = self._inside(place, compute)
+        seconds = perf_counter() - began
+        if seconds > WORTH and not getattr(value, "interrupted", False):  # Ctrl-C cut it short
+            encoding = encoded((question, value))
+            if seconds > SHARE * len(encoding) / SPEED:
+                self.store.keep(place, encoding, seconds)
+        return value
+
+    def _inside[T](self, place: str, compute: Callable[[], T]) -> T:
+        """Compute, with the units within it below a place."""
+        outside, self.place, self._number = (self.place, self._number), place, 0
+        try:
+            return compute()
+        finally:
+            self.place, self._number = outside
+
+
+def _digest(given: tuple[np.ndarray, ...]) -> str:
+    of = blake2b(digest_size=16)
+    for part in given:
+        of.update(np.ascontiguousarray(part))
+    return of.hexdigest()
+
+
+_current: ContextVar[Checkpoint | None] = ContextVar("checkpoint", default=None)
+
+
+@contextmanager
+def kept(checkpoint: Checkpoint | None) -> Iterator[None]:
+    """Keep the units of a block in a checkpoint, if there is one."""
+    token = _current.set(checkpoint)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def is_kept() -> bool:
+    """Return True if the units of work are kept in a checkpoint."""
+    return _current.get() is not None
+
+
+def once[T](compute: Callable[[], T], *given: np.ndarray) -> T:
+    """Compute a result, or return the one that an earlier process of the same fit computed here.
+
+    Parameters
+    ----------
+    compute : function
+        Returns the same result in each process: numbers, texts, arrays, or dataclasses of them. The result is not
+        stored if its attribute ``interrupted`` is true.
+    given : arrays
+        What the result is computed from, beside what is the same in each process: a result is only returned for the
+        same numbers.
+
+    Examples
+    --------
+    Without a checkpoint, it is computed.
+
+    >>> once(lambda: 1 + 1)
+    2
+    """
+    checkpoint = _current.get()
+    return compute() if checkpoint is None else checkpoint.once(compute, given)
+
+
+@dataclass
+class Trail:
+    """What the chains of a sampler leave behind as they go, from the first part to the last.
+
+    Parameters
+    ----------
+    store : Store, optional
+        None: nothing is kept.
+    place : str
+    """
+
+    store: Store | None = None
+    place: str = ""
+    _counts: dict[int, int] = field(default_factory=dict)
+
+    def parts(self, chain: int) -> list[Any]:
+        """Return the parts of a chain that earlier processes left; further parts follow them."""
+        found: list[Any] = []
+        while self.store and (part := self.store.value(self._place(chain, len(found)))) is not NOTHING:
+            found.append(part)
+        self._counts[chain] = len(found)
+        return found
+
+    def add(self, chain: int, part: object, seconds: float) -> None:
+        """Keep a further part of a chain, which took so many seconds. Several threads may call it at once."""
+        if self.store:
+            number = self._counts.get(chain, 0)
+            self.store.keep(self._place(chain, number), encoded(part), seconds)
+            self._counts[chain] = number + 1
+
+    def _place(self, chain: int, number: int) -> str:
+        return f"{self.place}.chain{chain:04d}.{number:06d}"
+
+
+def trail() -> Trail:
+    """Return the trail of the current unit of work: one is for one run of a sampler."""
+    checkpoint = _current.get()
+    return Trail() if checkpoint is None else Trail(checkpoint.store, checkpoint.place)
