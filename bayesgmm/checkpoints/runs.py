@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bayesgmm.checkpoints.stores import NOTHING, Store
-from bayesgmm.checkpoints.units import Checkpoint, kept
-from bayesgmm.errors import CheckpointError, CheckpointWarning, warn
+from bayesgmm.checkpoints.stores import Store
+from bayesgmm.checkpoints.units import Checkpoint
+from bayesgmm.errors import CheckpointError
 from bayesgmm.wording import in_short
 
 FIRST = "fit.000000"  # the place of the result
@@ -35,9 +35,8 @@ class FitCheckpoint:
     def _facts(self) -> dict[str, str]:
         return self.store.facts if self.store else {}
 
-    @contextmanager
-    def keeping(self, identity: Mapping[str, object]) -> Iterator[float]:
-        """Keep the work of a block, the fit with this identity; yield the time of the work that is there already.
+    def of(self, identity: Mapping[str, object]) -> Checkpoint | None:
+        """Return the units of work of the fit with this identity.
 
         Raises
         ------
@@ -45,8 +44,7 @@ class FitCheckpoint:
             If what is kept is another fit.
         """
         if self.store is None:
-            yield 0.0
-            return
+            return None
         texts = {name: json.dumps(value, sort_keys=True, default=str) for name, value in identity.items()}
         known = self._facts
         if "seed" in known and (wrong := _differences(known, texts)):
@@ -55,17 +53,17 @@ class FitCheckpoint:
                 "  Give another folder for this fit, or remove that one."
             )
         self.store.tell(**texts)
-        seconds = self.store.seconds
-        if seconds:
-            warn([self._recovered(seconds)], CheckpointWarning)
-        with kept(Checkpoint(self.store)):
-            yield seconds
+        return Checkpoint(self.store)
 
-    def _recovered(self, seconds: float) -> str:
-        assert self.store is not None
-        if self.store.value(FIRST) is not NOTHING:
-            return f"{self.store.folder} holds the result of this fit: it is not computed again."
-        return f"The fit goes on from {self.store.folder}, where {in_words(seconds)} of its work were saved."
+    @property
+    def words(self) -> list[str]:
+        """What the fit goes on from, in a sentence; nothing if it is new."""
+        if self.store is None or not self.store.seconds:
+            return []
+        if self.store.unit(FIRST):
+            return [f"{self.store.folder} holds the result of this fit: it is not computed again."]
+        saved = in_words(self.store.seconds)
+        return [f"The fit goes on from {self.store.folder}, where {saved} of its work were saved."]
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import sqlite3
 from hashlib import blake2b
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 from bayesgmm.checkpoints.values import decoded
 from bayesgmm.errors import CheckpointError, CheckpointWarning, FitFileError, warn
@@ -19,7 +19,13 @@ CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT);
 CREATE TABLE IF NOT EXISTS units (place TEXT PRIMARY KEY, seconds REAL, seal BLOB, value BLOB);
 """
 FORMAT = "1"
-NOTHING = object()  # in place of a value that is not stored
+
+
+class Unit(NamedTuple):
+    """A unit of work that is stored: its result, and the time that it took."""
+
+    value: Any
+    seconds: float
 
 
 class Store:
@@ -94,11 +100,12 @@ class Store:
         """Time that it took to compute what is stored."""
         return float(self._base.execute("SELECT TOTAL(seconds) FROM units").fetchone()[0])
 
-    def value(self, place: str) -> Any:
-        """Return the value at a place; NOTHING if there is none, or it is damaged."""
+    def unit(self, place: str) -> Unit | None:
+        """Return the unit at a place; None if there is none, or it is damaged."""
         with self._lock:
-            found = self._base.execute("SELECT value, seal FROM units WHERE place = ?", [place]).fetchone()
-        return decoded(found[0]) if found and _seal(found[0]) == found[1] else NOTHING
+            line = "SELECT value, seconds, seal FROM units WHERE place = ?"
+            value, seconds, seal = self._base.execute(line, [place]).fetchone() or (b"", 0.0, b"")
+        return Unit(decoded(value), seconds) if _seal(value) == seal else None
 
     def keep(self, place: str, stored: bytes, seconds: float) -> None:
         """Store an encoded value at a place, and remove all below it: a finished unit needs its parts no more."""

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesgmm.checkpoints.stores import NOTHING, Store
+from bayesgmm.checkpoints.stores import Store
 from bayesgmm.checkpoints.values import encoded
 
 WORTH = 2e-3  # seconds; a unit that takes less is done again
@@ -32,10 +32,15 @@ class Checkpoint:
     Parameters
     ----------
     store : Store
+    place : str
+        Of the current unit.
+    recovered : float
+        Time that the units took which were found, in seconds.
     """
 
     store: Store
     place: str = "fit"
+    recovered: float = 0.0
     _number: int = 0
     _thread: int = field(default_factory=get_ident)
 
@@ -45,12 +50,12 @@ class Checkpoint:
             return compute()
         place, self._number = f"{self.place}.{self._number:06d}", self._number + 1
         question = _digest(given)
-        stored = self.store.value(place)
-        if stored is not NOTHING and stored[0] == question:
-            return stored[1]
-        began = perf_counter()
+        if (found := self.store.unit(place)) and found.value[0] == question:
+            self.recovered += found.seconds
+            return found.value[1]
+        began = perf_counter() + self.recovered  # what is recovered meanwhile took its time, too
         value = self._inside(place, compute)
-        seconds = perf_counter() - began
+        seconds = perf_counter() + self.recovered - began
         if seconds > WORTH and not getattr(value, "interrupted", False):  # Ctrl-C cut it short
             encoding = encoded((question, value))
             if seconds > SHARE * len(encoding) / SPEED:
@@ -120,35 +125,36 @@ class Trail:
 
     Parameters
     ----------
-    store : Store, optional
+    checkpoint : Checkpoint, optional
         None: nothing is kept.
-    place : str
     """
 
-    store: Store | None = None
-    place: str = ""
-    _counts: dict[int, int] = field(default_factory=dict)
+    checkpoint: Checkpoint | None = None
+
+    def __post_init__(self) -> None:
+        self._place = "" if self.checkpoint is None else self.checkpoint.place
+        self._counts: dict[int, int] = {}
 
     def parts(self, chain: int) -> list[Any]:
         """Return the parts of a chain that earlier processes left; further parts follow them."""
         found: list[Any] = []
-        while self.store and (part := self.store.value(self._place(chain, len(found)))) is not NOTHING:
-            found.append(part)
+        while self.checkpoint and (part := self.checkpoint.store.unit(self._place_of(chain, len(found)))):
+            self.checkpoint.recovered += part.seconds
+            found.append(part.value)
         self._counts[chain] = len(found)
         return found
 
     def add(self, chain: int, part: object, seconds: float) -> None:
         """Keep a further part of a chain, which took so many seconds. Several threads may call it at once."""
-        if self.store:
+        if self.checkpoint:
             number = self._counts.get(chain, 0)
-            self.store.keep(self._place(chain, number), encoded(part), seconds)
+            self.checkpoint.store.keep(self._place_of(chain, number), encoded(part), seconds)
             self._counts[chain] = number + 1
 
-    def _place(self, chain: int, number: int) -> str:
-        return f"{self.place}.chain{chain:04d}.{number:06d}"
+    def _place_of(self, chain: int, number: int) -> str:
+        return f"{self._place}.chain{chain:04d}.{number:06d}"
 
 
 def trail() -> Trail:
     """Return the trail of the current unit of work: one is for one run of a sampler."""
-    checkpoint = _current.get()
-    return Trail() if checkpoint is None else Trail(checkpoint.store, checkpoint.place)
+    return Trail(_current.get())

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.blas import one_blas_thread
 from bayesgmm.checkpoints.runs import FitCheckpoint, opened
-from bayesgmm.checkpoints.units import once
+from bayesgmm.checkpoints.units import kept, once
 from bayesgmm.data.points import DataLike, Points, as_points
 from bayesgmm.data.streams import Stream
 from bayesgmm.declared import whole
@@ -25,7 +25,7 @@ from bayesgmm.diagnosis import mixing
 from bayesgmm.diagnosis.components import cut_off
 from bayesgmm.diagnosis.measurement import hidden_spread
 from bayesgmm.engines import ENGINES, Engine, described, engine_named, quoted
-from bayesgmm.errors import DeclarationError, allowed, warn
+from bayesgmm.errors import CheckpointWarning, DeclarationError, allowed, warn
 from bayesgmm.inference.engine import Estimate, Progress, Run, Silent
 from bayesgmm.inference.label_matching import matched_start
 from bayesgmm.inference.mixtures import Mixture
@@ -208,12 +208,20 @@ def fit(
         warn(conflicts)
         log.info("fitting %d components to %d rows and %d columns by %s, seed %d", *_size(density), method, seed)
         run = Run(method, chosen, seed, 0.0, conflicts, transform)
+        checkpointed = saved.of(_identity(density, points, run, given.get("start")))
+        warn(saved.words, CheckpointWarning)
         began = time.perf_counter()
         # One BLAS thread: more compete with those of the engines (on a busy machine a search for modes took 80 times as
         # long), and their number changes the rounding of sums.
-        with shown(progress) as report, one_blas_thread(), advising(points, resolved, method), _judged(points):
-            with saved.keeping(_identity(density, points, run, given.get("start"))) as recovered:
-                estimate = once(lambda: engine(density, seed, cores, report, **chosen, **given))
+        with (
+            shown(progress) as report,
+            one_blas_thread(),
+            advising(points, resolved, method),
+            _judged(points),
+            kept(checkpointed),
+        ):
+            estimate = once(lambda: engine(density, seed, cores, report, **chosen, **given))
+        recovered = 0.0 if checkpointed is None else checkpointed.recovered
         run = replace(run, seconds=recovered + time.perf_counter() - began, recovered=recovered)
     log.info("fitted by %s in %.2f s", method, run.seconds)
     tree = finish(density, points, estimate, run, cores)
