@@ -255,10 +255,24 @@ def local_maxima(
     There are none if the data are degenerate for every start; ``exploration.explore`` describes the settings.
     """
     prior = weak if sweep.prior is None else sweep.prior
-    settings = {"n_init": n_init, "budget": sweeps, "exponents": exponents, "given": given}
-    ways = {"threads": sweep.threads, "watch": sweep.watch}
+
+    def compute() -> list[Optimum]:
+        return explore(
+            sweep.blocks,
+            sweep.family,
+            prior,
+            n_components,
+            seed,
+            n_init=n_init,
+            budget=sweeps,
+            exponents=exponents,
+            given=given,
+            threads=sweep.threads,
+            watch=sweep.watch,
+        )
+
     try:
-        return once(lambda: explore(sweep.blocks, sweep.family, prior, n_components, seed, **settings, **ways))
+        return once(compute)
     except (ComponentError, np.linalg.LinAlgError):
         return []
 

@@ -219,9 +219,11 @@ def settled(
         drawn = extension.drawn
         is_uncertain = not (extension.is_good or drawn.interrupted)
         lp = drawn.stats["lp"]
+        found = None
         if is_uncertain and budget.reconciles:
-            if found := once(lambda: reconcile(density, drawn.q, lp, seed, cores, progress)):
-                return Estimate(found.q, {"lp": found.lp}, (), replace(notes, reconciled=found.info))
+            found = once(lambda: reconcile(density, drawn.q, lp, seed, cores, progress))
+        if found:
+            return Estimate(found.q, {"lp": found.lp}, (), replace(notes, reconciled=found.info))
         if check and not drawn.interrupted:
             checked = once(lambda: check(drawn))
             if better := checked.better:

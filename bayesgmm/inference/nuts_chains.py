@@ -1,10 +1,10 @@
 """Chains of nutpie, in coordinates whitened at the modes; those that an earlier process left are continued."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,42 +13,16 @@ from bayesgmm.errors import CheckpointWarning, SamplingError, warn
 from bayesgmm.inference.engine import Progress, StartedChain
 from bayesgmm.inference.extension import Drawn
 from bayesgmm.inference.laplace import Whitening
+from bayesgmm.inference.nuts_samplers import Sampler, Trace, made, start
 from bayesgmm.posterior.log_posterior import LogPosterior
-from bayesgmm.posterior.native import Plan, white_draw, white_log_posterior
 from bayesgmm.progress import ChainState
 from bayesgmm.sweep.stats import Array
 from bayesgmm.wording import listing
 
-if TYPE_CHECKING:
-    import xarray as xr
-    from nutpie.compile_pymc import CompiledPyMCModel
-
-OVERDISPERSION = 1.5  # standard deviation of starting points, relative to the normal approximation of the posterior
-FARTHEST = 2.5  # maximum distance of a start below the mode, in nats per coordinate; a normal posterior has 1.1
-KEPT = ("diverging", "energy", "n_steps", "step_size")  # statistics that nutpie and ArviZ name alike
-RENAMED = {"lp": "logp", "tree_depth": "depth", "reached_max_treedepth": "maxdepth_reached"}
 JOINED = "joined"  # statistic: True for the first draw after a join
 SAVED_EVERY = 5.0  # seconds between two times that draws are saved; at least so many times what saving takes:
 SHARE = 100
 RETUNE = 100  # maximum number of draws that tune a chain again which is continued with its tuned metric
-
-type Tree = Mapping[str, Mapping[str, xr.DataArray]]
-
-
-class Sampler(Protocol):
-    """Sampler of nutpie that runs in the background."""
-
-    def wait(self, *, timeout: float | None = None) -> Tree:
-        """Wait for the draws."""
-
-    def inspect(self) -> Tree:
-        """Return the draws so far."""
-
-    def abort(self) -> Tree:
-        """Stop, and return the draws so far."""
-
-    def cancel(self) -> None:
-        """Stop without draws."""
 
 
 class Part(NamedTuple):
@@ -94,6 +68,11 @@ class Task:
     metric: Array
     start: Array | None = None
 
+    def started(self, density: LogPosterior, cores: int, show: Callable[[Sequence[ChainState]], None]) -> Sampler:
+        """Start its sampler."""
+        settings = self.settings | {"chains": len(self.chains), "store_mass_matrix": is_kept()}
+        return start(density, self.mode, self.seed, cores, show, settings, self.start)
+
 
 def draw_from_modes(
     density: LogPosterior,
@@ -117,7 +96,7 @@ def draw_from_modes(
     shown.finished([chain for chain in range(chains) if history.missing(chain) == 0])
     for together in _together([len(task.chains) for task in tasks], cores):
         begun = [tasks[i] for i in together]
-        samplers = [_start(density, task, cores, shown.part(task.chains)) for task in begun]
+        samplers = [task.started(density, cores, shown.part(task.chains)) for task in begun]
         interrupted = _wait_for_all(samplers, begun, history)
         if interrupted:
             break
@@ -202,28 +181,20 @@ class Histories:
         words += [f"started {listing(lost)} again"] if lost else []
         return [f"Chains of NUTS: {'; '.join(words)}."]
 
-    def add(self, task: Task, tree: Tree) -> None:
+    def add(self, task: Task, trace: Trace) -> None:
         """Add the draws of a task's sampler that are new, and keep them."""
-        z, stats = _drawn(tree)
         began, self.seconds = self.seconds, perf_counter()
-        for chain, own, row in zip(task.chains, z, range(len(z)), strict=False):
-            first, last = self._made(task, chain), int((~np.isnan(own)).all(axis=-1).sum())
-            if last > first:
-                part = self._part(task, tree, row, slice(first, last), own, stats)
-                self.parts[chain].append(part)
-                self.left.add(chain, part, (self.seconds - began) / len(task.chains))
-
-    def _made(self, task: Task, chain: int) -> int:
-        """Return how many draws of a task's chain are there already."""
-        return self._count(chain) - (self.wanted - int(task.settings["draws"]))
-
-    def _part(self, task: Task, tree: Tree, row: int, new: slice, z: Array, stats: dict[str, Array]) -> Part:
-        own = {name: values[row, new] for name, values in stats.items()}
-        metric = task.metric
-        if is_kept():
-            own[JOINED] = np.arange(new.start, new.stop) == (0 if task.start is not None else -1)
-            metric = metric * _tuned(tree, row)
-        return Part(task.mode(z[new]), own, metric)
+        before = self.wanted - int(task.settings["draws"])  # number of draws of its chains when it began
+        for chain, (z, stats, metric) in zip(task.chains, made(trace), strict=True):
+            first = self._count(chain) - before
+            if len(z) == first:
+                continue
+            own = {name: values[first:] for name, values in stats.items()}
+            if is_kept():
+                own[JOINED] = np.arange(first, len(z)) == (-1 if task.start is None else 0)
+            part = Part(task.mode(z[first:]), own, task.metric * metric)
+            self.parts[chain].append(part)
+            self.left.add(chain, part, (self.seconds - began) / len(task.chains))
 
     def drawn(self, chains: int, size: int, interrupted: bool) -> Drawn:
         """Return the draws of all chains that have some, padded with NaN to the longest."""
@@ -237,12 +208,6 @@ class Histories:
             for name in own[0][0].stats
         }
         return Drawn(q, stats, interrupted)
-
-
-def _tuned(tree: Tree, row: int) -> Array:
-    """Return the standard deviations (P,) that a chain was tuned to, in its own coordinates."""
-    variance = tree["warmup_sample_stats"]["mass_matrix_inv"].values[row]
-    return np.sqrt(variance[np.isfinite(variance).all(axis=-1)][-1])
 
 
 def _padded(values: Array, length: int, missing: float) -> Array:
@@ -294,79 +259,15 @@ class AllChains:
         return show
 
 
-def _start(density: LogPosterior, task: Task, cores: int, show: Callable[[Sequence[ChainState]], None]) -> Sampler:
-    """Start the chains of a task."""
-    import nutpie
-
-    count = len(task.chains)
-    return nutpie.sample(
-        _compiled(density, task.mode, task.start),
-        **task.settings,
-        chains=count,
-        cores=min(cores, count),
-        seed=task.seed,
-        save_warmup=is_kept(),  # for the metric
-        store_mass_matrix=is_kept(),
-        progress_bar=False,
-        progress_callback=show,
-        blocking=False,
-    )
-
-
-def _compiled(density: LogPosterior, whitening: Whitening, start: Array | None = None) -> "CompiledPyMCModel":
-    """Return the density in whitened coordinates as a nutpie model of native code: chains do not wait for Python."""
-    from nutpie.compile_pymc import CompiledPyMCModel
-
-    size = whitening.mode.size
-    arrays = {
-        Plan.MODE: whitening.mode,
-        Plan.SPREAD: np.ascontiguousarray(whitening.spread),
-        Plan.SPREAD_TRANSPOSED: np.ascontiguousarray(whitening.spread.T),
-    }
-    plan = density.plan.copy()
-    for item, array in arrays.items():
-        plan[item] = array.ctypes.data
-
-    top = density(whitening.mode)[0]
-
-    def initial_point(seed: int) -> Array:
-        if start is not None:
-            return start.copy()
-        z = np.random.default_rng(seed).normal(scale=OVERDISPERSION, size=size)
-        while not top - density(whitening(z))[0] < FARTHEST * size:  # a sampler does not return from a flat region
-            z /= 2
-        return z
-
-    return CompiledPyMCModel(
-        dims={},
-        compiled_logp_func=white_log_posterior,
-        compiled_expand_func=white_draw,
-        initial_point_func=initial_point,
-        shared_data={
-            "density": density,
-            "arrays": arrays,
-        },
-        shared_var_keys={},
-        user_data=plan,
-        n_expanded=size,
-        shape_info=(["z"], [slice(0, size)], [(size,)]),
-        logp_func=None,
-        expand_func=None,
-        _n_dim=size,
-        _shapes={"z": (size,)},
-        _coords={},
-    )
-
-
 def _wait_for_all(samplers: list[Sampler], tasks: list[Task], history: Histories) -> bool:
     """Wait for samplers that run side by side, and add their draws; Ctrl-C stops all and keeps the draws so far."""
     running = dict(zip(range(len(tasks)), samplers, strict=True))
     try:
         pause = SAVED_EVERY if is_kept() else None
         while running:
-            for i, tree in _finished([*running.items()], pause):
+            for i, trace in _finished([*running.items()], pause):
                 del running[i]
-                history.add(tasks[i], tree)
+                history.add(tasks[i], trace)
             began = perf_counter()
             for i, sampler in running.items():
                 history.add(tasks[i], sampler.inspect())
@@ -387,15 +288,8 @@ def _wait_for_all(samplers: list[Sampler], tasks: list[Task], history: Histories
         ) from error
 
 
-def _finished(running: list[tuple[int, Sampler]], pause: float | None) -> Iterator[tuple[int, Tree]]:
+def _finished(running: list[tuple[int, Sampler]], pause: float | None) -> Iterator[tuple[int, Trace]]:
     """Wait for samplers, for some time in all or until they have finished; yield the draws of those that have."""
     for i, sampler in running:
         with suppress(TimeoutError):
             yield i, sampler.wait(timeout=None if pause is None else pause / len(running))
-
-
-def _drawn(tree: Tree) -> tuple[Array, dict[str, Array]]:
-    """Return the whitened draws (chains, draws, P) and the kept statistics from nutpie's tree."""
-    stats = tree["sample_stats"]
-    kept = {name: stats[name].values for name in KEPT} | {new: stats[old].values for new, old in RENAMED.items()}
-    return tree["posterior"]["z"].values, kept

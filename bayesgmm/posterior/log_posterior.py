@@ -12,11 +12,11 @@ from typing import Any, Self, override
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.checkpoints.units import once
 from bayesgmm.data.labels import exchangeable_groups
 from bayesgmm.data.points import Points
 from bayesgmm.data.standards import Standard
 from bayesgmm.data.streams import Stream
-from bayesgmm.checkpoints.units import once
 from bayesgmm.families.charts import Chart
 from bayesgmm.families.structures import chart_of
 from bayesgmm.model import MixtureModel, as_model
