@@ -100,7 +100,7 @@ def _difference(name: str, known: object, own: object) -> str:
         return f"another {name}" if name != "data" else "other data"
     if isinstance(known, dict) and isinstance(own, dict):
         return " and ".join(_difference(key, known.get(key), own[key]) for key in own if known.get(key) != own[key])
-    return f"{name}={in_short(known)}, not {in_short(own)}"
+    return f"{name}={in_short(known)} (here {name}={in_short(own)})"
 
 
 def in_words(seconds: float) -> str:

@@ -208,7 +208,7 @@ def fit(
         warn(conflicts)
         log.info("fitting %d components to %d rows and %d columns by %s, seed %d", *_size(density), method, seed)
         run = Run(method, chosen, seed, 0.0, conflicts, transform)
-        checkpointed = saved.of(_identity(density, points, run, given.get("start")))
+        checkpointed = saved.of(_identity(model, points, run, given.get("start")))
         warn(saved.words, CheckpointWarning)
         began = time.perf_counter()
         # One BLAS thread: more compete with those of the engines (on a busy machine a search for modes took 80 times as
@@ -234,17 +234,12 @@ def _seed(saved: FitCheckpoint) -> int:
     return int(np.random.default_rng().integers(2**31)) if saved.seed is None else saved.seed
 
 
-def _identity(
-    density: LogPosterior,
-    points: Points | Stream,
-    run: Run,
-    start: Mixture | None,
-) -> dict[str, object]:
+def _identity(model: MixtureModel, points: Points | Stream, run: Run, start: Mixture | None) -> dict[str, object]:
     """Return what a fit depends on: two fits that are alike in it have the same result."""
     return {
         "bayesgmm": version("bayesgmm"),
         "data": points.fingerprint,
-        "model": density.model.plain(),
+        "model": model.plain(),
         "method": run.method,
         "seed": run.seed,
         "settings": run.settings,

@@ -178,7 +178,7 @@ class Histories:
         lost = [chain for chain in self.parts if not self.parts[chain]]
         words = [f"kept {listing(done)}"] if done else []
         words += [f"continued {chain} after draw {self._count(chain)} of {self.wanted}" for chain in joined]
-        words += [f"started {listing(lost)} again"] if lost else []
+        words += [f"began {listing(lost)} from the start"] if lost else []
         return [f"Chains of NUTS: {'; '.join(words)}."]
 
     def add(self, task: Task, trace: Trace) -> None:
