@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from time import perf_counter
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -40,6 +40,10 @@ class Part(NamedTuple):
     q: Array
     stats: dict[str, Array]
     metric: Array
+
+    def since(self, first: int) -> Self:
+        """Return the draws from the one with this number on."""
+        return self._replace(q=self.q[first:], stats={name: values[first:] for name, values in self.stats.items()})
 
 
 @dataclass(frozen=True)
@@ -161,6 +165,9 @@ class Histories:
     left: Trail
     seconds: float = field(default_factory=perf_counter)
 
+    def __post_init__(self) -> None:
+        self.earlier = dict(self.parts)  # the parts of earlier processes
+
     def missing(self, chain: int) -> int:
         """Return the number of draws that a chain still has to make."""
         return self.wanted - self._count(chain)
@@ -184,17 +191,17 @@ class Histories:
     def add(self, task: Task, trace: Trace) -> None:
         """Add the draws of a task's sampler that are new, and keep them."""
         began, self.seconds = self.seconds, perf_counter()
-        before = self.wanted - int(task.settings["draws"])  # number of draws of its chains when it began
         for chain, (z, stats, metric) in zip(task.chains, made(trace), strict=True):
-            first = self._count(chain) - before
-            if len(z) == first:
+            earlier = self.earlier[chain]
+            new = self._count(chain) - sum(len(part.q) for part in earlier)
+            if len(z) == new:
                 continue
-            own = {name: values[first:] for name, values in stats.items()}
             if is_kept():
-                own[JOINED] = np.arange(first, len(z)) == (-1 if task.start is None else 0)
-            part = Part(task.mode(z[first:]), own, task.metric * metric)
-            self.parts[chain].append(part)
-            self.left.add(chain, part, (self.seconds - began) / len(task.chains))
+                stats[JOINED] = np.arange(len(z)) == (-1 if task.start is None else 0)
+            # all draws of the task again: the rounding of a product of matrices may depend on the number of rows
+            whole = Part(task.mode(z), stats, task.metric * metric)
+            self.parts[chain] = [*earlier, whole]
+            self.left.add(chain, whole.since(new), (self.seconds - began) / len(task.chains))
 
     def drawn(self, chains: int, size: int, interrupted: bool) -> Drawn:
         """Return the draws of all chains that have some, padded with NaN to the longest."""

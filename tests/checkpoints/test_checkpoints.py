@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 from threading import Thread
 
@@ -51,7 +50,8 @@ def a_fit(case, **given):
 
 
 def the_fit(method, **given):
-    return bg.fit(bg.MixtureModel(2), points(), method, progress=False, **{"seed": 1, **given})
+    n_points = 6000 if method == "nuts" else 640  # enough for a draw to take a while
+    return bg.fit(bg.MixtureModel(2), points(n_points), method, progress=False, **{"seed": 1, **given})
 
 
 @pytest.fixture(autouse=True)
@@ -99,7 +99,7 @@ def same(one, other):
     return all(one[group].to_dataset().identical(other[group].to_dataset()) for group in groups)
 
 
-@pytest.mark.filterwarnings("ignore::bayesgmm.FitWarning")
+@pytest.mark.filterwarnings("ignore::bayesgmm.FitWarning", "ignore::bayesgmm.CheckpointWarning")
 @pytest.mark.parametrize("case", CASES)
 def test_a_fit_that_is_killed_again_and_again_ends_with_the_same_result(case, tmp_path, dies):
     """Killed at several of its writes, it is the fit without a checkpoint, to the last bit."""
@@ -108,14 +108,12 @@ def test_a_fit_that_is_killed_again_and_again_ends_with_the_same_result(case, tm
     assert same(a_fit(case, checkpoint=tmp_path / "whole"), expected)
     writes = dies()
     fit, kills = None, 0
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", CheckpointWarning)
-        while fit is None:
-            dies(max(2, writes // 5))
-            try:
-                fit = a_fit(case, checkpoint=tmp_path / "run")
-            except Killed:
-                kills += 1
+    while fit is None:
+        dies(max(2, writes // 5))
+        try:
+            fit = a_fit(case, checkpoint=tmp_path / "run")
+        except Killed:
+            kills += 1
     assert kills > 2
     assert same(fit, expected)
     assert dies() < writes
@@ -135,11 +133,15 @@ def test_the_seed_is_that_of_the_checkpoint(tmp_path):
         assert bg.info(a_fit("em", checkpoint=tmp_path, seed=None)).seed == bg.info(first).seed
 
 
+DRAWS = 150  # of a chain of NUTS: so few are neither extended nor reconciled
+NUTS = {"draws": DRAWS, "tune": 100, "chains": 2, "cores": 1, "sweeps": 50}
+
+
 def nuts(**given):
-    return the_fit("nuts", **{"draws": 300, "max_draws": 300, "tune": 100, "chains": 2, "cores": 1, "sweeps": 50, **given})
+    return the_fit("nuts", **NUTS | given)
 
 
-@pytest.mark.filterwarnings("ignore::bayesgmm.FitWarning")
+@pytest.mark.filterwarnings("ignore::bayesgmm.FitWarning", "ignore::bayesgmm.CheckpointWarning")
 def test_nuts_keeps_its_draws_and_continues_its_chains(tmp_path, dies):
     """The draws before the kill are those without it; those after have the same distribution, and the join is marked.
 
@@ -148,19 +150,19 @@ def test_nuts_keeps_its_draws_and_continues_its_chains(tmp_path, dies):
     expected = nuts()
     assert same(nuts(checkpoint=tmp_path / "whole"), expected)
     for writes in (3, 2):
-        dies(writes, at="chain")
+        dies(writes, at="chain0000")
         with pytest.raises(Killed):
             nuts(checkpoint=tmp_path / "run")
-        warned = pytest.warns(CheckpointWarning, match="continued 0 after draw")
     dies()
-    with warned:
+    with pytest.warns(CheckpointWarning) as said:
         fit = nuts(checkpoint=tmp_path / "run")
+    assert str(said[1].message).startswith("Chains of NUTS: continued 0 after draw ")
     assert "joined" not in expected["sample_stats"]
     lp, old, joined = fit["sample_stats"]["lp"], expected["sample_stats"]["lp"], fit["sample_stats"]["joined"].values
     assert lp.shape == old.shape
-    assert joined.sum() >= 1
+    assert joined[0].sum() == 2
     first = int(joined[0].argmax())
-    assert (lp[0] == old[0]).values.tolist() == [True] * first + [False] * (300 - first)
+    assert (lp[0] == old[0]).values.tolist() == [True] * first + [False] * (DRAWS - first)
     errors = [values.values.std() / np.sqrt(values.size / 4) for values in (lp, old)]
     assert abs(float(lp.mean() - old.mean())) < 6 * np.hypot(*errors)
 
@@ -184,7 +186,7 @@ def test_a_continued_chain_has_the_metric_of_its_past(tmp_path, dies, monkeypatc
     assert np.unique(metric).size == metric.size
     assert np.allclose(again.spread, mode.spread * metric, rtol=1e-14)
     assert np.allclose(again(first), q[-1])
-    assert settings["draws"] == 300 - len(q)
+    assert settings["draws"] == DRAWS - len(q)
 
 
 OTHERS = {
@@ -316,7 +318,8 @@ def test_saving_takes_a_small_share_of_the_time(tmp_path, monkeypatch):
 KILLED = """
 import json, os, signal, sys, time, warnings
 import numpy as np
-import bayesgmm as bg
+import arviz, nutpie
+from bayesgmm.inference import ascent_starts, gibbs_judge
 from tests.checkpoints import test_checkpoints as own
 
 warnings.simplefilter("ignore")
@@ -324,6 +327,8 @@ units, gibbs_chains, nuts_chains = own.units, own.gibbs_chains, own.nuts_chains
 units.WORTH = units.SHARE = gibbs_chains.SAVED_EVERY = gibbs_chains.CHUNK = nuts_chains.SHARE = 0.0
 own.stats.KEPT_SWEEP = own.log_posterior.KEPT_SWEEP = 0
 nuts_chains.SAVED_EVERY = 1e-3
+gibbs_judge.ignored().__enter__()  # as in the other tests, searches are short
+ascent_starts.VAIN = 1
 rng = np.random.default_rng()
 
 def fit(method, folder):
@@ -332,7 +337,9 @@ def fit(method, folder):
 def run(method, folder, seconds):
     child = os.fork()
     if not child:
-        bg.save(fit(method, folder), folder + ".nc")
+        done = fit(method, folder)
+        parts = {**done["posterior"].data_vars, **done["sample_stats"].data_vars}
+        np.savez(folder + ".npz", **{name: values.values for name, values in parts.items()})
         os._exit(0)
     began = time.monotonic()
     while time.monotonic() - began < seconds and os.waitpid(child, os.WNOHANG) == (0, 0):
@@ -342,10 +349,12 @@ def run(method, folder, seconds):
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
 
+for method in ("em", "vb", "gibbs"):  # what is imported and compiled now is there in all copies of the process
+    own.a_fit(method, cores=1)
 for method in sys.argv[2:]:
     folder = os.path.join(sys.argv[1], method)
     whole = run(method, folder + " whole", np.inf)
-    kills = [run(method, folder, whole * rng.uniform(0.1, 0.6)) is None for _ in range(4)]
+    kills = [run(method, folder, whole * rng.uniform(0.1, 0.6)) is None for _ in range(3)]
     run(method, folder, np.inf)
     print(json.dumps([method, sum(kills)]))
 """
@@ -360,8 +369,10 @@ def test_a_process_that_is_killed_at_random_moments_goes_on(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     for method in methods:
-        fit, expected = (bg.load(tmp_path / f"{name}.nc") for name in (method, f"{method} whole"))
+        fit, expected = (dict(np.load(tmp_path / f"{name}.npz")) for name in (method, f"{method} whole"))
         if method == "nuts":
-            assert fit["sample_stats"]["lp"].shape == (2, 300)
+            assert fit["lp"].shape == (2, DRAWS)
+            assert np.isfinite(fit["mean"]).all()
         else:
-            assert same(fit, expected), method
+            assert fit.keys() == expected.keys()
+            assert all(np.array_equal(fit[name], expected[name], equal_nan=True) for name in fit), method
