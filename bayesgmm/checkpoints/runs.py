@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from bayesgmm.checkpoints.stores import Store
 from bayesgmm.checkpoints.units import Checkpoint
 from bayesgmm.errors import CheckpointError
@@ -25,11 +27,12 @@ class FitCheckpoint:
 
     store: Store | None = None
 
-    @property
-    def seed(self) -> int | None:
-        """The seed of the fit that is kept; None for a new one."""
+    def seed(self, given: int | None) -> int:
+        """Return the given seed; by default that of the fit that is kept, or a random one."""
         known = self._facts
-        return json.loads(known["seed"]) if "seed" in known else None
+        if given is None and "seed" in known:
+            return int(known["seed"])
+        return int(np.random.default_rng().integers(2**31)) if given is None else given
 
     @property
     def _facts(self) -> dict[str, str]:

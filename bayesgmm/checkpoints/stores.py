@@ -72,7 +72,7 @@ class Store:
         self._base.execute("COMMIT")
 
     def _refusal(self, error: sqlite3.Error) -> Exception:
-        """Return the error that says why the file can't be opened."""
+        """Return the error for a file that can't be opened, with the reason."""
         name = getattr(error, "sqlite_errorname", "")
         if name.startswith("SQLITE_BUSY"):
             return CheckpointError(

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.blas import one_blas_thread
-from bayesgmm.checkpoints.runs import FitCheckpoint, opened
+from bayesgmm.checkpoints.runs import opened
 from bayesgmm.checkpoints.units import kept, once
 from bayesgmm.data.points import DataLike, Points, as_points
 from bayesgmm.data.streams import Stream
@@ -189,7 +189,7 @@ def fit(
     cores = (os.cpu_count() or 1) if cores is None else whole("cores", cores)
     seed = None if seed is None else whole("seed", seed, minimum=0)
     with opened(checkpoint) as saved:
-        seed = _seed(saved) if seed is None else seed
+        seed = saved.seed(seed)
         points: Points | Stream
         if memory is not None or is_read_in_parts(data):
             engine.require_parts(chosen)
@@ -208,7 +208,7 @@ def fit(
         warn(conflicts)
         log.info("fitting %d components to %d rows and %d columns by %s, seed %d", *_size(density), method, seed)
         run = Run(method, chosen, seed, 0.0, conflicts, transform)
-        checkpointed = saved.of(_identity(model, points, run, given.get("start")))
+        checkpointed = saved.of(run.identity(model, points, given.get("start")))
         warn(saved.words, CheckpointWarning)
         began = time.perf_counter()
         # One BLAS thread: more compete with those of the engines (on a busy machine a search for modes took 80 times as
@@ -227,25 +227,6 @@ def fit(
     tree = finish(density, points, estimate, run, cores)
     tree = with_log_likelihood(tree, wanted(progress)) if log_likelihood else tree
     return with_prior(tree, seed) if prior else tree
-
-
-def _seed(saved: FitCheckpoint) -> int:
-    """Return the seed of a checkpoint, or a random one."""
-    return int(np.random.default_rng().integers(2**31)) if saved.seed is None else saved.seed
-
-
-def _identity(model: MixtureModel, points: Points | Stream, run: Run, start: Mixture | None) -> dict[str, object]:
-    """Return what a fit depends on: two fits that are alike in it have the same result."""
-    return {
-        "bayesgmm": version("bayesgmm"),
-        "data": points.fingerprint,
-        "model": model.plain(),
-        "method": run.method,
-        "seed": run.seed,
-        "settings": run.settings,
-        "transform": None if run.transforms is None else run.transforms.model_dump(),
-        "start": None if start is None else [start.weight.tolist(), start.mean.tolist(), start.core_roots.tolist()],
-    }
 
 
 def _require_choices(**choices: object) -> None:

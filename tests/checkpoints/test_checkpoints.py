@@ -213,7 +213,7 @@ def test_another_fit_is_refused(difference, tmp_path):
 
 def test_another_version_is_refused(tmp_path, monkeypatch):
     a_fit("em", checkpoint=tmp_path)
-    monkeypatch.setattr("bayesgmm.inference.version", lambda name: "99")
+    monkeypatch.setattr("bayesgmm.inference.engine.version", lambda name: "99")
     with pytest.raises(CheckpointError, match=r"with bayesgmm='.*' \(here bayesgmm='99'\)"):
         a_fit("em", checkpoint=tmp_path)
 
