@@ -61,6 +61,7 @@ class Store:
             self._base.close()
             raise CheckpointError(self._damaged())
         self.tell(format=FORMAT)
+        self._found = {place for (place,) in self._base.execute("SELECT place FROM units")}
 
     def _prepare(self) -> None:
         """Open the file for this process alone. Each change is written at once; a power cut may undo the last ones."""
@@ -101,7 +102,9 @@ class Store:
         return float(self._base.execute("SELECT TOTAL(seconds) FROM units").fetchone()[0])
 
     def unit(self, place: str) -> Unit | None:
-        """Return the unit at a place; None if there is none, or it is damaged."""
+        """Return the unit at a place that an earlier process stored; None if there is none, or it is damaged."""
+        if place not in self._found:  # most are not
+            return None
         with self._lock:
             line = "SELECT value, seconds, seal FROM units WHERE place = ?"
             value, seconds, seal = self._base.execute(line, [place]).fetchone() or (b"", 0.0, b"")

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -344,7 +345,7 @@ def maxima_from(sweep: Sweep, optima: list[Optimum], max_iter: int, tol: float) 
             start = take_steps(sweep, optimum.mixture, min(SHORT_RUN, max_iter), tol, PATIENCE)
             if _falls_short(start, proper):
                 continue
-            reached.append(_continued(sweep, start, max_iter, tol))
+            reached.append(once(partial(_continued, sweep, start, max_iter, tol)))
         except ComponentError:
             continue
     return reached
