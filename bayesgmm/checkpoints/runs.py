@@ -5,13 +5,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesgmm.checkpoints.stores import Store
 from bayesgmm.checkpoints.units import Checkpoint
 from bayesgmm.errors import CheckpointError
 from bayesgmm.wording import in_short
+
+if TYPE_CHECKING:
+    from bayesgmm.checkpoints.stores import Store
 
 FIRST = "fit.000000"  # the place of the result
 
@@ -25,7 +28,7 @@ class FitCheckpoint:
     store : Store, optional
     """
 
-    store: Store | None = None
+    store: "Store | None" = None
 
     def seed(self, given: int | None) -> int:
         """Return the given seed; by default that of the fit that is kept, or a random one."""
@@ -83,6 +86,8 @@ def opened(folder: str | Path | None) -> Iterator[FitCheckpoint]:
     if folder is None:
         yield FitCheckpoint()
         return
+    from bayesgmm.checkpoints.stores import Store  # which needs SQLite
+
     store = Store(Path(folder))
     try:
         yield FitCheckpoint(store)

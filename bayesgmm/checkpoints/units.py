@@ -6,23 +6,28 @@ at once. Units lie within units, and are numbered in the order in which they beg
 those within it no more.
 """
 
+import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from threading import get_ident
+from threading import current_thread, get_ident, main_thread
 from time import perf_counter
-from typing import Any
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm.checkpoints.stores import Store
 from bayesgmm.checkpoints.values import encoded
+
+if TYPE_CHECKING:
+    from bayesgmm.checkpoints.stores import Store
 
 WORTH = 1e-2  # seconds; a unit that takes less is done again: storing it takes 0.1 to 0.2 ms
 SHARE = 50  # minimum time of a unit, relative to that of storing its result,
 SPEED = 1.5e8  # which is assumed to take this many bytes a second
+LARGEST = 500_000_000  # bytes; a larger result is not stored: SQLite takes a gigabyte
 
 
 @dataclass
@@ -36,11 +41,14 @@ class Checkpoint:
         Of the current unit.
     recovered : float
         Time that the units took which were found, in seconds.
+    interrupted : bool
+        True after Ctrl-C: engines then return what they have, which is no result to return again.
     """
 
-    store: Store
+    store: "Store"
     place: str = "fit"
     recovered: float = 0.0
+    interrupted: bool = False
     _number: int = 0
     _thread: int = field(default_factory=get_ident)
 
@@ -55,9 +63,9 @@ class Checkpoint:
         began = perf_counter() + self.recovered  # what is recovered meanwhile took its time, too
         value = self._inside(place, compute)
         seconds = perf_counter() + self.recovered - began
-        if seconds > WORTH and not getattr(value, "interrupted", False):  # Ctrl-C cut it short
+        if seconds > WORTH and not self.interrupted:
             encoding = encoded((_digest(given), value))
-            if seconds > SHARE * len(encoding) / SPEED:
+            if seconds > SHARE * len(encoding) / SPEED and len(encoding) <= LARGEST:
                 self.store.keep(place, encoding, seconds)
         return value
 
@@ -82,12 +90,32 @@ _current: ContextVar[Checkpoint | None] = ContextVar("checkpoint", default=None)
 
 @contextmanager
 def kept(checkpoint: Checkpoint | None) -> Iterator[None]:
-    """Keep the units of a block in a checkpoint, if there is one."""
+    """Keep the units of a block in a checkpoint, if there is one; after Ctrl-C, no more of them."""
     token = _current.set(checkpoint)
+    try:
+        with nullcontext() if checkpoint is None else _interrupts_noted(checkpoint):
+            yield
+    finally:
+        _current.reset(token)
+
+
+@contextmanager
+def _interrupts_noted(checkpoint: Checkpoint) -> Iterator[None]:
+    """Note Ctrl-C, and pass it on. Only the main thread can, and only it is interrupted."""
+    before = signal.getsignal(signal.SIGINT)
+    if not callable(before) or current_thread() is not main_thread():
+        yield
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        checkpoint.interrupted = True
+        before(number, frame)
+
+    signal.signal(signal.SIGINT, note)
     try:
         yield
     finally:
-        _current.reset(token)
+        signal.signal(signal.SIGINT, before)
 
 
 def is_kept() -> bool:
@@ -101,8 +129,7 @@ def once[T](compute: Callable[[], T], *given: np.ndarray) -> T:
     Parameters
     ----------
     compute : function
-        Returns the same result in each process: numbers, texts, arrays, or dataclasses of them. The result is not
-        stored if its attribute ``interrupted`` is true.
+        Returns the same result in each process: numbers, texts, arrays, or dataclasses of them.
     given : arrays
         What the result is computed from, beside what is the same in each process: a result is only returned for the
         same numbers.

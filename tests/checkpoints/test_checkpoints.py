@@ -1,6 +1,7 @@
 """Checkpoints: a fit that is killed goes on with the same call, to the same result; clear errors, and nothing lost."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -279,14 +280,25 @@ def test_a_full_disk_stops_the_saving_and_not_the_fit(tmp_path, monkeypatch):
         assert same(a_fit("vb", checkpoint=tmp_path), expected)
 
 
-def test_what_ctrl_c_cut_short_is_no_result(tmp_path):
-    with opened(tmp_path) as saved, units.kept(saved.of({"seed": 1})):
-        for interrupted in (True, False):
-            cut_short = gibbs_chains.Sample(np.zeros(1), np.zeros(1), interrupted)
-            assert units.once(lambda kept=cut_short: kept) is cut_short
-    with opened(tmp_path) as saved, units.kept(saved.of({"seed": 1})):
-        cut_short = units.once(lambda: "done again"), units.once(lambda: "done again")
-    assert cut_short[0] == "done again" != cut_short[1]
+@pytest.mark.parametrize("method", ["gibbs", "nuts"])
+def test_what_ctrl_c_cut_short_is_no_result(method, tmp_path, monkeypatch):
+    """The draws so far are returned, and the same call goes on to all of them."""
+    tell, told = units.Trail.add, []
+
+    def add_and_interrupt(self, *values):
+        tell(self, *values)
+        told.append(0)
+        if len(told) == 3:
+            signal.raise_signal(signal.SIGINT) if method == "nuts" else os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(units.Trail, "add", add_and_interrupt)
+    settings = NUTS | {"chains": 1} if method == "nuts" else FEW | {"draws": 5000, "max_draws": 5000, "chains": 1}
+    with pytest.warns(bg.FitWarning, match="Interrupted: kept"):
+        cut_short = the_fit(method, checkpoint=tmp_path, **settings)
+    assert cut_short["posterior"].sizes["draw"] < settings["draws"]
+    with pytest.warns(CheckpointWarning, match="goes on"):
+        fit = the_fit(method, checkpoint=tmp_path, **settings)
+    assert fit["posterior"].sizes["draw"] == settings["draws"]
 
 
 def test_a_result_is_only_returned_for_the_same_question(tmp_path):
