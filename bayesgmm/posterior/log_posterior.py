@@ -5,14 +5,14 @@ The order of the coordinates is: weights, means (standardised, component by comp
 
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from threading import RLock
 from typing import Any, Self, override
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.checkpoints.units import once
+from bayesgmm.checkpoints.units import is_kept, once
 from bayesgmm.data.labels import exchangeable_groups
 from bayesgmm.data.points import Points
 from bayesgmm.data.standards import Standard
@@ -33,6 +33,7 @@ from bayesgmm.sweep.stats import KEPT_SWEEP, Array, Blocks, Table, fold, fold_ea
 from bayesgmm.sweep.threads import run_ranges
 
 IntArray = NDArray[np.int64]
+KEPT_DRAWS = 100  # number of coordinates whose densities are one unit of work of a checkpoint
 PRIORS = ("weights", "means", "covariances")
 SMALLEST_GAP = 1e-3  # minimum gap between ordered means at the start
 _lock = RLock()
@@ -219,9 +220,11 @@ class LogPosterior:
     def values(self, q: Array, threads: int = 1) -> Array:
         """Compute the log posterior density (S,) at each of S coordinates q (S, size).
 
-        Points that are read in parts are read once for all of them.
+        Points that are read in parts are read once for all of them; with a checkpoint, once for each ``KEPT_DRAWS``.
         """
-        return once(lambda: self._all_evaluated(q, threads), q)
+        size = KEPT_DRAWS if is_kept() else max(1, len(q))
+        parts = [q[first : first + size] for first in range(0, max(1, len(q)), size)]
+        return np.concatenate([once(partial(self._all_evaluated, part, threads), part) for part in parts])
 
     def _all_evaluated(self, q: Array, threads: int) -> Array:
         if self._in_parts:

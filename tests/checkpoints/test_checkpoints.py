@@ -128,6 +128,15 @@ def test_a_finished_fit_is_returned_at_once(tmp_path, monkeypatch):
         assert same(a_fit("em", checkpoint=tmp_path), expected)
 
 
+@pytest.mark.filterwarnings("ignore::bayesgmm.FitWarning")
+@pytest.mark.parametrize("case", ["vb", "gibbs"])
+def test_a_finished_fit_needs_its_parts_no_more(case, tmp_path):
+    a_fit(case, checkpoint=tmp_path)
+    store = stores.Store(tmp_path)
+    assert store._found == {"fit.000000"}
+    store.close()
+
+
 def test_the_seed_is_that_of_the_checkpoint(tmp_path):
     first = a_fit("em", checkpoint=tmp_path, seed=None)
     with pytest.warns(CheckpointWarning, match="holds the result"):
@@ -261,6 +270,7 @@ def test_a_folder_that_can_t_be_written_is_refused_before_the_work(tmp_path, mon
         a_fit("em", checkpoint=tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore::bayesgmm.FitWarning")
 def test_a_full_disk_stops_the_saving_and_not_the_fit(tmp_path, monkeypatch):
     """A limit on the pages of the file stands for a full disk. What was saved before is there for the next call."""
     prepare = stores.Store._prepare
@@ -270,16 +280,17 @@ def test_a_full_disk_stops_the_saving_and_not_the_fit(tmp_path, monkeypatch):
         self._base.execute("PRAGMA max_page_count = 12")
 
     monkeypatch.setattr(stores.Store, "_prepare", prepare_small)
-    expected = a_fit("vb")
+    expected = a_fit("gibbs")
     with pytest.warns(CheckpointWarning) as said:
-        assert same(a_fit("vb", checkpoint=tmp_path), expected)
+        assert same(a_fit("gibbs", checkpoint=tmp_path), expected)
     words = "can't be written any more: database or disk is full. The fit goes on, and what was saved stays."
     assert [words in str(one.message) for one in said] == [True]
     monkeypatch.setattr(stores.Store, "_prepare", prepare)
     with pytest.warns(CheckpointWarning, match="goes on from"):
-        assert same(a_fit("vb", checkpoint=tmp_path), expected)
+        assert same(a_fit("gibbs", checkpoint=tmp_path), expected)
 
 
+@pytest.mark.filterwarnings("ignore::bayesgmm.CheckpointWarning")
 @pytest.mark.parametrize("method", ["gibbs", "nuts"])
 def test_what_ctrl_c_cut_short_is_no_result(method, tmp_path, monkeypatch):
     """The draws so far are returned, and the same call goes on to all of them."""
@@ -288,17 +299,17 @@ def test_what_ctrl_c_cut_short_is_no_result(method, tmp_path, monkeypatch):
     def add_and_interrupt(self, *values):
         tell(self, *values)
         told.append(0)
-        if len(told) == 3:
-            signal.raise_signal(signal.SIGINT) if method == "nuts" else os.kill(os.getpid(), signal.SIGINT)
+        if len(told) == (3 if method == "nuts" else 200):  # after tuning
+            os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(units.Trail, "add", add_and_interrupt)
-    settings = NUTS | {"chains": 1} if method == "nuts" else FEW | {"draws": 5000, "max_draws": 5000, "chains": 1}
+    settings = NUTS | {"chains": 1} if method == "nuts" else FEW | {"draws": 1000, "max_draws": 1000, "chains": 1}
     with pytest.warns(bg.FitWarning, match="Interrupted: kept"):
         cut_short = the_fit(method, checkpoint=tmp_path, **settings)
     assert cut_short["posterior"].sizes["draw"] < settings["draws"]
-    with pytest.warns(CheckpointWarning, match="goes on"):
-        fit = the_fit(method, checkpoint=tmp_path, **settings)
+    fit = the_fit(method, checkpoint=tmp_path, **settings)
     assert fit["posterior"].sizes["draw"] == settings["draws"]
+    assert bg.info(fit).recovered > 0
 
 
 def test_a_result_is_only_returned_for_the_same_question(tmp_path):
