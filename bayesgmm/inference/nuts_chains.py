@@ -20,7 +20,7 @@ from bayesgmm.sweep.stats import Array
 from bayesgmm.wording import listing
 
 JOINED = "joined"  # statistic: True for the first draw after a join
-SAVED_EVERY = 5.0  # seconds between two times that draws are saved; at least so many times what saving takes:
+SAVED_EVERY = 2.0  # seconds between two times that draws are saved; at least so many times what saving takes:
 SHARE = 100
 RETUNE = 100  # maximum number of draws that tune a chain again which is continued with its tuned metric
 
