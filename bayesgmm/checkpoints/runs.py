@@ -1,6 +1,7 @@
 """The checkpoint of one fit: opened for it alone, checked to be its own, and what it says when the fit goes on."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesgmm.checkpoints.units import Checkpoint
-from bayesgmm.errors import CheckpointError
+from bayesgmm.errors import CheckpointError, DeclarationError
 from bayesgmm.wording import in_short
 
 if TYPE_CHECKING:
@@ -78,6 +79,8 @@ def opened(folder: str | Path | None) -> Iterator[FitCheckpoint]:
 
     Raises
     ------
+    DeclarationError
+        If it is not the name of a folder.
     CheckpointError
         If another process uses it, or it is damaged.
     FitFileError
@@ -86,6 +89,8 @@ def opened(folder: str | Path | None) -> Iterator[FitCheckpoint]:
     if folder is None:
         yield FitCheckpoint()
         return
+    if not isinstance(folder, str | os.PathLike) or not str(folder):
+        raise DeclarationError(f"checkpoint={in_short(folder)}: must be the name of a folder, for example 'run/'")
     from bayesgmm.checkpoints.stores import Store  # which needs SQLite
 
     store = Store(Path(folder))

@@ -14,7 +14,7 @@ import bayesgmm as bg
 from bayesgmm.checkpoints import stores, units
 from bayesgmm.checkpoints.runs import opened
 from bayesgmm.engines import ENGINES
-from bayesgmm.errors import CheckpointError, CheckpointWarning, FitFileError
+from bayesgmm.errors import CheckpointError, CheckpointWarning, DeclarationError, FitFileError
 from bayesgmm.inference import gibbs_chains, nuts_chains
 from bayesgmm.posterior import log_posterior
 from bayesgmm.sweep import stats
@@ -268,6 +268,12 @@ def test_a_folder_that_can_t_be_written_is_refused_before_the_work(tmp_path, mon
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(FitFileError, match="can't be written: permission denied"):
         a_fit("em", checkpoint=tmp_path)
+
+
+@pytest.mark.parametrize("folder", [True, 5, ""])
+def test_what_is_no_folder_is_refused(folder):
+    with pytest.raises(DeclarationError, match="must be the name of a folder, for example 'run/'"):
+        a_fit("em", checkpoint=folder)
 
 
 @pytest.mark.filterwarnings("ignore::bayesgmm.FitWarning")
