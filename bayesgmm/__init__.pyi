@@ -12,7 +12,7 @@ from .data.tables import read_frame
 from .diagnosis import diagnose
 from .diagnosis.convergence import label_convergence
 from .diagnosis.summary import component_table
-from .errors import BayesGMMError, FitWarning, TableWarning
+from .errors import BayesGMMError, CheckpointWarning, FitWarning, TableWarning
 from .estimators import AnomalyDetector, BayesianGaussianMixture, GaussianMixture, MixtureClassifier, MixtureRegressor
 from .files import guarded_csv
 from .inference import fit
@@ -60,6 +60,7 @@ __all__ = [
     "BayesGMMError",
     "BayesianGaussianMixture",
     "BetaNegativeBinomial",
+    "CheckpointWarning",
     "ColumnTransforms",
     "ConjugateMeans",
     "DataCheck",

@@ -123,6 +123,10 @@ class FitFileError(BayesGMMError):
     """A file is not a fit of this package, is damaged, or can't be written."""
 
 
+class CheckpointError(FitFileError):
+    """A checkpoint is in use, is damaged, or belongs to another fit."""
+
+
 class MissingExtra(BayesGMMError, ImportError):
     """An application needs a library that is not installed."""
 
@@ -155,6 +159,18 @@ class TableWarning(UserWarning):
     """
 
 
+class CheckpointWarning(UserWarning):
+    """A fit went on from a checkpoint, or its checkpoint could not be written any more.
+
+    Examples
+    --------
+    ``warnings.filterwarnings("ignore", category=bg.CheckpointWarning)`` hides what was recovered.
+
+    >>> issubclass(CheckpointWarning, UserWarning)
+    True
+    """
+
+
 PACKAGE = str(Path(__file__).parent)
 
 
@@ -163,7 +179,7 @@ def warn(messages: Iterable[str], kind: type[UserWarning] = FitWarning) -> None:
 
     Warns
     -----
-    FitWarning, TableWarning
+    FitWarning, TableWarning, CheckpointWarning
     """
     for message in messages:
         warnings.warn(printable(message), kind, skip_file_prefixes=(PACKAGE,))

@@ -28,9 +28,10 @@ ROOMS = """
 wording late temporary blas synonyms whole_tables
 notebooks
 errors
-memory progress
+memory progress files
+checkpoints
 sweep
-dispatch files findings declared bundled families pymc_ops apps.extras reading
+dispatch findings declared bundled families pymc_ops apps.extras reading
 data
 datasets engines priors screening sources transforms tree_files
 model

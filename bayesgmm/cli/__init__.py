@@ -25,6 +25,7 @@ from bayesgmm.cli.speech import speech
 from bayesgmm.cli.terminal import (
     COUNT,
     CardName,
+    CheckpointFolder,
     Columns,
     Covariance,
     DataAnywhere,
@@ -88,6 +89,7 @@ def fit(
     noise_columns: NoiseColumns = None,
     label_column: LabelColumn = None,
     memory: Memory = None,
+    checkpoint: CheckpointFolder = None,
     draws: Draws = None,
     max_draws: MaxDraws = None,
     chains: Chains = None,
@@ -116,7 +118,9 @@ def fit(
     settings |= chosen_settings(draws=draws, max_draws=max_draws, chains=chains, tune=tune, n_init=n_init)
     if seed is None:
         seed = card.fit.seed if data is None else 0
-    result = fit_mixture(card.mixture, rows, method or card.fit.method, **known, seed=seed, **settings)
+    result = fit_mixture(
+        card.mixture, rows, method or card.fit.method, **known, checkpoint=checkpoint, seed=seed, **settings
+    )
     schema.save(result, output)
     for words in _row_words(result):
         remark(words)

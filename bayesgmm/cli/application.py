@@ -244,9 +244,9 @@ def _as_ascii(error: UnicodeError) -> tuple[str, int]:
 
 
 def _show_warning(message: Warning | str, kind: type[Warning]) -> None:
-    from bayesgmm.errors import TableWarning
+    from bayesgmm.errors import CheckpointWarning, TableWarning
 
-    start = "" if issubclass(kind, TableWarning) else "warning: "
+    start = "" if issubclass(kind, TableWarning | CheckpointWarning) else "warning: "
     say(f"{start}{as_options(str(message))}", err=True)
 
 

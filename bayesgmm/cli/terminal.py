@@ -81,6 +81,15 @@ Memory = Annotated[
         show_default=False,
     ),
 ]
+CheckpointFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--checkpoint",
+        help="Folder in which the work is kept as it is done: after a kill, the same command goes on from there. It "
+        "stays until you remove it.",
+        show_default=False,
+    ),
+]
 CardName = Annotated[
     Path | None,
     typer.Option(

@@ -10,12 +10,15 @@ from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from inspect import cleandoc, signature
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.blas import one_blas_thread
+from bayesgmm.checkpoints.runs import opened
+from bayesgmm.checkpoints.units import kept, once
 from bayesgmm.data.points import DataLike, Points, as_points
 from bayesgmm.data.streams import Stream
 from bayesgmm.declared import whole
@@ -23,7 +26,7 @@ from bayesgmm.diagnosis import mixing
 from bayesgmm.diagnosis.components import cut_off
 from bayesgmm.diagnosis.measurement import hidden_spread
 from bayesgmm.engines import ENGINES, Engine, described, engine_named, quoted
-from bayesgmm.errors import DeclarationError, allowed, warn
+from bayesgmm.errors import CheckpointWarning, DeclarationError, allowed, warn
 from bayesgmm.inference.engine import Estimate, Progress, Run, Silent
 from bayesgmm.inference.label_matching import matched_start
 from bayesgmm.inference.mixtures import Mixture
@@ -66,6 +69,7 @@ def fit(
     seed: int | None = None,
     cores: int | None = None,
     memory: int | str | None = None,
+    checkpoint: str | Path | None = None,
     progress: bool | Progress = True,
     log_likelihood: bool = False,
     prior: bool = False,
@@ -111,6 +115,12 @@ def fit(
     memory : int or str, optional
         Memory that rows may take at a time, in bytes or as ``'500MB'`` or ``'1GiB'``. All data are then read part by
         part. Default: 1 GiB for data that are always read so; others are read as a whole.
+    checkpoint : str or Path, optional
+        Folder in which the work is kept as it is done, for this fit alone. After a kill, the same call goes on from
+        there; after the end, it returns the same result at once. ``seed`` is then that of the first call by default.
+        EM, variational Bayes, Gibbs sampling and the others return what they would have without the kill. NUTS keeps
+        its draws: a chain that was cut off is continued from its last draw, with its tuned metric, and
+        ``sample_stats["joined"]`` is True where that was.
     progress : bool
         Show a progress bar.
     log_likelihood : bool
@@ -137,11 +147,15 @@ def fit(
         If a component can't be estimated.
     SamplingError
         If the posterior can't be sampled or approximated.
+    CheckpointError, FitFileError
+        If a checkpoint is in use, is that of another fit, or can't be written.
 
     Warns
     -----
     FitWarning
         If the result is not reliable. The message names the problem and a remedy.
+    CheckpointWarning
+        If the fit goes on from a checkpoint, or its checkpoint can't be written any more.
 
     Notes
     -----
@@ -174,30 +188,41 @@ def fit(
     chosen = engine.checked(settings, signature(fit).parameters)
     engine.require(model)
     cores = (os.cpu_count() or 1) if cores is None else whole("cores", cores)
-    seed = int(np.random.default_rng().integers(2**31)) if seed is None else whole("seed", seed, minimum=0)
-    if memory is not None or is_read_in_parts(data):
-        _refuse(
-            {"sample_weight": sample_weight, "noise": noise, "labels": labels, "log_likelihood": log_likelihood or None}
-        )
-        able = partial(engine.require_parts, chosen)
-        points: Points | Stream = _streamed(data, columns, memory, seed, transform, progress, able)
-    else:
-        points = as_points(data, columns, gaps=True).weighed(sample_weight).measured(noise)
-        points = points.labelled(labels, model.n_components)
-        points = points if transform is None else transform.applied(points)
-    density = LogPosterior.of(model, points)
-    resolved = density.model
-    _require_memory(chosen, density)
-    given = {} if start is None else {"start": _started(engine, as_fit(start), density, points)}
-    conflicts = resolved.contradictions(points.summary)
-    warn(conflicts)
-    log.info("fitting %d components to %d rows and %d columns by %s, seed %d", *_size(density), method, seed)
-    began = time.perf_counter()
-    # One BLAS thread: more compete with those of the engines (on a busy machine a search for modes took 80 times as
-    # long), and their number changes the rounding of sums.
-    with shown(progress) as report, one_blas_thread(), advising(points, resolved, method):
-        estimate = engine(density, seed, cores, report, **chosen, **given)
-    run = Run(method, chosen, seed, time.perf_counter() - began, conflicts, transform)
+    seed = None if seed is None else whole("seed", seed, minimum=0)
+    with opened(checkpoint) as saved:
+        seed = saved.seed(seed)
+        points: Points | Stream
+        if memory is not None or is_read_in_parts(data):
+            by_row = {"sample_weight": sample_weight, "noise": noise, "labels": labels}
+            _refuse(by_row | {"log_likelihood": log_likelihood or None})
+            able = partial(engine.require_parts, chosen)
+            points = _streamed(data, columns, memory, seed, transform, progress, able)
+        else:
+            points = as_points(data, columns, gaps=True).weighed(sample_weight).measured(noise)
+            points = points.labelled(labels, model.n_components)
+            points = points if transform is None else transform.applied(points)
+        density = LogPosterior.of(model, points)
+        resolved = density.model
+        _require_memory(chosen, density)
+        given = {} if start is None else {"start": _started(engine, as_fit(start), density, points)}
+        conflicts = resolved.contradictions(points.summary)
+        warn(conflicts)
+        log.info("fitting %d components to %d rows and %d columns by %s, seed %d", *_size(density), method, seed)
+        run = Run(method, chosen, seed, 0.0, conflicts, transform)
+        checkpointed = saved.of(run.identity(model, points, given.get("start")))
+        warn(saved.words, CheckpointWarning)
+        began = time.perf_counter()
+        # One BLAS thread: more compete with those of the engines (on a busy machine a search for modes took 80 times as
+        # long), and their number changes the rounding of sums.
+        with (
+            shown(progress) as report,
+            one_blas_thread(),
+            advising(points, resolved, method),
+            kept(checkpointed),
+        ):
+            estimate = once(lambda: engine(density, seed, cores, report, **chosen, **given))
+        recovered = 0.0 if checkpointed is None else checkpointed.recovered
+        run = replace(run, seconds=recovered + time.perf_counter() - began, recovered=recovered)
     log.info("fitted by %s in %.2f s", method, run.seconds)
     tree = finish(density, points, estimate, run, cores)
     tree = with_log_likelihood(tree, wanted(progress)) if log_likelihood else tree
@@ -236,10 +261,10 @@ def _streamed(
     room = MEMORY if memory is None else as_bytes("memory", memory)
     names = columns if transform is None or columns is not None else transform.names
     convert = {} if transform is None else {"convert": transform.applied}
-    opened = source(data, names)
-    if opened.n_rows is not None and (needed := memory_for(opened.n_rows, len(opened.columns))) > room:
+    rows = source(data, names)
+    if rows.n_rows is not None and (needed := memory_for(rows.n_rows, len(rows.columns))) > room:
         require_parts(in_words(needed))
-    read = stream(opened, room, seed, progress=progress is True, **convert)
+    read = stream(rows, room, seed, progress=progress is True, **convert)
     if not read.held:
         require_parts(in_words(memory_for(read.n_points, len(read.columns))))
     return read
@@ -337,6 +362,7 @@ def finish(density: LogPosterior, points: Points | Stream, estimate: Estimate, r
         fingerprint=points.fingerprint,
         source=SourceInfo(points.name, points.n_points) if isinstance(points, Stream) else None,
         seconds=round(run.seconds, 3),
+        recovered=round(run.recovered, 3) if run.recovered else None,
         versions={name: version(name) for name in ("bayesgmm", "numpy", "nutpie", "arviz")},
         notes=estimate.notes,
         truncation=None if of_likelihood else _truncation(density, parameters),

@@ -6,6 +6,7 @@ from itertools import islice
 
 import numpy as np
 
+from bayesgmm.checkpoints.units import once
 from bayesgmm.inference.acceleration import ROUNDING, remaining_gain, squarem
 from bayesgmm.inference.coordinate_ascent import Ascent, Factors
 from bayesgmm.inference.engine import Progress
@@ -108,6 +109,12 @@ def ascend(
     KeyboardInterrupt
         If it comes before the first iteration.
     """
+    return once(lambda: _ascended(ascent, start, max_iter, tol, progress, rule))
+
+
+def _ascended(
+    ascent: Ascent, start: Factors, max_iter: int, tol: float, progress: Progress | None, rule: Rule
+) -> AscentResult:
     result = AscentResult(start)
     try:
         for elbo, factors in islice(iterations(ascent, start, rule.plain), max_iter):

@@ -27,7 +27,7 @@ MAX_SIZE = 300  # maximum number of coordinates: a Hessian takes two evaluations
 ADAPTATIONS = 3  # maximum number of times that the proposal is adapted to its own draws
 EACH = 4  # effective draws per coordinate that are needed to adapt
 PILOT = 1000  # draws of each adaptation
-TOO_LONG = "it would take too long with so many rows and coordinates"
+TOO_LONG = "it would take too long with this number of rows and coordinates"
 NO_JUDGE = "there are few draws, or the chains of the run did not agree"
 
 

@@ -2,9 +2,11 @@
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
+from bayesgmm.checkpoints.units import once
 from bayesgmm.errors import ComponentError, DegenerateComponent, choose
 from bayesgmm.families.structures import Family
 from bayesgmm.inference.acceleration import ROUNDING, remaining_gain
@@ -254,7 +256,8 @@ def local_maxima(
     There are none if the data are degenerate for every start; ``exploration.explore`` describes the settings.
     """
     prior = weak if sweep.prior is None else sweep.prior
-    try:
+
+    def compute() -> list[Optimum]:
         return explore(
             sweep.blocks,
             sweep.family,
@@ -268,6 +271,9 @@ def local_maxima(
             threads=sweep.threads,
             watch=sweep.watch,
         )
+
+    try:
+        return once(compute)
     except (ComponentError, np.linalg.LinAlgError):
         return []
 
@@ -300,10 +306,9 @@ def maximise_likelihood(
         _require_distinct(sample_rows(sweep.blocks, np.random.default_rng(seed))[0], n_components)
     part = sample_blocks(sweep.blocks, np.random.default_rng(seed))
     if part is not None:
+        settings, own = (n_init, max_iter, 1 / part.n_points, init, sweeps), replace(sweep, blocks=part)
         with suppress(ComponentError):  # a rare component may be missing in the sample only
-            result = maximise_likelihood(
-                replace(sweep, blocks=part), n_components, seed, n_init, max_iter, 1 / part.n_points, init, sweeps
-            )
+            result = once(lambda: maximise_likelihood(own, n_components, seed, *settings))
             return run(sweep, result.mixture, max_iter, tol)
     reached: list[EMResult] = []
     for weak in WEAK_PRIORS if init == SEARCH and n_init > 1 else ():
@@ -340,7 +345,7 @@ def maxima_from(sweep: Sweep, optima: list[Optimum], max_iter: int, tol: float) 
             start = take_steps(sweep, optimum.mixture, min(SHORT_RUN, max_iter), tol, PATIENCE)
             if _falls_short(start, proper):
                 continue
-            reached.append(_continued(sweep, start, max_iter, tol))
+            reached.append(once(partial(_continued, sweep, start, max_iter, tol)))
         except ComponentError:
             continue
     return reached

@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Protocol
 
+from bayesgmm.data.points import Points
+from bayesgmm.data.streams import Stream
 from bayesgmm.families.structures import without_chart
+from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.info import Setting
 from bayesgmm.posterior.notes import EngineNotes
@@ -60,6 +64,8 @@ class Run:
         Warnings already given: conflicts of model and data.
     transforms : ColumnTransforms, optional
         Transforms of the columns.
+    recovered : float
+        Part of the time whose work was recovered from a checkpoint.
     """
 
     method: str
@@ -68,6 +74,22 @@ class Run:
     seconds: float
     conflicts: list[str]
     transforms: ColumnTransforms | None = None
+    recovered: float = 0.0
+
+    def identity(self, model: MixtureModel, points: Points | Stream, start: Mixture | None) -> dict[str, object]:
+        """Return what the fit depends on: two fits that are alike in it have the same result."""
+        return {
+            "bayesgmm": version("bayesgmm"),
+            "data": points.fingerprint,
+            "model": model.plain(),
+            "method": self.method,
+            "seed": self.seed,
+            "settings": self.settings,
+            "transform": None if self.transforms is None else self.transforms.model_dump(),
+            "start": None
+            if start is None
+            else [part.tolist() for part in (start.weight, start.mean, start.core_roots)],
+        }
 
 
 @dataclass

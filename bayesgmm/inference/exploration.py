@@ -12,6 +12,7 @@ from functools import reduce
 
 import numpy as np
 
+from bayesgmm.checkpoints.units import once
 from bayesgmm.data.labels import exchangeable_groups
 from bayesgmm.families.structures import Family
 from bayesgmm.inference.label_matching import matched, reordered
@@ -285,13 +286,17 @@ class Exploration:
 
     def _steps(self, population: Population, count: int) -> tuple[Population, Array]:
         """Run a number of iterations of EM; return the mixtures and their values before each iteration (count, S)."""
-        values = []
-        for _ in range(count):
-            self.watch()
-            value, population = self.climb.step(population)
-            values.append(np.where(np.isfinite(value), value, -np.inf))
+
+        def compute() -> tuple[Population, Array]:
+            now, values = population, []
+            for _ in range(count):
+                self.watch()
+                value, now = self.climb.step(now)
+                values.append(np.where(np.isfinite(value), value, -np.inf))
+            return now, np.array(values)
+
         self.spent += count * len(population)
-        return population, np.array(values)
+        return once(compute, population.weight, population.mean, population.core_roots)
 
 
 def _best(values: Array, count: int) -> list[int]:

@@ -6,6 +6,7 @@ from typing import Self
 
 import numpy as np
 
+from bayesgmm.checkpoints.units import once
 from bayesgmm.diagnosis.mixing import ALARMING_RHAT
 from bayesgmm.inference.agreement import APART, Agreement, agreement, ess_within_chains, monitored, wanted_ess
 from bayesgmm.inference.engine import Estimate, Progress
@@ -218,10 +219,13 @@ def settled(
         drawn = extension.drawn
         is_uncertain = not (extension.is_good or drawn.interrupted)
         lp = drawn.stats["lp"]
-        if is_uncertain and budget.reconciles and (found := reconcile(density, drawn.q, lp, seed, cores, progress)):
+        found = None
+        if is_uncertain and budget.reconciles:
+            found = once(lambda: reconcile(density, drawn.q, lp, seed, cores, progress))
+        if found:
             return Estimate(found.q, {"lp": found.lp}, (), replace(notes, reconciled=found.info))
         if check and not drawn.interrupted:
-            checked = check(drawn)
+            checked = once(lambda: check(drawn))
             if better := checked.better:
                 return Estimate(better.q, {"lp": better.lp}, (), replace(notes, reconciled=better.info))
         extension.run(progress, if_uncertain=True)

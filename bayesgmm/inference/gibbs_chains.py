@@ -4,9 +4,11 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from threading import Event
 from time import perf_counter
+from typing import NamedTuple
 
 import numpy as np
 
+from bayesgmm.checkpoints.units import Trail, once, trail
 from bayesgmm.inference import em
 from bayesgmm.inference.conjugate_sweeps import Chains
 from bayesgmm.inference.engine import Progress, Silent, StartedChain
@@ -16,8 +18,93 @@ from bayesgmm.inference.mean_orders import in_order, out_of_order
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array
 
+SAVED_EVERY = 1.0  # seconds between two parts of a chain that a checkpoint keeps
 CHUNK = 0.05  # seconds of sweeps between two checks of the time and of Ctrl-C
 SHOWN_EVERY = 0.1  # seconds between two reports of progress
+
+
+class Sample(NamedTuple):
+    """Draws of chains.
+
+    Parameters
+    ----------
+    q : (chains, draws, P) float
+        Coordinates of the draws; NaN for draws that Ctrl-C prevented, and for earlier ones but the last.
+    loglik : (chains, draws) float
+        Log likelihood of the standardised points.
+    interrupted : bool
+    """
+
+    q: Array
+    loglik: Array
+    interrupted: bool
+
+
+class Part(NamedTuple):
+    """A part of a chain that a checkpoint keeps.
+
+    Parameters
+    ----------
+    end : int
+        Number of sweeps before its end.
+    state : (P,) float
+        State of the chain there.
+    q : (n, P) float
+    loglik : (n,) float
+        Its draws, and their log likelihoods.
+    """
+
+    end: int
+    state: Array
+    q: Array
+    loglik: Array
+
+
+class ChainRun:
+    """A chain on its way.
+
+    Parameters
+    ----------
+    chain : Chains
+    number : int
+    draws : int
+        Number of draws.
+    state : StartedChain
+        How far it is.
+    """
+
+    def __init__(self, chain: Chains, number: int, draws: int, state: StartedChain) -> None:
+        self.chain, self.number, self.state = chain, number, state
+        self.q, self.loglik = np.full((draws, chain.density.size), np.nan), np.full(draws, np.nan)
+
+    def begin(self, q: Array, parts: list[Part]) -> None:
+        """Start from q (P,), or after the last of the parts that were kept."""
+        self.now = q.copy()
+        for part in parts:
+            kept = self._drawn(self.state.finished_draws, part.end)
+            self.q[kept], self.loglik[kept], self.now = part.q, part.loglik, part.state
+            self._reached(part.end)
+
+    def finish(self, stop: Event, left: Trail, share: int) -> None:
+        """Make all sweeps that are left, and leave parts; ``share`` chains run at once."""
+        self._saved, self._began = self.state.finished_draws, perf_counter()
+
+        def sweeps(first: int, last: int) -> None:
+            self.chain.sweeps(self.number, self.now, (first, last), self.q, self.loglik)
+            if (seconds := perf_counter() - self._began) > SAVED_EVERY:
+                kept = self._drawn(self._saved, last)
+                left.add(self.number, Part(last, self.now, self.q[kept], self.loglik[kept]), seconds / share)
+                self._saved, self._began = last, perf_counter()
+
+        in_chunks(sweeps, self.state, self.chain.schedule.tune, stop)
+
+    def _drawn(self, first: int, last: int) -> slice:
+        """Return which draws the sweeps of a span made."""
+        tune, thin = self.chain.schedule.tune, self.chain.schedule.thin
+        return slice(*(max(0, -(-(sweep - tune) // thin)) for sweep in (first, last)))
+
+    def _reached(self, end: int) -> None:
+        self.state.finished_draws, self.state.tuning = end, end < self.chain.schedule.tune
 
 
 def run(
@@ -77,7 +164,7 @@ def sample(
     thin: int,
     search: int = em.SWEEPS,
     earlier: Array | None = None,
-) -> tuple[Array, Array, bool]:
+) -> Sample:
     """Run the chains in threads.
 
     Parameters
@@ -89,14 +176,6 @@ def sample(
     earlier : (chains, E, P) float, optional
         The first draws, of the same chains: these are continued.
 
-    Returns
-    -------
-    q : (chains, draws, P) float
-        Coordinates of the draws; NaN for draws that Ctrl-C prevented, and for earlier ones but the last.
-    loglik : (chains, draws) float
-        Log likelihood of the standardised points.
-    interrupted : bool
-
     Raises
     ------
     NotConjugate, DataError
@@ -104,25 +183,26 @@ def sample(
     """
     chain = Chains.of(density, seed, tune, thin, search)
     made = 0 if earlier is None else tune + (earlier.shape[1] - 1) * thin  # the sweep before which the last was kept
-    q, loglik = np.full((chains, draws, density.size), np.nan), np.full((chains, draws), np.nan)
-    states = [StartedChain(tune + (draws - 1) * thin + 1, made, tuning=earlier is None) for _ in range(chains)]
-    stop = Event()
+    end = tune + (draws - 1) * thin + 1
 
-    def make(number: int) -> None:
-        now = begin[number].copy()
+    def compute() -> Sample:
+        runs = [ChainRun(chain, number, draws, StartedChain(end, made, made < tune)) for number in range(chains)]
+        stop = Event()
+        with ThreadPoolExecutor(cores, thread_name_prefix="bayesgmm-gibbs") as pool:
+            if earlier is None:
+                begin = once(lambda: starting_points(chain, chains, np.random.default_rng((seed, 1)), pool))
+            else:
+                begin = out_of_order(density, earlier[:, -1])
+            left = trail()
+            share = min(cores, chains)
+            for run, q in zip(runs, begin, strict=True):
+                run.begin(q, left.parts(run.number))
+            futures = [pool.submit(run.finish, stop, left, share) for run in runs]
+            interrupted = watch(futures, [run.state for run in runs], progress, stop)
+        q, loglik = np.stack([run.q for run in runs]), np.stack([run.loglik for run in runs])
+        return Sample(in_order(density, q), loglik, interrupted)
 
-        def sweeps(first: int, last: int) -> None:
-            chain.sweeps(number, now, (first, last), q[number], loglik[number])
-
-        in_chunks(sweeps, states[number], tune, stop)
-
-    with ThreadPoolExecutor(cores, thread_name_prefix="bayesgmm-gibbs") as pool:
-        if earlier is None:
-            begin = starting_points(chain, chains, np.random.default_rng((seed, 1)), pool)
-        else:
-            begin = out_of_order(density, earlier[:, -1])
-        interrupted = watch([pool.submit(make, number) for number in range(chains)], states, progress, stop)
-    return in_order(density, q), loglik, interrupted
+    return once(compute)
 
 
 def in_chunks(

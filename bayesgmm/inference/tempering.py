@@ -3,11 +3,13 @@
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from threading import Event
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
+from bayesgmm.checkpoints.units import once
 from bayesgmm.inference.conjugate_sweeps import Chains
 from bayesgmm.inference.engine import Progress, StartedChain
 from bayesgmm.inference.gibbs_chains import in_chunks, watch
@@ -20,6 +22,7 @@ from bayesgmm.posterior.notes import TemperingInfo
 from bayesgmm.sweep.orchestration import NativePoints
 from bayesgmm.sweep.stats import Array, Blocks
 
+PHASES = 100  # parts of the sampling, each of which a checkpoint keeps
 ROUNDS = (1 / 16, 3 / 16, 7 / 16, 15 / 16)  # shares of the tuning iterations at which the ladder is adapted
 
 
@@ -40,6 +43,14 @@ class TemperedDraws:
     q: Array
     loglik: Array
     info: TemperingInfo | None
+
+
+class _Reached(NamedTuple):
+    """State of all ladders, and what the last iterations recorded: a checkpoint keeps it."""
+
+    ladders: list[Ladder]
+    records: list[Record]
+    interrupted: bool
 
 
 @dataclass(frozen=True)
@@ -111,6 +122,17 @@ def temperable(blocks: Blocks) -> Blocks:
     return replace(blocks, x=x, latent=replace(latent, noise=noise))
 
 
+def _taken(record: Record, new: slice) -> Record:
+    """Return a record with some of its draws only."""
+    return Record(record.drawn[new], record.loglik[new], record.energy[new], record.swapped, record.trips)
+
+
+def _put(record: Record, new: slice, part: Record) -> None:
+    """Put what ``_taken`` returned back in its place."""
+    record.drawn[new], record.loglik[new], record.energy[new] = part.drawn, part.loglik, part.energy
+    record.swapped[:], record.trips[:] = part.swapped, part.trips
+
+
 def _empty_record(draws: int, rungs: int, size: int) -> Record:
     return Record(
         np.full((draws, size), np.nan),
@@ -153,21 +175,34 @@ def sample(
     states, stop = [StartedChain(total) for _ in range(chains)], Event()
     with ThreadPoolExecutor(cores, thread_name_prefix="bayesgmm-tempering") as pool:
 
-        def interrupted(ladders: _Ladders, end: int) -> bool:
-            """Make all iterations before ``end``."""
+        def advanced(ladders: _Ladders, first: int, end: int) -> _Ladders:
+            """Make all iterations from the first to the one before ``end``, unless Ctrl-C came."""
+            new = slice(*(max(0, -(-(iteration - tune) // thin)) for iteration in (first, end)))
 
             def make(number: int) -> None:
                 in_chunks(partial(ladders.iterate, number), states[number], tune, stop, end)
 
-            return watch([pool.submit(make, number) for number in range(chains)], states, progress, stop)
+            def compute() -> _Reached:
+                watch([pool.submit(make, number) for number in range(chains)], states, progress, stop)
+                parts = [_taken(record, new) for record in ladders.records]
+                return _Reached(ladders.ladders, parts, stop.is_set())
 
-        ladders, stopped = _started(chain, chains, seed, pool), False
+            reached = once(compute)
+            for state in states:
+                state.finished_draws = max(state.finished_draws, 0 if reached.interrupted else end)
+            for record, part in zip(ladders.records, reached.records, strict=True):
+                _put(record, new, part)
+            return replace(ladders, ladders=reached.ladders)
+
+        ladders, first = _started(chain, chains, seed, pool), 0
         for end in (int(share * tune) for share in ROUNDS):
-            stopped = stopped or interrupted(ladders, end)
-            ladders = ladders.adapted() if end and not stopped else ladders
-        stopped = stopped or interrupted(ladders, tune)
-        ladders = ladders.recording(draws)
-        stopped = stopped or interrupted(ladders, total)
+            ladders = advanced(ladders, first, end)
+            ladders, first = ladders.adapted() if end and not stop.is_set() else ladders, end
+        ladders = advanced(ladders, first, tune).recording(draws)
+        ends = np.linspace(tune, total, 1 + PHASES).astype(int).tolist()
+        for first, end in pairwise(ends):
+            ladders = advanced(ladders, first, end)
+        stopped = stop.is_set()
     q = np.stack([record.drawn for record in ladders.records])
     loglik = np.stack([record.loglik for record in ladders.records])
     units = -density.log_units
@@ -177,6 +212,6 @@ def sample(
 def _started(chain: Chains, chains: int, seed: int, pool: Executor) -> _Ladders:
     """Start every rung of every ladder at one of several starting points, in turn."""
     beta = first_ladder(chain.density.blocks.total_weight)
-    begin = starting_points(chain, chains, np.random.default_rng((seed, 1)), pool)
+    begin = once(lambda: starting_points(chain, chains, np.random.default_rng((seed, 1)), pool))
     states = [begin[(number + np.arange(len(beta))) % chains] for number in range(chains)]
     return _Ladders.of(chain, temperable(chain.density.blocks).native, beta, states, draws=0)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesgmm.checkpoints.units import once
 from bayesgmm.errors import NotConjugate
 from bayesgmm.inference import em
 from bayesgmm.inference.ascent_runs import AscentResult, ascend, run_to_convergence
@@ -99,7 +100,7 @@ def _stochastic(
     points = max(ROUGH, batches.size or 0)
     progress.stage("variational Bayes on a sample")
     part = ascent.on(subsample(density, points, seed))
-    short = short_runs(part, seed, n_init, SHORT_RUN, tol * total, sweeps)[0]
+    short = once(lambda: short_runs(part, seed, n_init, SHORT_RUN, tol * total, sweeps)[0])
     started = run_to_convergence(part, short, max_iter, tol * total, progress)
     passed = AscentResult(started.factors, interrupted=started.interrupted)
     if not passed.interrupted:
@@ -206,7 +207,7 @@ def find(
         return _stochastic(ascent, seed, n_init, sweeps, max_iter, tol, batches, progress)
     points, sample = ascent.density.blocks.total_weight, sampled(ascent.density)
     own = ascent if sample is ascent.density else ascent.on(sample)
-    start = short_runs(own, seed, n_init, min(SHORT_RUN, max_iter), tol * points, sweeps)[0]
+    start = once(lambda: short_runs(own, seed, n_init, min(SHORT_RUN, max_iter), tol * points, sweeps)[0])
     if own is not ascent:
         reached = run_to_convergence(own, start, max_iter, tol * points, progress)
         start = ascend(ascent, reached.factors, 1, 0.0)

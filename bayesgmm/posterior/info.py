@@ -42,6 +42,8 @@ class FitInfo(Facts):
         Where the rows came from, if they were read part by part: the fit then does not hold them.
     seconds : float, optional
         Wall time of the engine, in seconds.
+    recovered : float, optional
+        Part of that time whose work was recovered from a checkpoint.
     versions : dict
         Version of each package that computed it.
     notes : EngineNotes
@@ -74,6 +76,7 @@ class FitInfo(Facts):
     fingerprint: str | None = None
     source: SourceInfo | None = None
     seconds: float | None = None
+    recovered: float | None = None
     versions: dict[str, str] = field(default_factory=dict)
     notes: EngineNotes = field(default_factory=EngineNotes)
     truncation: TruncationInfo | None = None

@@ -5,13 +5,14 @@ The order of the coordinates is: weights, means (standardised, component by comp
 
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from threading import RLock
 from typing import Any, Self, override
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.checkpoints.units import is_kept, once
 from bayesgmm.data.labels import exchangeable_groups
 from bayesgmm.data.points import Points
 from bayesgmm.data.standards import Standard
@@ -28,10 +29,11 @@ from bayesgmm.sweep.imputation import imputed
 from bayesgmm.sweep.latent_cells import by_pattern
 from bayesgmm.sweep.matrices import cholesky
 from bayesgmm.sweep.parts import Parts
-from bayesgmm.sweep.stats import Array, Blocks, Table, fold, fold_each, fold_sums
+from bayesgmm.sweep.stats import KEPT_SWEEP, Array, Blocks, Table, fold, fold_each, fold_sums
 from bayesgmm.sweep.threads import run_ranges
 
 IntArray = NDArray[np.int64]
+KEPT_DRAWS = 100  # number of coordinates whose densities are one unit of work of a checkpoint
 PRIORS = ("weights", "means", "covariances")
 SMALLEST_GAP = 1e-3  # minimum gap between ordered means at the start
 _lock = RLock()
@@ -199,10 +201,16 @@ class LogPosterior:
 
     def __call__(self, q: Array) -> tuple[float, Array]:
         """Compute the log posterior density at q (size,) and its gradient (size,); the likelihood is in data units."""
-        grad = np.empty(self.size)
         if self.in_parts:
-            sums = fold_sums(self.blocks, self._prior(q, 0.0)[1])
+            grad, sums = np.empty(self.size), fold_sums(self.blocks, self._prior(q, 0.0)[1])
             return native.log_posterior_of_sums(self.plan, np.ascontiguousarray(q), sums, grad), grad
+        if self.blocks.n_points * self.n_components < KEPT_SWEEP:
+            return self._evaluated(q)
+        return once(lambda: self._evaluated(q), q)
+
+    def _evaluated(self, q: Array) -> tuple[float, Array]:
+        """Evaluate it in one sweep over the points in memory."""
+        grad = np.empty(self.size)
         return native.log_posterior(self.plan, np.ascontiguousarray(q), grad), grad
 
     def value(self, q: Array) -> float:
@@ -213,8 +221,13 @@ class LogPosterior:
     def values(self, q: Array, threads: int = 1) -> Array:
         """Compute the log posterior density (S,) at each of S coordinates q (S, size).
 
-        Points that are read in parts are read once for all of them.
+        Points that are read in parts are read once for all of them; with a checkpoint, once for each ``KEPT_DRAWS``.
         """
+        size = KEPT_DRAWS if is_kept() else max(1, len(q))
+        parts = [q[first : first + size] for first in range(0, max(1, len(q)), size)]
+        return np.concatenate([once(partial(self._all_evaluated, part, threads), part) for part in parts])
+
+    def _all_evaluated(self, q: Array, threads: int) -> Array:
         if self.in_parts:
             tables = [self._prior(one, 0.0)[1] for one in q]
             stack = Table(*(np.array([getattr(one, name) for one in tables]) for name in ("offset", "mean", "root")))

@@ -15,6 +15,7 @@ from functools import cache, cached_property, partial
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bayesgmm.checkpoints.units import once
 from bayesgmm.sweep import orchestration
 from bayesgmm.sweep.kernels import BLOCK
 from bayesgmm.sweep.latent_cells import LatentCells, latent_numbers
@@ -23,6 +24,7 @@ from bayesgmm.sweep.threads import enough_threads, run_ranges
 
 Array = NDArray[np.float64]
 LOG_2PI = math.log(2 * math.pi)
+KEPT_SWEEP = 20_000  # points x components; a sweep over fewer is so quick that no checkpoint keeps it
 SLICE = 2**15  # numbers that are laid out at a time: few enough to stay in the cache
 
 
@@ -370,7 +372,10 @@ def fold(blocks: Blocks, table: Table, threads: int = 1) -> Stats:
 
 def fold_sums(blocks: Blocks, table: Table, threads: int = 1) -> Array:
     """Compute the statistics of ``fold`` as one row of sums, which ``unpack_stats`` reads."""
-    return blocks.total(partial(_sums, table=table), threads)
+    compute = partial(blocks.total, partial(_sums, table=table), threads)
+    if blocks.n_points * table.offset.size < KEPT_SWEEP:
+        return compute()
+    return once(compute, table.offset, table.mean, table.root)
 
 
 def _sums(blocks: Blocks, threads: int, table: Table) -> Array:

@@ -413,3 +413,15 @@ def test_select_warns_of_coarsely_rounded_columns(tmp_path):
     table.drop(columns="rooms").to_csv(tmp_path / "sizes.csv", index=False)
     done = run("select", tmp_path / "sizes.csv", "-k", "1", "--covariance", "diag", "--seed", "1")
     assert "rounded" not in done.stderr
+
+
+def test_a_fit_goes_on_from_its_checkpoint(folder):
+    args = ["fit", "flowers.csv", "-k", "2", "--method", "em", "-o", "kept.nc", "--checkpoint", "run/"]
+    assert run(*args, cwd=folder).returncode == 0
+    again = run(*args, cwd=folder)
+    assert again.returncode == 0, again.stderr
+    assert "run holds the result of this fit: it is not computed again." in again.stderr
+    assert "warning: run" not in again.stderr
+    other = run(*args, "--seed", "7", cwd=folder)
+    assert other.returncode == 1
+    assert "run is the checkpoint of another fit, with --seed 0 (here --seed 7)" in other.stderr

@@ -59,7 +59,7 @@ def test_extended_draws_do_not_depend_on_the_threads(method):
     np.testing.assert_array_equal(one["posterior"]["mean"], two["posterior"]["mean"])
 
 
-@pytest.mark.parametrize(("method", "module", "name"), [("gibbs", gibbs, "sample"), ("nuts", nuts, "_from_modes")])
+@pytest.mark.parametrize(("method", "module", "name"), [("gibbs", gibbs, "sample"), ("nuts", nuts, "draw_from_modes")])
 def test_ctrl_c_during_an_extension_keeps_the_draws(method, module, name, monkeypatch):
     real, calls = getattr(module, name), []
 
@@ -95,7 +95,7 @@ def test_chains_in_different_modes_are_not_extended():
 
 def test_divergent_transitions_make_nuts_tune_again(monkeypatch):
     """As if the first run had diverged: the next one has shorter steps and longer tuning."""
-    real, given = nuts._from_modes, []
+    real, given = nuts.draw_from_modes, []
 
     def diverging_at_first(density, modes, seed, cores, progress, chains, settings):
         drawn = real(density, modes, seed, cores, progress, chains, settings)
@@ -103,7 +103,7 @@ def test_divergent_transitions_make_nuts_tune_again(monkeypatch):
         stats = drawn.stats | {"diverging": drawn.stats["diverging"] | (len(given) == 1)}
         return replace(drawn, stats=stats)
 
-    monkeypatch.setattr(nuts, "_from_modes", diverging_at_first)
+    monkeypatch.setattr(nuts, "draw_from_modes", diverging_at_first)
     fit = fitted("nuts", max_draws=250)
     assert bg.info(fit).notes.target_accept == pytest.approx(0.95)
     assert not fit["sample_stats"]["diverging"].any()
