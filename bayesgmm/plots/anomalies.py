@@ -126,9 +126,13 @@ def anomalies(
     'p-value'
     >>> plt.close(figure)
     """
+    return draw_anomalies(anomaly_data(fit, data, columns, fdr=fdr, calibration=calibration, seed=seed))
+
+
+def draw_anomalies(scores: "xr.Dataset") -> "Figure":
+    """Draw the data of ``anomalies``."""
     import matplotlib.pyplot as plt
 
-    scores = anomaly_data(fit, data, columns, fdr=fdr, calibration=calibration, seed=seed)
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.8), layout="constrained")
     _draw_points(left, scores)
     _draw_order(right, scores)

@@ -141,7 +141,11 @@ def check(fit: FitLike, columns: Sequence[str] | None = None, ci_prob: float = 0
     'quantile of the model'
     >>> plt.close(figure)
     """
-    data = check_data(fit, columns, ci_prob)
+    return draw_check(check_data(fit, columns, ci_prob))
+
+
+def draw_check(data: "xr.Dataset") -> "Figure":
+    """Draw the data of ``check``."""
     d = data.sizes["feature"]
     figure, axes = panel_grid(d + (d > 1), 4.1, 3.2)
     largest = 1.12 * max(float(np.abs(data["difference"]).max()), float(np.abs(data["band"]).max()))

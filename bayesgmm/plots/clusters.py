@@ -52,10 +52,10 @@ def assignment_data(fit: FitLike, columns: Sequence[str] | None = None, ci_prob:
     Returns
     -------
     Dataset
-        ``x`` [point, feature], ``row_weight``, ``label`` and ``entropy`` [point]; ``grid`` [feature, step], and on
-        it ``marginal`` [feature, step, component] (weighted density of each component) and ``band`` [feature, step,
-        ci_bound] of their sum; ``outline`` [pair, draw, component, axis, angle]: ellipses that contain ``ci_prob`` of a
-        component, for each of some draws.
+        ``x`` [point, feature], ``row_weight``, ``label`` and ``entropy`` [point]; ``weight`` [component], posterior
+        means; ``grid`` [feature, step], and on it ``marginal`` [feature, step, component] (weighted density of each
+        component) and ``band`` [feature, step, ci_bound] of their sum; ``outline`` [pair, draw, component, axis,
+        angle]: ellipses that contain ``ci_prob`` of a component, for each of some draws.
 
     Raises
     ------
@@ -95,6 +95,7 @@ def assignment_data(fit: FitLike, columns: Sequence[str] | None = None, ci_prob:
             "row_weight": ("point", row_weights(points.weights, len(x))),
             "label": ("point", labels["label"].values),
             "entropy": ("point", labels["entropy"].values),
+            "weight": ("component", posterior.parameters.weight.mean(axis=0)),
             "grid": (("feature", "step"), grids),
             "marginal": (("feature", "step", "component"), np.stack([c.mean(axis=0).T for c in lines])),
             "band": (("feature", "step", "ci_bound"), np.stack(bands)),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -209,7 +209,11 @@ def density(
     1
     >>> plt.close(figure)
     """
-    data = density_data(fit, columns, given, ci_prob)
+    return draw_density(density_data(fit, columns, given, ci_prob))
+
+
+def draw_density(data: "xr.Dataset") -> "Figure":
+    """Draw the data of ``density``."""
     figure = triangle(data, _draw_marginal, _draw_pair)
     _legend(figure, data)
     return figure
@@ -233,22 +237,30 @@ def _draw_marginal(axis: "Axes", data: "xr.Dataset", j: int) -> None:
 
 
 def _draw_pair(axis: "Axes", data: "xr.Dataset", row: int, column: int) -> None:
+    from matplotlib.collections import LineCollection
+
     pair = pair_number(data.sizes["feature"], row, column)
     across, up = data["place"].values[pair]
     mean = data["pair_density"].values[pair].T
     levels = np.unique([*held_by(mean, HELD), mean.max() * (1 + 1e-9)])
     shades = SHADES[-(len(levels) - 1) :]
     axis.contourf(across, up, mean, levels=levels, colors=shades, zorder=0)
-    for draw in data["pair_draws"].values[pair]:
-        axis.contour(
-            across, up, draw.T, levels=held_by(draw, HELD[-1:]), colors=[COLOURS[0]], linewidths=0.4, alpha=0.45
-        )
+    edges = [line for draw in data["pair_draws"].values[pair] for line in _edges(across, up, draw)]
+    axis.add_collection(LineCollection(edges, colors=COLOURS[0], lw=0.4, alpha=0.45))
     if "x" in data:
         shown = np.linspace(0, data.sizes["point"] - 1, min(data.sizes["point"], MAX_SHOWN)).astype(int)
         x = data["x"].values[shown]
         area = marker_area(len(x), total=900, minimum=0.5, maximum=8)
         axis.scatter(x[:, column], x[:, row], s=area, color="0.15", lw=0, alpha=0.8, zorder=3)
     despine(axis)
+
+
+def _edges(across: Array, up: Array, density: Array) -> list[Array]:
+    """Return the edges (points, 2) of the region that contains 95 % of a density (across, up)."""
+    from contourpy import contour_generator
+
+    lines: Any = contour_generator(across, up, density.T).lines(float(held_by(density, HELD[-1:])[0]))
+    return list(lines)
 
 
 def _legend(figure: "Figure", data: "xr.Dataset") -> None:

@@ -144,9 +144,13 @@ def weights(fit: FitLike, ci_prob: float = 0.9) -> "Figure":
     'weight'
     >>> plt.close(figure)
     """
+    return draw_weights(weights_data(fit, ci_prob), ci_prob)
+
+
+def draw_weights(data: "xr.Dataset", ci_prob: float) -> "Figure":
+    """Draw the data of ``weights``."""
     import matplotlib.pyplot as plt
 
-    data = weights_data(fit, ci_prob)
     count = data.sizes["component"]
     figure, axis = plt.subplots(figsize=(6.5, 1.6 + 0.36 * max(count, 2)), layout="constrained")
     _draw_prior(axis, data, ci_prob)

@@ -100,9 +100,13 @@ def missing(fit: FitLike, data: DataLike | None = None) -> "Figure":
     >>> fit = bg.fit(bg.MixtureModel(2), bg.datasets.iris(missing=0.1).drop(columns="species"), "em", progress=False)
     >>> figure = missing(fit)
     """
+    return draw_missing(missing_data(fit, data))
+
+
+def draw_missing(found: "xr.Dataset") -> "Figure":
+    """Draw the data of ``missing``."""
     import matplotlib.pyplot as plt
 
-    found = missing_data(fit, data)
     n_patterns, total = found.sizes["pattern"], int(found["count"].sum())
     shown = found.isel(pattern=slice(PATTERNS))
     height, width = shown.sizes["pattern"], found.sizes["feature"]

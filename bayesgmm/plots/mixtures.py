@@ -161,10 +161,14 @@ def pairs(fit: FitLike, columns: Sequence[str] | None = None, ci_prob: float = 0
     1
     >>> plt.close(figure)
     """
+    ci_prob = probability("ci_prob", ci_prob)
+    return draw_pairs(pairs_data(fit, columns, ci_prob), ci_prob)
+
+
+def draw_pairs(data: "xr.Dataset", ci_prob: float) -> "Figure":
+    """Draw the data of ``pairs``."""
     import matplotlib.pyplot as plt
 
-    ci_prob = probability("ci_prob", ci_prob)
-    data = pairs_data(fit, columns, ci_prob)
     d = data.sizes["feature"]
     size = 2.4 * d + 0.6 if d > 1 else 6.5
     figure, axes = plt.subplots(d, d, figsize=(size, size + 0.5 if d > 1 else 4.2), squeeze=False, layout="constrained")
@@ -230,7 +234,9 @@ def _legend(figure: "Figure", data: "xr.Dataset", ci_prob: float) -> None:
     names, held = data["component"].values, np.flatnonzero(counts).tolist()
     marks: list[Line2D | Patch] = list(component_marks(data, held, lw=1.6, ms=4))
     if len(held) < len(names):
-        marks.append(Line2D([], [], ls="", label=f"and {len(names) - len(held)} more, most probable for no point"))
+        marks.append(
+            Line2D([], [], ls="", label=f"and {len(names) - len(held)} more, most probable for none of these points")
+        )
     if data.sizes["feature"] > 1:
         marks += [
             Patch(color="0.78", label=f"{INNER:.0%} of new points"),

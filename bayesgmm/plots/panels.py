@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.plots.style import colour, marker_area
 from bayesgmm.sweep.stats import Array
-from bayesgmm.wording import plural
+from bayesgmm.wording import share
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -124,9 +124,13 @@ def draw_rings(axis: "Axes", xy: Array, area: Array, **mark: Unpack[Mark]) -> No
 
 def draw_outlines(axis: "Axes", data: "xr.Dataset", pair: int, **mark: Unpack[Mark]) -> None:
     """Draw the outlines of each component in some draws, for a pair of columns."""
-    for k in range(data.sizes["component"]):
-        for outline in data["outline"].values[pair, :, k]:
-            axis.plot(*outline, color=colour(k), **mark)
+    from matplotlib.collections import LineCollection
+
+    outlines = np.moveaxis(data["outline"].values[pair], 1, 0)  # (component, draw, axis, angle)
+    colours = [colour(k) for k, of_component in enumerate(outlines) for _ in of_component]
+    lines = outlines.reshape(-1, *outlines.shape[2:]).swapaxes(1, 2)
+    axis.add_collection(LineCollection(list(lines), colors=colours, **mark))
+    axis.autoscale_view()
 
 
 def draw_legend(
@@ -146,12 +150,14 @@ def row_weights(weights: Array | None, n_points: int) -> Array:
 
 
 def component_marks(data: "xr.Dataset", chosen: Sequence[int], **mark: Unpack[Mark]) -> "list[Line2D]":
-    """Make legend entries of some components, in their colours, with the number of points of each."""
+    """Make legend entries of some components, in their colours, with the weight of each.
+
+    A weight is that of the fit, also where only some of its points are drawn.
+    """
     from matplotlib.lines import Line2D
 
-    counts = np.bincount(data["label"].values, minlength=data.sizes["component"])
-    names = data["component"].values
-    words = [f"component {names[k]} ({plural(counts[k], 'point')})" for k in chosen]
+    names, weight = data["component"].values, data["weight"].values
+    words = [f"component {names[k]} ({share(float(weight[k]))})" for k in chosen]
     return [
         Line2D([], [], marker="o", color=colour(k), label=text, **mark) for k, text in zip(chosen, words, strict=True)
     ]

@@ -12,6 +12,7 @@ from bayesgmm.sweep.stats import Array
 from bayesgmm.wording import listing, printable
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.figure import Figure
 
 # Okabe & Ito (2008): safe for all kinds of colour vision. A component has the same colour in every figure.
@@ -31,16 +32,36 @@ def literal[**P](draw: "Callable[P, Figure]") -> "Callable[P, Figure]":
     @wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> "Figure":
         import matplotlib as mpl
-        from matplotlib.text import Text
 
         with mpl.rc_context(LITERAL):
             figure = draw(*args, **kwargs)
         plain_powers(figure)
-        for text in figure.findobj(Text):
-            text.set_text(printable(text.get_text()))
+        make_printable(figure)
         return figure
 
     return drawn
+
+
+def make_printable(artist: "Artist") -> None:
+    """Escape the characters of the texts in a figure that would change the direction of what follows.
+
+    An axis makes its ticks when it is asked for them, which takes longer than all else here: its texts are its label
+    and those that its formatter was given.
+    """
+    from matplotlib.axis import Axis
+    from matplotlib.text import Text
+    from matplotlib.ticker import FixedFormatter
+
+    if isinstance(artist, Axis):
+        make_printable(artist.label)
+        formatter = artist.get_major_formatter()
+        if isinstance(formatter, FixedFormatter):
+            formatter.seq = [printable(text) for text in formatter.seq]
+        return
+    if isinstance(artist, Text):
+        artist.set_text(printable(artist.get_text()))
+    for child in artist.get_children():
+        make_printable(child)
 
 
 def plain_powers(figure: "Figure") -> None:
