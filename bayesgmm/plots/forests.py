@@ -7,7 +7,7 @@ import numpy as np
 
 from bayesgmm.declared import probability
 from bayesgmm.labels.relabelling import aligned
-from bayesgmm.plots.style import colour, interval, literal
+from bayesgmm.plots.style import colour, interval, literal, marker
 from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.info import info
 from bayesgmm.posterior.schema import Posterior, holds_points, observed
@@ -158,7 +158,7 @@ def draw_weights(data: "xr.Dataset", ci_prob: float) -> "Figure":
         thick, thin = data["interval"].values[k]
         axis.plot(thin, [k, k], color=colour(k), lw=1.5, solid_capstyle="butt")
         axis.plot(thick, [k, k], color=colour(k), lw=5, solid_capstyle="butt")
-        axis.plot(data["mean"].values[k], k, "o", ms=6, mfc="white", mec=colour(k), mew=1.6)
+        axis.plot(data["mean"].values[k], k, marker(k), ms=6, mfc="white", mec=colour(k), mew=1.6)
     _write_chances(axis, data)
     axis.set_yticks(range(count), [f"component {name}" for name in data["component"].values])
     axis.set_ylim(count - 0.4, -0.6)

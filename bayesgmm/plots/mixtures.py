@@ -9,6 +9,7 @@ import numpy as np
 from bayesgmm.declared import probability
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.plots.clusters import assignment_data, draw_marginal, ellipses
+from bayesgmm.plots.columns import write_note
 from bayesgmm.plots.densities import held_by
 from bayesgmm.plots.panels import component_marks, despine, draw_outlines, draw_points, label_axes, pair_number
 from bayesgmm.plots.style import colour, literal
@@ -37,7 +38,7 @@ def pairs_data(fit: FitLike, columns: Sequence[str] | None = None, ci_prob: floa
     ----------
     fit : DataTree or estimator
     columns : sequence of str, optional
-        Columns. Default: the first six.
+        Columns. Default: the six in which the components differ most.
     ci_prob : float
         Probability of intervals, bands and ellipses.
 
@@ -137,7 +138,7 @@ def pairs(fit: FitLike, columns: Sequence[str] | None = None, ci_prob: float = 0
     ----------
     fit : DataTree or estimator
     columns : sequence of str, optional
-        Columns to show. Default: the first six.
+        Columns to show. Default: the six in which the components differ most.
     ci_prob : float
         Probability of the outer ellipses and contours, the regions, and the bands.
 
@@ -185,6 +186,7 @@ def draw_pairs(data: "xr.Dataset", ci_prob: float) -> "Figure":
         if column == d - 1 and row < column:
             _label_right(axis, data, row)
     _legend(figure, data, ci_prob)
+    write_note(figure, data)
     return figure
 
 

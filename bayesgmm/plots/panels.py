@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.plots.style import colour, marker_area
+from bayesgmm.plots.style import colour, marker, marker_area
 from bayesgmm.sweep.stats import Array
 from bayesgmm.wording import share
 
@@ -85,10 +85,14 @@ def despine(axis: "Axes") -> None:
     axis.spines[["top", "right"]].set_visible(False)
 
 
-def hide_height(axis: "Axes") -> None:
-    """Remove all edges but the bottom one, and the ticks of the vertical axis."""
-    axis.set_yticks([])
-    axis.spines[["left", "top", "right"]].set_visible(False)
+def label_height(axis: "Axes", alone: bool) -> None:
+    """Label a density; beside panels of other columns, whose units are others, it has no scale."""
+    despine(axis)
+    if alone:
+        axis.set_ylabel("density")
+    else:
+        axis.set_yticks([])
+        axis.spines["left"].set_visible(False)
 
 
 def label_axes(axis: "Axes", data: "xr.Dataset", row: int, column: int) -> None:
@@ -113,8 +117,11 @@ def draw_histogram(axis: "Axes", data: "xr.Dataset", j: int) -> None:
 
 
 def draw_points(axis: "Axes", xy: Array, label: Labels, **mark: Unpack[Mark]) -> None:
-    """Draw points (N, 2) in the colours of their labels (N,)."""
-    axis.scatter(xy[:, 0], xy[:, 1], s=marker_area(len(xy)), c=[colour(k) for k in label], lw=0, **mark)
+    """Draw points (N, 2) with the colours and markers of their labels (N,)."""
+    area = marker_area(len(xy))
+    for k in np.unique(label).tolist():
+        own = xy[label == k]
+        axis.scatter(own[:, 0], own[:, 1], s=area, color=colour(k), marker=marker(k), lw=0, **mark)
 
 
 def draw_rings(axis: "Axes", xy: Array, area: Array, **mark: Unpack[Mark]) -> None:
@@ -158,6 +165,5 @@ def component_marks(data: "xr.Dataset", chosen: Sequence[int], **mark: Unpack[Ma
 
     names, weight = data["component"].values, data["weight"].values
     words = [f"component {names[k]} ({share(float(weight[k]))})" for k in chosen]
-    return [
-        Line2D([], [], marker="o", color=colour(k), label=text, **mark) for k, text in zip(chosen, words, strict=True)
-    ]
+    named = zip(chosen, words, strict=True)
+    return [Line2D([], [], marker=marker(k), color=colour(k), label=text, **mark) for k, text in named]

@@ -11,8 +11,10 @@ from bayesgmm.clusterings.co_clusterings import co_clustering as probabilities
 from bayesgmm.clusterings.credible_balls import credible_ball
 from bayesgmm.clusterings.partitions import merge_of, require_same_points
 from bayesgmm.clusterings.partitions import partition as best_partition
+from bayesgmm.labels.relabelling import aligned
+from bayesgmm.plots.columns import show_columns, write_note
 from bayesgmm.plots.panels import despine, draw_points, draw_rings
-from bayesgmm.plots.style import choose_columns, colour, literal, marker_area
+from bayesgmm.plots.style import colour, literal, marker_area
 from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.schema import observed
 from bayesgmm.predictions.predictive import assignments
@@ -28,6 +30,7 @@ SHOWN = 1000  # maximum number of points on each side of a matrix
 RINGED = 0.25  # expected distance from which a point gets a ring
 MAX_RINGS = 40  # maximum number of points with a ring
 MAX_PAIRS = 3  # maximum number of pairs of columns
+MOST = 3  # default maximum number of columns
 TITLES = {
     "best": "optimal",
     "horizontal": "farthest",
@@ -218,7 +221,8 @@ def partition_data(
 
     best = best_partition(fit, seed=seed) if best is None else best
     points, ball = observed(fit), credible_ball(fit, best, ci_prob=ci_prob)
-    chosen = choose_columns(points.columns, columns)
+    shown = show_columns(points.columns, columns, aligned(fit).parameters, MOST)
+    chosen = shown.columns
     own = matched(best["label"].values, assignments(fit)["label"].values)[best["label"].values]
     labels = [own, *(matched(one, own)[one] for one in ball["label"].values)]
     first = [next(j for j in range(len(labels)) if np.array_equal(labels[j], one)) for one in labels]
@@ -232,7 +236,7 @@ def partition_data(
             "same_as": ("clustering", first),
         },
         coords={"feature": [points.columns[j] for j in chosen], "clustering": ["best", *ball["bound"].values]},
-        attrs={"loss": best.attrs["loss"], "ci_prob": ci_prob, "radius": float(ball["radius"])},
+        attrs={"loss": best.attrs["loss"], "ci_prob": ci_prob, "radius": float(ball["radius"]), "note": shown.note},
     )
 
 
@@ -258,7 +262,7 @@ def partition(
     best : Dataset, optional
         From ``partition``. Default: computed here.
     columns : sequence of str, optional
-        Columns to show. Default: the first three.
+        Columns to show. Default: the three in which the components differ most.
     ci_prob : float
         Posterior probability of the ball.
     seed : int
@@ -306,6 +310,7 @@ def draw_partition(data: "xr.Dataset") -> "Figure":
         if row == 0:
             equal = data.isel(clustering=data["same_as"].values == different[column])
             axis.set_title(_title(equal), fontsize="medium", loc="left")
+    write_note(figure, data)
     return figure
 
 

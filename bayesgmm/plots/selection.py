@@ -7,7 +7,7 @@ import numpy as np
 from bayesgmm.errors import DataError, choose
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.plots.panels import despine
-from bayesgmm.plots.style import colour, literal
+from bayesgmm.plots.style import colour, literal, marker
 from bayesgmm.posterior.criteria import CRITERIA
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MARKS = "osD^v<>P"  # one for each covariance family
 MAX_TICKS = 20  # with more numbers of components, not each has a tick
 NAMES = {
     "bic": "BIC (lower is better)",
@@ -129,7 +128,7 @@ def selection(table: "pd.DataFrame", criterion: str = "bic") -> "Figure":
 def _draw_line(axis: "Axes", line: "xr.Dataset", number: int) -> None:
     """Draw the line of a covariance family, with gaps where a fit failed, and a row of crosses for these."""
     at, name = line["n_components"].values, str(line["covariance"].values)
-    axis.plot(at, line["value"].values, color=colour(number), marker=MARKS[number], lw=1.6, ms=4.5, label=name)
+    axis.plot(at, line["value"].values, color=colour(number), marker=marker(number), lw=1.6, ms=4.5, label=name)
     failed = at[line["failed"].values]
     height = np.full(failed.size, 1.03 + 0.035 * number)
     above = axis.get_xaxis_transform()

@@ -71,7 +71,7 @@ def anomalous(subject: Subject) -> list[Block]:
     """Show anomalous points: those with a low density under the model."""
     from bayesgmm.plots.anomalies import anomaly_data, draw_anomalies
 
-    scores = anomaly_data(subject.few, columns=subject.informative[:2], fdr=FDR)
+    scores = anomaly_data(subject.few, fdr=FDR)
     flagged = np.flatnonzero(scores["anomaly"].values)
     order = flagged[np.argsort(scores["p_value"].values[flagged], kind="stable")]
     rows = [subject.labels[subject.rows(DRAWN)[i]] for i in order[:NAMED]]

@@ -16,6 +16,7 @@ from bayesgmm.engines import ENGINES, Engine
 from bayesgmm.findings import Findings
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.model import MixtureModel
+from bayesgmm.plots.columns import most_different
 from bayesgmm.posterior.draws import approximate
 from bayesgmm.posterior.info import info
 from bayesgmm.posterior.schema import Posterior, holds_points, observed
@@ -252,13 +253,8 @@ class Subject:
     @cached_property
     def informative(self) -> list[str]:
         """The columns in which the components differ most, by their names in figures, in the order of the data."""
-        p = self.posterior.parameters
-        weight, mean = p.weight.mean(axis=0), p.mean.mean(axis=0)
-        within = np.diagonal(p.covariance, axis1=-2, axis2=-1).mean(axis=0)
-        between = weight @ (mean - weight @ mean) ** 2
-        apart = between / (weight @ within)
         panels = QUICK_PANELS if self.quick else PANELS
-        return [self.names[j] for j in sorted(np.argsort(-apart, kind="stable")[:panels])]
+        return [self.names[j] for j in most_different(self.posterior.parameters, panels)]
 
     @cached_property
     def partition(self) -> "xr.Dataset":
