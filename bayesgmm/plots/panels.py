@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import combinations
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +78,28 @@ def panel_grid(count: int, width: float, height: float) -> "tuple[Figure, list[A
     for axis in axes.flat[count:]:
         axis.set_visible(False)
     return figure, axes.flat[:count].tolist()
+
+
+def new_panel(size: tuple[float, float], ax: "Axes | None" = None) -> "Axes":
+    """Return the panel to draw in: the one that was given, or that of a new figure of a size in inches."""
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(figsize=size, layout="constrained")[1] if ax is None else ax
+
+
+def place_legend(axis: "Axes", own: bool, marks: "Sequence[Artist] | None" = None) -> None:
+    """Draw the legend of a panel: beside it in a figure of its own, else inside, because others may stand beside it."""
+    place: dict[str, Any] = {"loc": "best", "fontsize": "small"}
+    if own:
+        place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "frameon": False}
+    axis.legend(**place, **({} if marks is None else {"handles": marks}))
+
+
+def root_of(axis: "Axes") -> "Figure":
+    """Return the figure of a panel, also of one in a part of a figure."""
+    figure = axis.get_figure(root=True)
+    assert figure is not None
+    return figure
 
 
 def despine(axis: "Axes") -> None:

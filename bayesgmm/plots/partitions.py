@@ -30,7 +30,7 @@ SHOWN = 1000  # maximum number of points on each side of a matrix
 RINGED = 0.25  # expected distance from which a point gets a ring
 MAX_RINGS = 40  # maximum number of points with a ring
 MAX_PAIRS = 3  # maximum number of pairs of columns
-MOST = 3  # default maximum number of columns
+MAX_SHOWN = 3  # default maximum number of columns
 TITLES = {
     "best": "optimal",
     "horizontal": "farthest",
@@ -221,7 +221,7 @@ def partition_data(
 
     best = best_partition(fit, seed=seed) if best is None else best
     points, ball = observed(fit), credible_ball(fit, best, ci_prob=ci_prob)
-    shown = show_columns(points.columns, columns, aligned(fit).parameters, MOST)
+    shown = show_columns(points.columns, columns, aligned(fit).parameters, MAX_SHOWN)
     chosen = shown.columns
     own = matched(best["label"].values, assignments(fit)["label"].values)[best["label"].values]
     labels = [own, *(matched(one, own)[one] for one in ball["label"].values)]
