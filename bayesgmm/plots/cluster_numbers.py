@@ -6,12 +6,13 @@ import numpy as np
 
 from bayesgmm.clusterings.component_numbers import n_components as tabulate
 from bayesgmm.clusterings.label_draws import n_clusters as count_clusters
-from bayesgmm.plots.panels import despine
+from bayesgmm.plots.panels import despine, new_panel, root_of
 from bayesgmm.plots.style import literal
 from bayesgmm.posterior.arguments import FitLike, takes_fit
 
 if TYPE_CHECKING:
     import xarray as xr
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -56,7 +57,7 @@ def trimmed(chance: "xr.DataArray") -> "xr.Dataset":
 
 @takes_fit
 @literal
-def n_clusters(fit: FitLike, merge: "xr.Dataset | None" = None, *, seed: int = 0) -> "Figure":
+def n_clusters(fit: FitLike, merge: "xr.Dataset | None" = None, *, seed: int = 0, ax: "Axes | None" = None) -> "Figure":
     """Plot the posterior of the number of occupied components or merged clusters.
 
     Parameters
@@ -66,6 +67,13 @@ def n_clusters(fit: FitLike, merge: "xr.Dataset | None" = None, *, seed: int = 0
         From ``merge_components``: count its clusters.
     seed : int
         Seed of the labels.
+    ax : Axes, optional
+        Panel to draw in. Default: a new figure.
+
+    Returns
+    -------
+    Figure
+        That of the panel.
 
     Raises
     ------
@@ -85,14 +93,12 @@ def n_clusters(fit: FitLike, merge: "xr.Dataset | None" = None, *, seed: int = 0
     'occupied components'
     >>> plt.close(figure)
     """
-    return draw_n_clusters(n_clusters_data(fit, merge, seed=seed), "components" if merge is None else "clusters")
+    return draw_n_clusters(n_clusters_data(fit, merge, seed=seed), "components" if merge is None else "clusters", ax)
 
 
-def draw_n_clusters(data: "xr.Dataset", of: str = "components") -> "Figure":
+def draw_n_clusters(data: "xr.Dataset", of: str = "components", ax: "Axes | None" = None) -> "Figure":
     """Draw the data of ``n_clusters``."""
-    import matplotlib.pyplot as plt
-
-    figure, axis = plt.subplots(figsize=(5.0, 3.4), layout="constrained")
+    axis = new_panel((5.0, 3.4), ax)
     bars = axis.bar(data["n_clusters"].values, data["probability"].values, color="0.45", width=0.7)
     axis.bar_label(bars, [f"{p:.2f}" if p >= 0.005 else "" for p in data["probability"].values], fontsize="small")
     axis.set_xticks(data["n_clusters"].values)
@@ -100,7 +106,7 @@ def draw_n_clusters(data: "xr.Dataset", of: str = "components") -> "Figure":
     axis.set_ylabel("posterior probability")
     axis.set_ylim(0, 1.08 * float(data["probability"].max()))
     despine(axis)
-    return figure
+    return root_of(axis)
 
 
 @takes_fit

@@ -13,7 +13,7 @@ from bayesgmm.clusterings.partitions import merge_of, require_same_points
 from bayesgmm.clusterings.partitions import partition as best_partition
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.plots.columns import show_columns, write_note
-from bayesgmm.plots.panels import despine, draw_points, draw_rings
+from bayesgmm.plots.panels import despine, draw_points, draw_rings, new_panel, root_of
 from bayesgmm.plots.style import colour, literal, marker_area
 from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.schema import observed
@@ -116,7 +116,9 @@ def matched(label: Labels, reference: Labels) -> Labels:
 
 @takes_fit
 @literal
-def co_clustering(fit: FitLike, best: "xr.Dataset | None" = None, *, seed: int = 0) -> "Figure":
+def co_clustering(
+    fit: FitLike, best: "xr.Dataset | None" = None, *, seed: int = 0, ax: "Axes | None" = None
+) -> "Figure":
     """Plot the co-clustering probabilities of all pairs of points, ordered by the optimal partition.
 
     A cluster that is certain is a black square. Grey areas between two squares mean that their points may be in one
@@ -129,6 +131,13 @@ def co_clustering(fit: FitLike, best: "xr.Dataset | None" = None, *, seed: int =
         From ``partition``. Default: computed here.
     seed : int
         Seed of the partition that is computed here.
+    ax : Axes, optional
+        Panel to draw in. Default: a new figure.
+
+    Returns
+    -------
+    Figure
+        That of the panel.
 
     Raises
     ------
@@ -150,16 +159,16 @@ def co_clustering(fit: FitLike, best: "xr.Dataset | None" = None, *, seed: int =
     '7 points, by cluster'
     >>> plt.close(figure)
     """
-    return draw_co_clustering(co_clustering_data(fit, best, seed=seed))
+    return draw_co_clustering(co_clustering_data(fit, best, seed=seed), ax)
 
 
-def draw_co_clustering(data: "xr.Dataset") -> "Figure":
+def draw_co_clustering(data: "xr.Dataset", ax: "Axes | None" = None) -> "Figure":
     """Draw the data of ``co_clustering``."""
-    import matplotlib.pyplot as plt
     from matplotlib.colors import ListedColormap
 
     label, n = data["label"].values, data.sizes["point"]
-    figure, axis = plt.subplots(figsize=(6.4, 5.4), layout="constrained")
+    axis = new_panel((6.4, 5.4), ax)
+    figure = root_of(axis)
     image = axis.imshow(data["probability"].values, cmap="Greys", vmin=0, vmax=1, interpolation="nearest")
     bar = figure.colorbar(image, ax=axis, shrink=0.8, label="co-clustering probability")
     bar.outline.set_visible(False)

@@ -13,6 +13,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 DRAWS = [bg.plots.classification, bg.plots.uncertainty, bg.plots.boundaries]
+SINGLE = [*DRAWS, bg.plots.weights, bg.plots.n_clusters, bg.plots.co_clustering]
 
 
 @pytest.fixture(scope="module")
@@ -53,15 +54,15 @@ def test_the_area_of_a_point_grows_with_its_uncertainty(halves):
     plt.close(figure)
 
 
-@pytest.mark.parametrize("draw", DRAWS)
+@pytest.mark.parametrize("draw", SINGLE)
 def test_a_plot_is_drawn_in_the_panel_that_is_given(halves, draw):
     figure, (left, right) = plt.subplots(1, 2, layout="constrained")
-    assert draw(halves, ["a", "b"], ax=right) is figure
+    assert draw(halves, ax=right) is figure
     assert len(plt.get_fignums()) == 1
     assert not left.has_data()
-    assert right.get_xlabel() == "a"
+    assert right.get_xlabel()
     figure.canvas.draw()
-    assert right.get_position().width > 0.3  # the legend does not push the panel aside
+    assert right.get_position().width > 0.2  # nothing pushes the panel aside
     plt.close(figure)
 
 
