@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 POINTS = 72.0  # units per inch of an SVG
-WIDEST = 1700  # maximum width in pixels of a PNG
+WIDEST = 1400  # maximum width in pixels of a PNG
 HEAVY = 250_000  # maximum size in bytes of an SVG; larger figures become PNG
 SCRIPTS = re.compile(
     r"Noto Sans (CJK|Arab|Deva|Hebr|Thai)|PingFang|Hiragino Sans|Microsoft YaHei|Yu Gothic|Malgun|WenQuan"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 Key = tuple[str | int, ...]
-SHOWN = 6  # number of quantities in a figure
+SHOWN = 4  # number of quantities in a figure
 OWN = {"weight", "mean", "covariance"}
 LOGLIK = "log likelihood"
 
