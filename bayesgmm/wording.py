@@ -21,6 +21,23 @@ def plural(count: int, one: str, many: str = "") -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
+def share(value: float) -> str:
+    """Format a probability as a percentage; values near 0 and 1 are not rounded to 0 and 1. The space does not break.
+
+    Examples
+    --------
+    >>> [share(value).replace("\N{NO-BREAK SPACE}", " ") for value in (0.333, 0.9996, 1.0, 0.0)]
+    ['33.3 %', '> 99.9 %', '100 %', '0 %']
+    """
+    if value in {0.0, 1.0}:
+        text = f"{100 * value:.0f}"
+    elif value > 0.9995:
+        text = "> 99.9"
+    else:
+        text = "< 0.1" if value < 0.0005 else f"{100 * value:.1f}"
+    return f"{text} %".replace(" ", "\N{NO-BREAK SPACE}")
+
+
 def number_in_words(value: float) -> str:
     """Format a number with four significant digits, without an exponent where possible.
 

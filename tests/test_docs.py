@@ -68,7 +68,12 @@ def fewer(text):
 
 
 def run(text):
-    """Run a page as one script, with smaller problems; a cell that warns of a fit must say so by its tag."""
+    """Run a page as one script, with smaller problems; a cell that warns of a fit must say so by its tag.
+
+    As in a notebook, the figures of a cell are closed after it.
+    """
+    import matplotlib.pyplot as plt
+
     names = {}
     for code, tags in cells(fewer(text)):
         with warnings.catch_warnings():
@@ -78,18 +83,16 @@ def run(text):
             if "remove-stderr" in tags:
                 warnings.simplefilter("ignore", UserWarning)
             exec(compile(code, "<cell>", "exec"), names)
+        plt.close("all")
 
 
 @pytest.mark.parametrize("name", RUN)
 def test_the_code_on_a_page_runs(name, tmp_path, monkeypatch, undrawn, few_draws):
-    import matplotlib.pyplot as plt
-
     mpl.use("Agg")
     monkeypatch.chdir(tmp_path)
     text = RUN[name].read_text()
     assert len(cells(text)) == text.count("```{code-cell}")  # none is passed over for how it is written
     run(text)
-    plt.close("all")
 
 
 @pytest.mark.parametrize("asked", FEWER)

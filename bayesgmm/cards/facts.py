@@ -54,7 +54,7 @@ class Fitted:
 
     @cached_property
     def rhat(self) -> "xr.Dataset":
-        """R-hat of weights, means, hyperparameters and the log likelihood.
+        """R-hat of weights, means, standard deviations, hyperparameters and the log likelihood.
 
         Raises
         ------

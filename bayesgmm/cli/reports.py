@@ -20,6 +20,9 @@ def report(
     fit: FitFile,
     output: ReportOut,
     title: Annotated[str | None, typer.Option(help="Title of the report. (default: a description of the fit)")] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Leave out the figures of chains, partitions and replicated data.")
+    ] = False,
     open_it: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
 ) -> None:
     """Write a report about a fit: one HTML file that needs no network."""
@@ -33,7 +36,7 @@ def report(
     check_other(output, fit)
     writable(output, *ENDINGS)
     mpl.use("Agg")
-    path = write_report(load(fit), output, title=title)
+    path = write_report(load(fit), output, title=title, quick=quick)
     wrote(path)
     if open_it:
         typer.launch(path.resolve().as_uri())

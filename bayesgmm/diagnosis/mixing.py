@@ -30,7 +30,10 @@ Summary = tuple["xr.Dataset", "xr.Dataset"]
 
 
 def convergence(fit: "xr.DataTree") -> Summary:
-    """Compute R-hat and bulk ESS of the weights, the means, the hyperparameters and the total log likelihood."""
+    """Compute R-hat and bulk ESS of all that a report shows of a posterior.
+
+    That is the weights, means, standard deviations and hyperparameters, and the total log likelihood.
+    """
     import arviz as az
 
     chosen = _by_component(fit)
@@ -41,14 +44,17 @@ def convergence(fit: "xr.DataTree") -> Summary:
 
 
 def _by_component(fit: "xr.DataTree") -> "xr.Dataset":
-    """Return the relabelled posterior without covariances."""
+    """Return the relabelled posterior, with standard deviations in place of covariances."""
     chosen = fit["posterior"].to_dataset()
     chosen = chosen.drop_vars([name for name in chosen.data_vars if "feature_bis" in chosen[name].dims])
-    parameters = aligned(fit).parameters
-    for name in ("weight", "mean"):
-        ordered = chosen[name].transpose("chain", "draw", "component", ...)
-        chosen[name] = ordered.copy(data=getattr(parameters, name).reshape(ordered.shape))
-    return chosen
+    p = aligned(fit).parameters
+    weight, mean = (chosen[name].transpose("chain", "draw", "component", ...) for name in ("weight", "mean"))
+    sd = np.sqrt(np.diagonal(p.covariance, axis1=-2, axis2=-1))
+    return chosen.assign(
+        weight=weight.copy(data=p.weight.reshape(weight.shape)),
+        mean=mean.copy(data=p.mean.reshape(mean.shape)),
+        sd=mean.copy(data=sd.reshape(mean.shape)),
+    )
 
 
 def monitored(fit: "xr.DataTree") -> "xr.Dataset":
@@ -168,7 +174,7 @@ def _mixing(fit: "xr.DataTree") -> list[Finding]:
         return [Finding("problem", "mixing", what, why, "Use more draws, for example draws=1000.")]
     why = "Means and intervals would be different in another run."
     free = monitored(fit)  # empty if the fit stores neither its data nor the log likelihood
-    if free.data_vars and (findings := _findings(fit, *_rhat_and_ess(free), "problem", why)):
+    if free.data_vars and (findings := _findings(fit, *rhat_and_ess(free), "problem", why)):
         return findings
     if number_varies(fit):  # a single component is not in every draw
         return []
@@ -176,7 +182,8 @@ def _mixing(fit: "xr.DataTree") -> list[Finding]:
     return _findings(fit, *convergence(fit), "warning", why)
 
 
-def _rhat_and_ess(values: "xr.Dataset") -> Summary:
+def rhat_and_ess(values: "xr.Dataset") -> Summary:
+    """Compute R-hat and bulk ESS of some quantities."""
     import arviz as az
 
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -191,7 +198,7 @@ def _findings(fit: "xr.DataTree", rhat: "xr.Dataset", ess: "xr.Dataset", severit
     """
     chains, draws = size(fit)
     needed = min(LOW_ESS * chains, draws * chains // 4)
-    (name, high), (scarce, low) = _extreme(rhat, max), _extreme(ess, min)
+    (name, high), (scarce, low) = extreme(rhat, max), extreme(ess, min)
     problems = []
     if chains > 1 and high > HIGH_RHAT:
         problems.append(f"R-hat is {high:.3f} for {name} (it should be below {HIGH_RHAT})")
@@ -258,7 +265,7 @@ def chains_named(which: Sequence[int] | NDArray[np.integer]) -> str:
     return f"chain {names}" if len(which) == 1 else f"chains {names}"
 
 
-def _extreme(values: "xr.Dataset", pick: Callable[..., tuple[str, float]]) -> tuple[str, float]:
+def extreme(values: "xr.Dataset", pick: Callable[..., tuple[str, float]]) -> tuple[str, float]:
     """Return the name and the value of the most extreme entry."""
     entries = []
     for name, array in values.data_vars.items():

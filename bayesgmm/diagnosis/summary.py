@@ -104,7 +104,8 @@ def convergence_numbers(fit: "xr.DataTree") -> dict[str, Any]:
     -------
     dict
         ``chains``, ``draws`` (per chain); for draws of NUTS ``rhat`` and ``ess``, the worst over weights, means,
-        hyperparameters and the log likelihood; for an approximation ``elbo``, ``elbo_se`` and ``pareto_khat``.
+        standard deviations, hyperparameters and the log likelihood; for an approximation ``elbo``, ``elbo_se`` and
+        ``pareto_khat``.
     """
     chains, draws = fit["posterior"].sizes["chain"], fit["posterior"].sizes["draw"]
     numbers = {"chains": chains, "draws": draws}
@@ -123,8 +124,8 @@ def convergence_numbers(fit: "xr.DataTree") -> dict[str, Any]:
 def convergence_line(fit: "xr.DataTree") -> str:
     """Describe the convergence of a fit in one line.
 
-    For draws of NUTS, the worst R-hat and effective sample size over weights, means, hyperparameters and the log
-    likelihood; for an approximation, its ELBO and Pareto k-hat.
+    For draws of NUTS, the worst R-hat and effective sample size over weights, means, standard deviations,
+    hyperparameters and the log likelihood; for an approximation, its ELBO and Pareto k-hat.
     """
     numbers = convergence_numbers(fit)
     chains, draws = numbers["chains"], numbers["draws"]

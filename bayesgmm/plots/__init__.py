@@ -2,6 +2,13 @@
 
 from bayesgmm.plots.anomalies import anomalies, anomaly_data
 from bayesgmm.plots.checks import check, check_data
+from bayesgmm.plots.classification import (
+    boundaries,
+    boundary_data,
+    classification,
+    classification_data,
+    uncertainty,
+)
 from bayesgmm.plots.cluster_numbers import n_clusters, n_clusters_data, n_components, n_components_data
 from bayesgmm.plots.clusters import assignment_data, assignments
 from bayesgmm.plots.densities import density, density_data
@@ -13,7 +20,7 @@ from bayesgmm.plots.mixtures import pairs, pairs_data
 from bayesgmm.plots.optimisation import elbo, elbo_data
 from bayesgmm.plots.partitions import co_clustering, co_clustering_data, partition, partition_data
 from bayesgmm.plots.priors import prior, prior_data
-from bayesgmm.plots.selection import selection, selection_data
+from bayesgmm.plots.selection import bic, selection, selection_data
 from bayesgmm.plots.separation import separation, separation_data
 
 __all__ = [
@@ -21,8 +28,13 @@ __all__ = [
     "anomaly_data",
     "assignment_data",
     "assignments",
+    "bic",
+    "boundaries",
+    "boundary_data",
     "check",
     "check_data",
+    "classification",
+    "classification_data",
     "co_clustering",
     "co_clustering_data",
     "density",
@@ -51,6 +63,7 @@ __all__ = [
     "selection_data",
     "separation",
     "separation_data",
+    "uncertainty",
     "weights",
     "weights_data",
 ]

@@ -5,12 +5,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesgmm.data.points import DataLike
+from bayesgmm.data.points import DataLike, Points
+from bayesgmm.labels.relabelling import aligned
+from bayesgmm.plots.columns import Shown, named_columns, show_columns, write_note
 from bayesgmm.plots.panels import despine
-from bayesgmm.plots.style import COLOURS, choose_columns, literal, marker_area
+from bayesgmm.plots.style import COLOURS, literal, marker_area
 from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.schema import points_for
 from bayesgmm.predictions.anomalies import anomaly_scores
+from bayesgmm.predictions.reasons import explain_anomalies
+from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -19,6 +23,9 @@ if TYPE_CHECKING:
 
 FDR = 0.05
 BAND = 0.95  # probability of the band for uniform p-values, at each rank
+SHOWN = 2  # columns in the plot
+EXPLAINED = 200  # maximum number of anomalies that choose them
+FAR = 20.0  # z-score from which a cell is no more unusual, so that one point does not choose for all
 LABELLED = 12  # maximum number of anomalies with a label
 ANOMALY = COLOURS[5]
 
@@ -67,7 +74,10 @@ def anomaly_data(
 
     points = points_for(fit, data)
     answer = anomaly_scores(fit, data, fdr=fdr, calibration=calibration, seed=seed)
-    chosen = choose_columns(points.columns, columns)[:2]
+    if columns is None:
+        shown = _columns(fit, points, answer["anomaly"].values)
+    else:
+        shown = Shown(named_columns(points.columns, columns)[:SHOWN])
     n_points = len(points.values)
     place = np.arange(1, n_points + 1)
     order = np.argsort(answer["p_value"].values, kind="stable")
@@ -75,11 +85,27 @@ def anomaly_data(
     rank[order] = place
     tail = (1 - BAND) / 2
     band = np.column_stack([beta.ppf(at, place, n_points + 1 - place) for at in (tail, 1 - tail)])
-    return answer.assign(
-        x=(("point", "feature"), points.values[:, chosen]),
-        rank=("point", rank),
-        band=(("place", "ci_bound"), band),
-    ).assign_coords(feature=[points.columns[j] for j in chosen], place=place, ci_bound=["lower", "upper"])
+    coords = {"feature": [points.columns[j] for j in shown.columns], "place": place, "ci_bound": ["lower", "upper"]}
+    return (
+        answer.assign(
+            x=(("point", "feature"), points.values[:, shown.columns]),
+            rank=("point", rank),
+            band=(("place", "ci_bound"), band),
+        )
+        .assign_coords(coords)
+        .assign_attrs(note=shown.note)
+    )
+
+
+def _columns(fit: "xr.DataTree", points: Points, flagged: Array) -> Shown:
+    """Choose two columns: those in which the anomalies are farthest from what they would be in a component."""
+    if len(points.columns) <= SHOWN or not flagged.any():
+        return show_columns(points.columns, None, aligned(fit).parameters, SHOWN)
+    reasons = explain_anomalies(fit, points.take(np.flatnonzero(flagged)[:EXPLAINED]))
+    z = np.fmax(np.abs(reasons["z"].values), np.abs(reasons["marginal_z"].values))
+    far = np.nan_to_num(np.nanmean(np.minimum(z, FAR), axis=0))
+    most = sorted(np.argsort(-far, kind="stable")[:SHOWN].tolist())
+    return Shown(most, f"{SHOWN} of {len(points.columns)} columns: those in which the anomalies are most unusual")
 
 
 @takes_fit
@@ -106,7 +132,8 @@ def anomalies(
     data : (N, D) array or DataFrame, optional
         Points. Default: the points that were fitted.
     columns : sequence of str, optional
-        The two columns to show. Default: the first two.
+        The two columns to show. Default: those in which the anomalies are most unusual; without any, those in which
+        the components differ most.
     fdr, calibration, seed
         As for ``anomaly_scores``.
 
@@ -126,14 +153,19 @@ def anomalies(
     'p-value'
     >>> plt.close(figure)
     """
+    return draw_anomalies(anomaly_data(fit, data, columns, fdr=fdr, calibration=calibration, seed=seed))
+
+
+def draw_anomalies(scores: "xr.Dataset") -> "Figure":
+    """Draw the data of ``anomalies``."""
     import matplotlib.pyplot as plt
 
-    scores = anomaly_data(fit, data, columns, fdr=fdr, calibration=calibration, seed=seed)
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.8), layout="constrained")
     _draw_points(left, scores)
     _draw_order(right, scores)
     for axis in (left, right):
         despine(axis)
+    write_note(figure, scores)
     return figure
 
 

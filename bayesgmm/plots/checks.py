@@ -7,8 +7,10 @@ import numpy as np
 
 from bayesgmm.declared import probability
 from bayesgmm.diagnosis.predictions import LEVEL, margins, misfits
+from bayesgmm.labels.relabelling import aligned
+from bayesgmm.plots.columns import show_columns, write_note
 from bayesgmm.plots.panels import despine, panel_grid
-from bayesgmm.plots.style import COLOURS, choose_columns, literal
+from bayesgmm.plots.style import COLOURS, literal
 from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.schema import observed
 from bayesgmm.wording import printable
@@ -31,7 +33,8 @@ def check_data(fit: FitLike, columns: Sequence[str] | None = None, ci_prob: floa
     ----------
     fit : DataTree or estimator
     columns : sequence of str, optional
-        Columns. Default: the first six. P-values are corrected for all columns of the fit.
+        Columns. Default: the six in which the components differ most. P-values are corrected for all columns of the
+        fit.
     ci_prob : float
         Probability that the whole curve of a column lies in the band if the model is right.
 
@@ -70,7 +73,8 @@ def check_data(fit: FitLike, columns: Sequence[str] | None = None, ci_prob: floa
 
     ci_prob = probability("ci_prob", ci_prob)
     known = observed(fit).columns
-    chosen = choose_columns(known, columns)
+    shown = show_columns(known, columns, aligned(fit).parameters)
+    chosen = shown.columns
     pit = margins(fit)[chosen]
     if pit.shape[1] > BAND_POINTS:
         pit = pit[:, np.linspace(0, pit.shape[1] - 1, BAND_POINTS).round().astype(int)]
@@ -85,7 +89,7 @@ def check_data(fit: FitLike, columns: Sequence[str] | None = None, ci_prob: floa
             **_p_values(fit, names),
         },
         coords={"level": ("step", level), "feature": names, "feature_bis": names, "ci_bound": ["lower", "upper"]},
-        attrs={"ci_prob": ci_prob},
+        attrs={"ci_prob": ci_prob, "note": shown.note},
     )
 
 
@@ -117,7 +121,7 @@ def check(fit: FitLike, columns: Sequence[str] | None = None, ci_prob: float = 0
     ----------
     fit : DataTree or estimator
     columns : sequence of str, optional
-        Columns to show. Default: the first six.
+        Columns to show. Default: the six in which the components differ most.
     ci_prob : float
         Probability of the band.
 
@@ -141,7 +145,11 @@ def check(fit: FitLike, columns: Sequence[str] | None = None, ci_prob: float = 0
     'quantile of the model'
     >>> plt.close(figure)
     """
-    data = check_data(fit, columns, ci_prob)
+    return draw_check(check_data(fit, columns, ci_prob))
+
+
+def draw_check(data: "xr.Dataset") -> "Figure":
+    """Draw the data of ``check``."""
     d = data.sizes["feature"]
     figure, axes = panel_grid(d + (d > 1), 4.1, 3.2)
     largest = 1.12 * max(float(np.abs(data["difference"]).max()), float(np.abs(data["band"]).max()))
@@ -150,6 +158,7 @@ def check(fit: FitLike, columns: Sequence[str] | None = None, ci_prob: float = 0
     if d > 1:
         _draw_pairs(figure, axes[d], data)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    write_note(figure, data)
     return figure
 
 

@@ -6,12 +6,13 @@ import numpy as np
 
 from bayesgmm.clusterings.component_numbers import n_components as tabulate
 from bayesgmm.clusterings.label_draws import n_clusters as count_clusters
-from bayesgmm.plots.panels import despine
+from bayesgmm.plots.panels import despine, new_panel, root_of
 from bayesgmm.plots.style import literal
 from bayesgmm.posterior.arguments import FitLike, takes_fit
 
 if TYPE_CHECKING:
     import xarray as xr
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -44,7 +45,11 @@ def n_clusters_data(fit: FitLike, merge: "xr.Dataset | None" = None, *, seed: in
     >>> int(n_clusters_data(fit)["probability"].idxmax())
     2
     """
-    chance = count_clusters(fit, merge=merge, seed=seed)
+    return trimmed(count_clusters(fit, merge=merge, seed=seed))
+
+
+def trimmed(chance: "xr.DataArray") -> "xr.Dataset":
+    """Leave out the numbers of probability 0 at both ends, except one."""
     there = np.flatnonzero(chance.values > 0)
     first, last = max(there[0] - 1, 0), min(there[-1] + 2, len(chance))
     return chance.isel(n_clusters=slice(first, last)).to_dataset()
@@ -52,7 +57,7 @@ def n_clusters_data(fit: FitLike, merge: "xr.Dataset | None" = None, *, seed: in
 
 @takes_fit
 @literal
-def n_clusters(fit: FitLike, merge: "xr.Dataset | None" = None, *, seed: int = 0) -> "Figure":
+def n_clusters(fit: FitLike, merge: "xr.Dataset | None" = None, *, seed: int = 0, ax: "Axes | None" = None) -> "Figure":
     """Plot the posterior of the number of occupied components or merged clusters.
 
     Parameters
@@ -62,6 +67,13 @@ def n_clusters(fit: FitLike, merge: "xr.Dataset | None" = None, *, seed: int = 0
         From ``merge_components``: count its clusters.
     seed : int
         Seed of the labels.
+    ax : Axes, optional
+        Panel to draw in. Default: a new figure.
+
+    Returns
+    -------
+    Figure
+        That of the panel.
 
     Raises
     ------
@@ -81,18 +93,20 @@ def n_clusters(fit: FitLike, merge: "xr.Dataset | None" = None, *, seed: int = 0
     'occupied components'
     >>> plt.close(figure)
     """
-    import matplotlib.pyplot as plt
+    return draw_n_clusters(n_clusters_data(fit, merge, seed=seed), "components" if merge is None else "clusters", ax)
 
-    data = n_clusters_data(fit, merge, seed=seed)
-    figure, axis = plt.subplots(figsize=(5.0, 3.4), layout="constrained")
+
+def draw_n_clusters(data: "xr.Dataset", of: str = "components", ax: "Axes | None" = None) -> "Figure":
+    """Draw the data of ``n_clusters``."""
+    axis = new_panel((5.0, 3.4), ax)
     bars = axis.bar(data["n_clusters"].values, data["probability"].values, color="0.45", width=0.7)
     axis.bar_label(bars, [f"{p:.2f}" if p >= 0.005 else "" for p in data["probability"].values], fontsize="small")
     axis.set_xticks(data["n_clusters"].values)
-    axis.set_xlabel("occupied components" if merge is None else "occupied clusters")
+    axis.set_xlabel(f"occupied {of}")
     axis.set_ylabel("posterior probability")
     axis.set_ylim(0, 1.08 * float(data["probability"].max()))
     despine(axis)
-    return figure
+    return root_of(axis)
 
 
 @takes_fit
@@ -163,9 +177,13 @@ def n_components(fit: FitLike, *, seed: int = 0) -> "Figure":
     'number of components K'
     >>> plt.close(figure)
     """
+    return draw_n_components(n_components_data(fit, seed=seed))
+
+
+def draw_n_components(data: "xr.Dataset") -> "Figure":
+    """Draw the data of ``n_components``."""
     import matplotlib.pyplot as plt
 
-    data = n_components_data(fit, seed=seed)
     figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.4), layout="constrained", sharey=True)
     titles = {"components": "number of components K", "clusters": "number of clusters K₊, which hold points"}
     for axis, (name, title) in zip(axes, titles.items(), strict=True):

@@ -8,6 +8,7 @@ import numpy as np
 
 from bayesgmm.declared import probability
 from bayesgmm.labels.relabelling import aligned
+from bayesgmm.plots.columns import show_columns, write_note
 from bayesgmm.plots.panels import (
     component_marks,
     despine,
@@ -16,12 +17,12 @@ from bayesgmm.plots.panels import (
     draw_outlines,
     draw_points,
     draw_rings,
-    hide_height,
+    label_height,
     pair_number,
     row_weights,
     triangle,
 )
-from bayesgmm.plots.style import OUTLINES, choose_columns, colour, curves, grid, interval, literal, marker_area
+from bayesgmm.plots.style import OUTLINES, colour, curves, grid, interval, literal, marker_area
 from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.schema import observed
 from bayesgmm.predictions.predictive import assignments as assign
@@ -45,17 +46,17 @@ def assignment_data(fit: FitLike, columns: Sequence[str] | None = None, ci_prob:
     ----------
     fit : DataTree or estimator
     columns : sequence of str, optional
-        Columns. Default: the first six.
+        Columns. Default: the six in which the components differ most.
     ci_prob : float
         Probability of intervals, bands and ellipses.
 
     Returns
     -------
     Dataset
-        ``x`` [point, feature], ``row_weight``, ``label`` and ``entropy`` [point]; ``grid`` [feature, step], and on
-        it ``marginal`` [feature, step, component] (weighted density of each component) and ``band`` [feature, step,
-        ci_bound] of their sum; ``outline`` [pair, draw, component, axis, angle]: ellipses that contain ``ci_prob`` of a
-        component, for each of some draws.
+        ``x`` [point, feature], ``row_weight``, ``label`` and ``entropy`` [point]; ``weight`` [component], posterior
+        means; ``grid`` [feature, step], and on it ``marginal`` [feature, step, component] (weighted density of each
+        component) and ``band`` [feature, step, ci_bound] of their sum; ``outline`` [pair, draw, component, axis,
+        angle]: ellipses that contain ``ci_prob`` of a component, for each of some draws.
 
     Raises
     ------
@@ -78,7 +79,8 @@ def assignment_data(fit: FitLike, columns: Sequence[str] | None = None, ci_prob:
 
     ci_prob = probability("ci_prob", ci_prob)
     points, posterior = observed(fit), aligned(fit)
-    chosen = choose_columns(posterior.columns, columns)
+    shown = show_columns(posterior.columns, columns, posterior.parameters)
+    chosen = shown.columns
     names = [posterior.columns[j] for j in chosen]
     x = points.values[:, chosen]
     p = posterior.thin(CURVES).parameters
@@ -95,11 +97,13 @@ def assignment_data(fit: FitLike, columns: Sequence[str] | None = None, ci_prob:
             "row_weight": ("point", row_weights(points.weights, len(x))),
             "label": ("point", labels["label"].values),
             "entropy": ("point", labels["entropy"].values),
+            "weight": ("component", posterior.parameters.weight.mean(axis=0)),
             "grid": (("feature", "step"), grids),
             "marginal": (("feature", "step", "component"), np.stack([c.mean(axis=0).T for c in lines])),
             "band": (("feature", "step", "ci_bound"), np.stack(bands)),
         },
         coords={"feature": names, "ci_bound": ["lower", "upper"], "component": labels["component"].values},
+        attrs={"note": shown.note},
     )
     if not pairs:
         return data
@@ -132,7 +136,7 @@ def assignments(fit: FitLike, columns: Sequence[str] | None = None, ci_prob: flo
     ----------
     fit : DataTree or estimator
     columns : sequence of str, optional
-        Columns to show. Default: the first six.
+        Columns to show. Default: the six in which the components differ most.
     ci_prob : float
         Probability of the ellipses and of the band.
 
@@ -159,6 +163,7 @@ def assignments(fit: FitLike, columns: Sequence[str] | None = None, ci_prob: flo
     data = assignment_data(fit, columns, ci_prob)
     figure = triangle(data, draw_marginal, _draw_pair)
     _legend(figure, data)
+    write_note(figure, data)
     return figure
 
 
@@ -172,7 +177,7 @@ def draw_marginal(axis: "Axes", data: "xr.Dataset", j: int) -> None:
     if data.sizes["feature"] == 1:
         _draw_rug(axis, data)
     axis.set_ylim(bottom=0)
-    hide_height(axis)
+    label_height(axis, alone=data.sizes["feature"] == 1)
 
 
 def _draw_rug(axis: "Axes", data: "xr.Dataset") -> None:

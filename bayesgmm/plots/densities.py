@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,8 +10,9 @@ from bayesgmm.data.points import as_points
 from bayesgmm.declared import probability
 from bayesgmm.errors import DataError
 from bayesgmm.labels.relabelling import aligned
-from bayesgmm.plots.panels import despine, draw_histogram, draw_legend, hide_height, pair_number, row_weights, triangle
-from bayesgmm.plots.style import COLOURS, OUTLINES, choose_columns, colour, curves, grid, literal, marker_area
+from bayesgmm.plots.columns import show_columns, write_note
+from bayesgmm.plots.panels import despine, draw_histogram, draw_legend, label_height, pair_number, row_weights, triangle
+from bayesgmm.plots.style import COLOURS, OUTLINES, colour, curves, grid, literal, marker_area
 from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.schema import Posterior, holds_points, observed
 from bayesgmm.posterior.subsets import marginal, places
@@ -76,7 +77,7 @@ def density_data(
 
     ci_prob, posterior = probability("ci_prob", ci_prob), aligned(fit, None if given else DRAWS)
     given = {str(name): float(value) for name, value in (given or {}).items()}
-    posterior = _conditional(posterior, given, columns)
+    posterior, note = _conditional(posterior, given, columns)
     points = observed(fit) if holds_points(fit) and not given else None
     x = None if points is None else points.values[:, places(points.columns, posterior.columns)]
     grids = np.stack([_axis(posterior, j, x) for j in range(len(posterior.columns))])
@@ -87,11 +88,12 @@ def density_data(
     pairs = list(combinations(range(len(posterior.columns)), 2))
     if pairs:
         data = xr.merge([data, _pairs(posterior, grids, pairs)])
-    return data.assign_attrs(ci_prob=ci_prob, given=", ".join(f"{name} = {value:g}" for name, value in given.items()))
+    values = ", ".join(f"{name} = {value:g}" for name, value in given.items())
+    return data.assign_attrs(ci_prob=ci_prob, given=values, note=note)
 
 
-def _conditional(posterior: Posterior, given: dict[str, float], columns: Sequence[str] | None) -> Posterior:
-    """Return the posterior of the columns to show, given the values of others.
+def _conditional(posterior: Posterior, given: dict[str, float], columns: Sequence[str] | None) -> tuple[Posterior, str]:
+    """Return the posterior of the columns to show, given the values of others, and a note about the choice.
 
     Raises
     ------
@@ -102,8 +104,9 @@ def _conditional(posterior: Posterior, given: dict[str, float], columns: Sequenc
     free = tuple(name for name in posterior.columns if name not in given)
     if not free:
         raise DataError(f"all columns are given ({', '.join(given)}): there is no column left to draw")
-    names = [free[j] for j in choose_columns(free, columns)]
-    return conditional(posterior, given, names, "predictive", DRAWS)
+    rest = conditional(posterior, given, free, "predictive", DRAWS)
+    shown = show_columns(free, columns, rest.parameters)
+    return marginal(rest, [free[j] for j in shown.columns]), shown.note
 
 
 def _axis(posterior: Posterior, j: int, x: Array | None) -> Array:
@@ -186,7 +189,7 @@ def density(
     ----------
     fit : DataTree or estimator
     columns : sequence of str, optional
-        Columns to show. Default: the first six.
+        Columns to show. Default: the six in which the components differ most.
     given : mapping of column to number, optional
         Values of other columns, in data units: plot the conditional densities of a new point with these values, as
         ``conditional_density`` does.
@@ -209,9 +212,14 @@ def density(
     1
     >>> plt.close(figure)
     """
-    data = density_data(fit, columns, given, ci_prob)
+    return draw_density(density_data(fit, columns, given, ci_prob))
+
+
+def draw_density(data: "xr.Dataset") -> "Figure":
+    """Draw the data of ``density``."""
     figure = triangle(data, _draw_marginal, _draw_pair)
     _legend(figure, data)
+    write_note(figure, data)
     return figure
 
 
@@ -229,26 +237,34 @@ def _draw_marginal(axis: "Axes", data: "xr.Dataset", j: int) -> None:
     axis.plot(at, data["density"].values[j], color="black", lw=1.6, zorder=4)
     axis.set_ylim(bottom=0)
     axis.set_xlim(at[0], at[-1])
-    hide_height(axis)
+    label_height(axis, alone=data.sizes["feature"] == 1)
 
 
 def _draw_pair(axis: "Axes", data: "xr.Dataset", row: int, column: int) -> None:
+    from matplotlib.collections import LineCollection
+
     pair = pair_number(data.sizes["feature"], row, column)
     across, up = data["place"].values[pair]
     mean = data["pair_density"].values[pair].T
     levels = np.unique([*held_by(mean, HELD), mean.max() * (1 + 1e-9)])
     shades = SHADES[-(len(levels) - 1) :]
     axis.contourf(across, up, mean, levels=levels, colors=shades, zorder=0)
-    for draw in data["pair_draws"].values[pair]:
-        axis.contour(
-            across, up, draw.T, levels=held_by(draw, HELD[-1:]), colors=[COLOURS[0]], linewidths=0.4, alpha=0.45
-        )
+    edges = [line for draw in data["pair_draws"].values[pair] for line in _edges(across, up, draw)]
+    axis.add_collection(LineCollection(edges, colors=COLOURS[0], lw=0.4, alpha=0.45))
     if "x" in data:
         shown = np.linspace(0, data.sizes["point"] - 1, min(data.sizes["point"], MAX_SHOWN)).astype(int)
         x = data["x"].values[shown]
         area = marker_area(len(x), total=900, minimum=0.5, maximum=8)
         axis.scatter(x[:, column], x[:, row], s=area, color="0.15", lw=0, alpha=0.8, zorder=3)
     despine(axis)
+
+
+def _edges(across: Array, up: Array, density: Array) -> list[Array]:
+    """Return the edges (points, 2) of the region that contains 95 % of a density (across, up)."""
+    from contourpy import contour_generator
+
+    lines: Any = contour_generator(across, up, density.T).lines(float(held_by(density, HELD[-1:])[0]))
+    return list(lines)
 
 
 def _legend(figure: "Figure", data: "xr.Dataset") -> None:

@@ -7,7 +7,8 @@ import numpy as np
 
 from bayesgmm.declared import probability
 from bayesgmm.labels.relabelling import aligned
-from bayesgmm.plots.style import colour, interval, literal
+from bayesgmm.plots.panels import new_panel, root_of
+from bayesgmm.plots.style import colour, interval, literal, marker
 from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.info import info
 from bayesgmm.posterior.schema import Posterior, holds_points, observed
@@ -114,7 +115,7 @@ def _occupied(fit: "xr.DataTree", posterior: Posterior) -> Array:
 
 @takes_fit
 @literal
-def weights(fit: FitLike, ci_prob: float = 0.9) -> "Figure":
+def weights(fit: FitLike, ci_prob: float = 0.9, *, ax: "Axes | None" = None) -> "Figure":
     """Plot the weight of each component, with two intervals, and the probability that it holds a point.
 
     The thick line is the 50 % interval, the thin line the ``ci_prob`` interval. The band is the prior interval of the
@@ -125,6 +126,13 @@ def weights(fit: FitLike, ci_prob: float = 0.9) -> "Figure":
     fit : DataTree or estimator
     ci_prob : float
         Probability of the thin intervals and of the prior's band.
+    ax : Axes, optional
+        Panel to draw in. Default: a new figure.
+
+    Returns
+    -------
+    Figure
+        That of the panel.
 
     Raises
     ------
@@ -144,17 +152,19 @@ def weights(fit: FitLike, ci_prob: float = 0.9) -> "Figure":
     'weight'
     >>> plt.close(figure)
     """
-    import matplotlib.pyplot as plt
+    return draw_weights(weights_data(fit, ci_prob), ci_prob, ax)
 
-    data = weights_data(fit, ci_prob)
+
+def draw_weights(data: "xr.Dataset", ci_prob: float, ax: "Axes | None" = None) -> "Figure":
+    """Draw the data of ``weights``."""
     count = data.sizes["component"]
-    figure, axis = plt.subplots(figsize=(6.5, 1.6 + 0.36 * max(count, 2)), layout="constrained")
+    axis = new_panel((6.5, 1.6 + 0.36 * max(count, 2)), ax)
     _draw_prior(axis, data, ci_prob)
     for k in range(count):
         thick, thin = data["interval"].values[k]
         axis.plot(thin, [k, k], color=colour(k), lw=1.5, solid_capstyle="butt")
         axis.plot(thick, [k, k], color=colour(k), lw=5, solid_capstyle="butt")
-        axis.plot(data["mean"].values[k], k, "o", ms=6, mfc="white", mec=colour(k), mew=1.6)
+        axis.plot(data["mean"].values[k], k, marker(k), ms=6, mfc="white", mec=colour(k), mew=1.6)
     _write_chances(axis, data)
     axis.set_yticks(range(count), [f"component {name}" for name in data["component"].values])
     axis.set_ylim(count - 0.4, -0.6)
@@ -162,7 +172,7 @@ def weights(fit: FitLike, ci_prob: float = 0.9) -> "Figure":
     axis.set_xlabel("weight")
     axis.tick_params(axis="y", length=0)
     axis.spines[["left", "top", "right"]].set_visible(False)
-    return figure
+    return root_of(axis)
 
 
 def _draw_prior(axis: "Axes", data: "xr.Dataset", ci_prob: float) -> None:

@@ -6,8 +6,9 @@ import numpy as np
 
 from bayesgmm.data.points import DataLike
 from bayesgmm.errors import DataError
+from bayesgmm.plots.columns import named_columns, show_columns, write_note
 from bayesgmm.plots.panels import despine, panel_grid
-from bayesgmm.plots.style import COLOURS, choose_columns, literal
+from bayesgmm.plots.style import COLOURS, literal
 from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.schema import points_for
 from bayesgmm.predictions.imputations import impute
@@ -100,9 +101,13 @@ def missing(fit: FitLike, data: DataLike | None = None) -> "Figure":
     >>> fit = bg.fit(bg.MixtureModel(2), bg.datasets.iris(missing=0.1).drop(columns="species"), "em", progress=False)
     >>> figure = missing(fit)
     """
+    return draw_missing(missing_data(fit, data))
+
+
+def draw_missing(found: "xr.Dataset") -> "Figure":
+    """Draw the data of ``missing``."""
     import matplotlib.pyplot as plt
 
-    found = missing_data(fit, data)
     n_patterns, total = found.sizes["pattern"], int(found["count"].sum())
     shown = found.isel(pattern=slice(PATTERNS))
     height, width = shown.sizes["pattern"], found.sizes["feature"]
@@ -169,7 +174,10 @@ def imputation_data(
     cells, levels = answer["missing"].values, (0.5, 0.9)
     _require_gaps(bool(cells.any()))
     names = tuple(map(str, answer["feature"].values))
-    chosen = [j for j in choose_columns(names, columns) if cells[:, j].any()]
+    lacking = [j for j in range(len(names)) if cells[:, j].any()]
+    shown = show_columns(tuple(names[j] for j in lacking), None)
+    asked = [lacking[j] for j in shown.columns] if columns is None else named_columns(names, columns)
+    chosen = [j for j in asked if j in lacking]
     row, column = np.nonzero(cells[:, chosen])
     column = np.array(chosen)[column]
     mean = answer["mean"].values[row, column]
@@ -187,6 +195,7 @@ def imputation_data(
             "x": (("point", "feature"), seen),
         },
         coords={"level": [*levels], "ci_bound": ["lower", "upper"], "feature": list(names)},
+        attrs={"note": f"{shown.note} with missing values" if shown.note and columns is None else ""},
     )
 
 
@@ -206,7 +215,7 @@ def imputations(
     data : (N, D) array or DataFrame, optional
         Points. Default: the points that were fitted.
     columns : sequence of str, optional
-        Columns to show. Default: the first six.
+        Columns to show. Default: the first six with missing values.
     seed : int
         Seed of the imputations.
 
@@ -228,6 +237,7 @@ def imputations(
     figure, axes = panel_grid(len(names), 3.2, 3.0)
     for axis, name in zip(axes, names, strict=True):
         _draw_column(axis, found.isel(cell=found["column"].values == name), name)
+    write_note(figure, found)
     return figure
 
 

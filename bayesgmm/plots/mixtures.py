@@ -9,6 +9,7 @@ import numpy as np
 from bayesgmm.declared import probability
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.plots.clusters import assignment_data, draw_marginal, ellipses
+from bayesgmm.plots.columns import write_note
 from bayesgmm.plots.densities import held_by
 from bayesgmm.plots.panels import component_marks, despine, draw_outlines, draw_points, label_axes, pair_number
 from bayesgmm.plots.style import colour, literal
@@ -37,7 +38,7 @@ def pairs_data(fit: FitLike, columns: Sequence[str] | None = None, ci_prob: floa
     ----------
     fit : DataTree or estimator
     columns : sequence of str, optional
-        Columns. Default: the first six.
+        Columns. Default: the six in which the components differ most.
     ci_prob : float
         Probability of intervals, bands and ellipses.
 
@@ -137,7 +138,7 @@ def pairs(fit: FitLike, columns: Sequence[str] | None = None, ci_prob: float = 0
     ----------
     fit : DataTree or estimator
     columns : sequence of str, optional
-        Columns to show. Default: the first six.
+        Columns to show. Default: the six in which the components differ most.
     ci_prob : float
         Probability of the outer ellipses and contours, the regions, and the bands.
 
@@ -161,10 +162,14 @@ def pairs(fit: FitLike, columns: Sequence[str] | None = None, ci_prob: float = 0
     1
     >>> plt.close(figure)
     """
+    ci_prob = probability("ci_prob", ci_prob)
+    return draw_pairs(pairs_data(fit, columns, ci_prob), ci_prob)
+
+
+def draw_pairs(data: "xr.Dataset", ci_prob: float) -> "Figure":
+    """Draw the data of ``pairs``."""
     import matplotlib.pyplot as plt
 
-    ci_prob = probability("ci_prob", ci_prob)
-    data = pairs_data(fit, columns, ci_prob)
     d = data.sizes["feature"]
     size = 2.4 * d + 0.6 if d > 1 else 6.5
     figure, axes = plt.subplots(d, d, figsize=(size, size + 0.5 if d > 1 else 4.2), squeeze=False, layout="constrained")
@@ -181,6 +186,7 @@ def pairs(fit: FitLike, columns: Sequence[str] | None = None, ci_prob: float = 0
         if column == d - 1 and row < column:
             _label_right(axis, data, row)
     _legend(figure, data, ci_prob)
+    write_note(figure, data)
     return figure
 
 
@@ -230,7 +236,9 @@ def _legend(figure: "Figure", data: "xr.Dataset", ci_prob: float) -> None:
     names, held = data["component"].values, np.flatnonzero(counts).tolist()
     marks: list[Line2D | Patch] = list(component_marks(data, held, lw=1.6, ms=4))
     if len(held) < len(names):
-        marks.append(Line2D([], [], ls="", label=f"and {len(names) - len(held)} more, most probable for no point"))
+        marks.append(
+            Line2D([], [], ls="", label=f"and {len(names) - len(held)} more, most probable for none of these points")
+        )
     if data.sizes["feature"] > 1:
         marks += [
             Patch(color="0.78", label=f"{INNER:.0%} of new points"),

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesgmm.errors import FitFileError
-from bayesgmm.plots.panels import despine
+from bayesgmm.plots.panels import despine, new_panel, root_of
 from bayesgmm.plots.style import colour, literal
 from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.info import info
 
 if TYPE_CHECKING:
     import xarray as xr
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -53,7 +54,7 @@ def elbo_data(fit: FitLike) -> "xr.Dataset":
 
 @takes_fit
 @literal
-def elbo(fit: FitLike) -> "Figure":
+def elbo(fit: FitLike, *, ax: "Axes | None" = None) -> "Figure":
     """Plot the evidence lower bound (ELBO) over the iterations, and its final value.
 
     The curve increases, except where its colour changes: there ADVI replaced its fixed draws by four times as many,
@@ -64,6 +65,13 @@ def elbo(fit: FitLike) -> "Figure":
     ----------
     fit : DataTree or estimator
         By ``method='vb'``, ``'advi'`` or ``'fullrank_advi'``.
+    ax : Axes, optional
+        Panel to draw in. Default: a new figure.
+
+    Returns
+    -------
+    Figure
+        That of the panel.
 
     Raises
     ------
@@ -81,13 +89,12 @@ def elbo(fit: FitLike) -> "Figure":
     'evidence lower bound (nats)'
     >>> plt.close(figure)
     """
-    import matplotlib.pyplot as plt
     from matplotlib.ticker import MaxNLocator
 
     data = elbo_data(fit)
     sampled, values = "samples" in data, data["elbo"].values
     final, error = float(data["final"]), float(data["final_se"])
-    figure, axis = plt.subplots(figsize=(6.5, 4.2), layout="constrained")
+    axis = new_panel((6.5, 4.2), ax)
     counts = data["samples" if sampled else "batches"].values
     for i, count in enumerate(dict.fromkeys(counts.tolist())):
         steps = np.flatnonzero(counts == count)
@@ -101,7 +108,7 @@ def elbo(fit: FitLike) -> "Figure":
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     despine(axis)
     axis.legend(frameon=False, loc="lower right")
-    return figure
+    return root_of(axis)
 
 
 def _points_seen(batches: int) -> str:

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import combinations
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.plots.style import colour, marker_area
+from bayesgmm.plots.style import colour, marker, marker_area
 from bayesgmm.sweep.stats import Array
-from bayesgmm.wording import plural
+from bayesgmm.wording import share
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -80,15 +80,41 @@ def panel_grid(count: int, width: float, height: float) -> "tuple[Figure, list[A
     return figure, axes.flat[:count].tolist()
 
 
+def new_panel(size: tuple[float, float], ax: "Axes | None" = None) -> "Axes":
+    """Return the panel to draw in: the one that was given, or that of a new figure of a size in inches."""
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(figsize=size, layout="constrained")[1] if ax is None else ax
+
+
+def place_legend(axis: "Axes", own: bool, marks: "Sequence[Artist] | None" = None) -> None:
+    """Draw the legend of a panel: beside it in a figure of its own, else inside, because others may stand beside it."""
+    place: dict[str, Any] = {"loc": "best", "fontsize": "small"}
+    if own:
+        place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "frameon": False}
+    axis.legend(**place, **({} if marks is None else {"handles": marks}))
+
+
+def root_of(axis: "Axes") -> "Figure":
+    """Return the figure of a panel, also of one in a part of a figure."""
+    figure = axis.get_figure(root=True)
+    assert figure is not None
+    return figure
+
+
 def despine(axis: "Axes") -> None:
     """Remove the top and right edges of a panel."""
     axis.spines[["top", "right"]].set_visible(False)
 
 
-def hide_height(axis: "Axes") -> None:
-    """Remove all edges but the bottom one, and the ticks of the vertical axis."""
-    axis.set_yticks([])
-    axis.spines[["left", "top", "right"]].set_visible(False)
+def label_height(axis: "Axes", alone: bool) -> None:
+    """Label a density; beside panels of other columns, whose units are others, it has no scale."""
+    despine(axis)
+    if alone:
+        axis.set_ylabel("density")
+    else:
+        axis.set_yticks([])
+        axis.spines["left"].set_visible(False)
 
 
 def label_axes(axis: "Axes", data: "xr.Dataset", row: int, column: int) -> None:
@@ -113,8 +139,11 @@ def draw_histogram(axis: "Axes", data: "xr.Dataset", j: int) -> None:
 
 
 def draw_points(axis: "Axes", xy: Array, label: Labels, **mark: Unpack[Mark]) -> None:
-    """Draw points (N, 2) in the colours of their labels (N,)."""
-    axis.scatter(xy[:, 0], xy[:, 1], s=marker_area(len(xy)), c=[colour(k) for k in label], lw=0, **mark)
+    """Draw points (N, 2) with the colours and markers of their labels (N,)."""
+    area = marker_area(len(xy))
+    for k in np.unique(label).tolist():
+        own = xy[label == k]
+        axis.scatter(own[:, 0], own[:, 1], s=area, color=colour(k), marker=marker(k), lw=0, **mark)
 
 
 def draw_rings(axis: "Axes", xy: Array, area: Array, **mark: Unpack[Mark]) -> None:
@@ -124,9 +153,13 @@ def draw_rings(axis: "Axes", xy: Array, area: Array, **mark: Unpack[Mark]) -> No
 
 def draw_outlines(axis: "Axes", data: "xr.Dataset", pair: int, **mark: Unpack[Mark]) -> None:
     """Draw the outlines of each component in some draws, for a pair of columns."""
-    for k in range(data.sizes["component"]):
-        for outline in data["outline"].values[pair, :, k]:
-            axis.plot(*outline, color=colour(k), **mark)
+    from matplotlib.collections import LineCollection
+
+    outlines = np.moveaxis(data["outline"].values[pair], 1, 0)  # (component, draw, axis, angle)
+    colours = [colour(k) for k, of_component in enumerate(outlines) for _ in of_component]
+    lines = outlines.reshape(-1, *outlines.shape[2:]).swapaxes(1, 2)
+    axis.add_collection(LineCollection(list(lines), colors=colours, **mark))
+    axis.autoscale_view()
 
 
 def draw_legend(
@@ -146,12 +179,13 @@ def row_weights(weights: Array | None, n_points: int) -> Array:
 
 
 def component_marks(data: "xr.Dataset", chosen: Sequence[int], **mark: Unpack[Mark]) -> "list[Line2D]":
-    """Make legend entries of some components, in their colours, with the number of points of each."""
+    """Make legend entries of some components, in their colours, with the weight of each.
+
+    A weight is that of the fit, also where only some of its points are drawn.
+    """
     from matplotlib.lines import Line2D
 
-    counts = np.bincount(data["label"].values, minlength=data.sizes["component"])
-    names = data["component"].values
-    words = [f"component {names[k]} ({plural(counts[k], 'point')})" for k in chosen]
-    return [
-        Line2D([], [], marker="o", color=colour(k), label=text, **mark) for k, text in zip(chosen, words, strict=True)
-    ]
+    names, weight = data["component"].values, data["weight"].values
+    words = [f"component {names[k]} ({share(float(weight[k]))})" for k in chosen]
+    named = zip(chosen, words, strict=True)
+    return [Line2D([], [], marker=marker(k), color=colour(k), label=text, **mark) for k, text in named]

@@ -11,8 +11,10 @@ from bayesgmm.clusterings.co_clusterings import co_clustering as probabilities
 from bayesgmm.clusterings.credible_balls import credible_ball
 from bayesgmm.clusterings.partitions import merge_of, require_same_points
 from bayesgmm.clusterings.partitions import partition as best_partition
-from bayesgmm.plots.panels import despine, draw_points, draw_rings
-from bayesgmm.plots.style import choose_columns, colour, literal, marker_area
+from bayesgmm.labels.relabelling import aligned
+from bayesgmm.plots.columns import show_columns, write_note
+from bayesgmm.plots.panels import despine, draw_points, draw_rings, new_panel, root_of
+from bayesgmm.plots.style import colour, literal, marker_area
 from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.schema import observed
 from bayesgmm.predictions.predictive import assignments
@@ -28,6 +30,7 @@ SHOWN = 1000  # maximum number of points on each side of a matrix
 RINGED = 0.25  # expected distance from which a point gets a ring
 MAX_RINGS = 40  # maximum number of points with a ring
 MAX_PAIRS = 3  # maximum number of pairs of columns
+MAX_SHOWN = 3  # default maximum number of columns
 TITLES = {
     "best": "optimal",
     "horizontal": "farthest",
@@ -113,7 +116,9 @@ def matched(label: Labels, reference: Labels) -> Labels:
 
 @takes_fit
 @literal
-def co_clustering(fit: FitLike, best: "xr.Dataset | None" = None, *, seed: int = 0) -> "Figure":
+def co_clustering(
+    fit: FitLike, best: "xr.Dataset | None" = None, *, seed: int = 0, ax: "Axes | None" = None
+) -> "Figure":
     """Plot the co-clustering probabilities of all pairs of points, ordered by the optimal partition.
 
     A cluster that is certain is a black square. Grey areas between two squares mean that their points may be in one
@@ -126,6 +131,13 @@ def co_clustering(fit: FitLike, best: "xr.Dataset | None" = None, *, seed: int =
         From ``partition``. Default: computed here.
     seed : int
         Seed of the partition that is computed here.
+    ax : Axes, optional
+        Panel to draw in. Default: a new figure.
+
+    Returns
+    -------
+    Figure
+        That of the panel.
 
     Raises
     ------
@@ -147,12 +159,16 @@ def co_clustering(fit: FitLike, best: "xr.Dataset | None" = None, *, seed: int =
     '7 points, by cluster'
     >>> plt.close(figure)
     """
-    import matplotlib.pyplot as plt
+    return draw_co_clustering(co_clustering_data(fit, best, seed=seed), ax)
+
+
+def draw_co_clustering(data: "xr.Dataset", ax: "Axes | None" = None) -> "Figure":
+    """Draw the data of ``co_clustering``."""
     from matplotlib.colors import ListedColormap
 
-    data = co_clustering_data(fit, best, seed=seed)
     label, n = data["label"].values, data.sizes["point"]
-    figure, axis = plt.subplots(figsize=(6.4, 5.4), layout="constrained")
+    axis = new_panel((6.4, 5.4), ax)
+    figure = root_of(axis)
     image = axis.imshow(data["probability"].values, cmap="Greys", vmin=0, vmax=1, interpolation="nearest")
     bar = figure.colorbar(image, ax=axis, shrink=0.8, label="co-clustering probability")
     bar.outline.set_visible(False)
@@ -189,7 +205,9 @@ def partition_data(
     Dataset
         ``x`` [point, feature]; ``expected_distance`` [point]; ``label`` [clustering, point], of the optimal partition
         and the three bounds of its credible ball, numbered so that colours
-        agree with those of the components; ``n_clusters`` and ``distance`` [clustering], from the optimal partition.
+        agree with those of the components; ``n_clusters`` and ``distance`` [clustering], from the optimal partition;
+        ``same_as`` [clustering], the number of the first equal partition.
+        Attribute ``radius``: that of the ball.
 
     Raises
     ------
@@ -212,9 +230,11 @@ def partition_data(
 
     best = best_partition(fit, seed=seed) if best is None else best
     points, ball = observed(fit), credible_ball(fit, best, ci_prob=ci_prob)
-    chosen = choose_columns(points.columns, columns)
+    shown = show_columns(points.columns, columns, aligned(fit).parameters, MAX_SHOWN)
+    chosen = shown.columns
     own = matched(best["label"].values, assignments(fit)["label"].values)[best["label"].values]
     labels = [own, *(matched(one, own)[one] for one in ball["label"].values)]
+    first = [next(j for j in range(len(labels)) if np.array_equal(labels[j], one)) for one in labels]
     return xr.Dataset(
         {
             "x": (("point", "feature"), points.values[:, chosen]),
@@ -222,9 +242,10 @@ def partition_data(
             "label": (("clustering", "point"), np.stack(labels)),
             "n_clusters": ("clustering", [best.attrs["n_clusters"], *ball["n_clusters"].values]),
             "distance": ("clustering", [0.0, *ball["distance"].values]),
+            "same_as": ("clustering", first),
         },
         coords={"feature": [points.columns[j] for j in chosen], "clustering": ["best", *ball["bound"].values]},
-        attrs={"loss": best.attrs["loss"], "ci_prob": ci_prob},
+        attrs={"loss": best.attrs["loss"], "ci_prob": ci_prob, "radius": float(ball["radius"]), "note": shown.note},
     )
 
 
@@ -242,7 +263,7 @@ def partition(
 
     A row of panels for each pair of columns. The first panel of a row is the optimal partition, with a ring around
     the points whose expected distance is above 0.25 (at most 40 points). A single column is drawn as a histogram,
-    stacked by cluster.
+    stacked by cluster. Partitions that are equal share a panel.
 
     Parameters
     ----------
@@ -250,7 +271,7 @@ def partition(
     best : Dataset, optional
         From ``partition``. Default: computed here.
     columns : sequence of str, optional
-        Columns to show. Default: the first three.
+        Columns to show. Default: the three in which the components differ most.
     ci_prob : float
         Posterior probability of the ball.
     seed : int
@@ -276,30 +297,40 @@ def partition(
     'x0'
     >>> plt.close(figure)
     """
+    return draw_partition(partition_data(fit, best, columns, ci_prob=ci_prob, seed=seed))
+
+
+def draw_partition(data: "xr.Dataset") -> "Figure":
+    """Draw the data of ``partition``."""
     import matplotlib.pyplot as plt
 
-    data = partition_data(fit, best, columns, ci_prob=ci_prob, seed=seed)
     pairs: Sequence[tuple[int, ...]] = list(combinations(range(data.sizes["feature"]), 2))[:MAX_PAIRS]
     pairs = pairs or [(0,)]
-    across = data.sizes["clustering"]
+    different = np.unique(data["same_as"].values).tolist()
+    across = len(different)
     size = (2.9 * across, 0.6 + 2.6 * len(pairs))
     figure, axes = plt.subplots(
         len(pairs), across, figsize=size, squeeze=False, layout="constrained", sharex="row", sharey="row"
     )
     for row, column in np.ndindex(len(pairs), across):
         axis: Axes = axes.item(row, column)
-        (_draw_stack if data.sizes["feature"] == 1 else _draw_pair)(axis, data, pairs[row], column)
+        (_draw_stack if data.sizes["feature"] == 1 else _draw_pair)(axis, data, pairs[row], different[column])
         despine(axis)
         if row == 0:
-            axis.set_title(_title(data.isel(clustering=column)), fontsize="medium", loc="left")
+            equal = data.isel(clustering=data["same_as"].values == different[column])
+            axis.set_title(_title(equal), fontsize="medium", loc="left")
+    write_note(figure, data)
     return figure
 
 
-def _title(one: "xr.Dataset") -> str:
-    name, clusters = str(one["clustering"].values), plural(int(one["n_clusters"]), "cluster")
-    unit = " bits" if one.attrs["loss"] == "vi" else ""
-    away = f"{float(one['distance']):.2f}{unit} away"
-    return f"{TITLES[name]}: {clusters}" if name == "best" else f"{TITLES[name]}: {clusters},\n{away}"
+def _title(equal: "xr.Dataset") -> str:
+    """Return the title of a panel, which shows one or more clusterings that are equal."""
+    names = [TITLES[str(name)] for name in equal["clustering"].values]
+    title = f"{',\n'.join(names)}: {plural(int(equal['n_clusters'][0]), 'cluster')}"
+    if names[0] == TITLES["best"]:
+        return title
+    unit = " bits" if equal.attrs["loss"] == "vi" else ""
+    return f"{title},\n{float(equal['distance'][0]):.2f}{unit} away"
 
 
 def _draw_pair(axis: "Axes", data: "xr.Dataset", pair: tuple[int, ...], column: int) -> None:

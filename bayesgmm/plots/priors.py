@@ -7,8 +7,9 @@ import numpy as np
 
 from bayesgmm.declared import probability
 from bayesgmm.errors import FitFileError
-from bayesgmm.plots.panels import despine, hide_height, panel_grid
-from bayesgmm.plots.style import COLOURS, OUTLINES, choose_columns, curves, grid, interval, literal
+from bayesgmm.plots.columns import show_columns, write_note
+from bayesgmm.plots.panels import despine, panel_grid
+from bayesgmm.plots.style import COLOURS, OUTLINES, curves, grid, interval, literal
 from bayesgmm.posterior.info import declaration
 from bayesgmm.posterior.schema import observed
 from bayesgmm.predictions.elicitation import elicit
@@ -57,7 +58,8 @@ def prior_data(tree: "xr.DataTree", columns: Sequence[str] | None = None, ci_pro
         raise FitFileError("this is not a result of prior_predictive")
     ci_prob = probability("ci_prob", ci_prob)
     names = observed(tree).columns
-    chosen = choose_columns(names, columns)
+    shown = show_columns(names, columns)
+    chosen = shown.columns
     x = observed(tree).values[:, chosen]
     simulated = tree["prior_predictive"].to_dataset()["x"].values.reshape(-1, len(names))[:, chosen]
     bands = interval(simulated, ci_prob)
@@ -82,7 +84,7 @@ def prior_data(tree: "xr.DataTree", columns: Sequence[str] | None = None, ci_pro
             "ci_bound": ["lower", "upper"],
             "n_clusters": clusters["n_clusters"].values,
         },
-        attrs={"ci_prob": ci_prob},
+        attrs={"ci_prob": ci_prob, "note": shown.note},
     )
 
 
@@ -127,6 +129,7 @@ def prior(tree: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: fl
     for j, axis in enumerate(axes[:-1]):
         _draw_prior(axis, data, j)
     _draw_clusters(axes[-1], data)
+    write_note(figure, data)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=3, frameon=False)
     return figure
 
@@ -137,11 +140,14 @@ def _draw_prior(axis: "Axes", data: "xr.Dataset", j: int) -> None:
     axis.stairs(heights, edges, fill=True, color="0.6", label="data")
     drawn = axis.plot(at, lines.T, color=COLOURS[0], lw=0.7, alpha=0.4)
     drawn[0].set_label("mixtures from the prior")
-    # a narrow peak in one mixture must not flatten the others
-    axis.set_ylim(0, 1.15 * max(heights.max(), np.quantile(lines.max(axis=1), 0.8)))
+    # a narrow peak in one mixture must neither leave the frame nor flatten the others
+    axis.set_yscale("function", functions=(lambda y: np.sqrt(np.maximum(y, 0)), np.square))
+    axis.set_ylim(0, 1.1 * max(heights.max(), lines.max()))
     axis.hlines(0, *data["band"].values[j], color=COLOURS[5], lw=6, label=f"{data.attrs['ci_prob']:.0%} of new points")
     axis.set_xlabel(str(data["feature"].values[j]))
-    hide_height(axis)
+    axis.set_ylabel("density (square-root scale)")
+    axis.locator_params(axis="y", nbins=4)
+    despine(axis)
 
 
 def _draw_clusters(axis: "Axes", data: "xr.Dataset") -> None:

@@ -6,8 +6,8 @@ import numpy as np
 
 from bayesgmm.errors import DataError, choose
 from bayesgmm.families.structures import COVARIANCES
-from bayesgmm.plots.panels import despine
-from bayesgmm.plots.style import colour, literal
+from bayesgmm.plots.panels import despine, new_panel, place_legend, root_of
+from bayesgmm.plots.style import colour, literal, marker
 from bayesgmm.posterior.criteria import CRITERIA
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MARKS = "osD^v<>P"  # one for each covariance family
 MAX_TICKS = 20  # with more numbers of components, not each has a tick
 NAMES = {
     "bic": "BIC (lower is better)",
@@ -78,7 +77,44 @@ def selection_data(table: "pd.DataFrame", criterion: str = "bic") -> "xr.Dataset
 
 
 @literal
-def selection(table: "pd.DataFrame", criterion: str = "bic") -> "Figure":
+def bic(table: "pd.DataFrame", *, ax: "Axes | None" = None) -> "Figure":
+    """Plot BIC against the number of components, a line for each covariance family.
+
+    Here BIC is minus twice the log likelihood plus p log N, with p free parameters and N points, and lower is better.
+    mclust's has the opposite sign.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From ``select``.
+    ax : Axes, optional
+        Panel to draw in. Default: a new figure.
+
+    Returns
+    -------
+    Figure
+        That of the panel.
+
+    Raises
+    ------
+    DataError
+        When the table lacks a column.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> import bayesgmm as bg
+    >>> table = bg.select([0.0, 1.0, 2.0, 50.0, 51.0, 53.0], [1, 2], "tied", seed=1, progress=False)
+    >>> figure = bic(table)
+    >>> figure.axes[0].get_ylabel()
+    'BIC (lower is better)'
+    >>> plt.close(figure)
+    """
+    return draw_selection(selection_data(table, "bic"), ax)
+
+
+@literal
+def selection(table: "pd.DataFrame", criterion: str = "bic", *, ax: "Axes | None" = None) -> "Figure":
     """Plot a criterion against the number of components, a line for each covariance family.
 
     The best choice has a ring. Choices that could not be fitted are crosses above the lines.
@@ -89,6 +125,13 @@ def selection(table: "pd.DataFrame", criterion: str = "bic") -> "Figure":
         From ``select``.
     criterion : str
         ``'bic'``, ``'aic'``, ``'icl'`` or ``'elbo'``.
+    ax : Axes, optional
+        Panel to draw in. Default: a new figure.
+
+    Returns
+    -------
+    Figure
+        That of the panel.
 
     Raises
     ------
@@ -107,30 +150,34 @@ def selection(table: "pd.DataFrame", criterion: str = "bic") -> "Figure":
     'components'
     >>> plt.close(figure)
     """
-    import matplotlib.pyplot as plt
+    return draw_selection(selection_data(table, criterion), ax)
 
-    data = selection_data(table, criterion)
-    figure, axis = plt.subplots(figsize=(6.5, 4.2), layout="constrained")
+
+def draw_selection(data: "xr.Dataset", ax: "Axes | None" = None) -> "Figure":
+    """Draw the data of ``selection``."""
+    axis = new_panel((6.5, 4.2), ax)
     for i, name in enumerate(data["covariance"].values):
         _draw_line(axis, data.sel(covariance=name), i)
     if data["failed"].any():
         axis.plot([], [], ls="", marker="x", ms=5, color="0.35", label="no fit")
     _draw_best(axis, data)
     axis.set_xlabel("components")
-    axis.set_ylabel(NAMES[criterion])
+    axis.set_ylabel(NAMES[data.attrs["criterion"]])
     if np.ptp(data["n_components"].values) <= MAX_TICKS:
         axis.set_xticks(data["n_components"].values)
     axis.ticklabel_format(axis="y", useOffset=False)
     despine(axis)
-    axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return figure
+    place_legend(axis, own=ax is None)
+    return root_of(axis)
 
 
 def _draw_line(axis: "Axes", line: "xr.Dataset", number: int) -> None:
     """Draw the line of a covariance family, with gaps where a fit failed, and a row of crosses for these."""
     at, name = line["n_components"].values, str(line["covariance"].values)
-    axis.plot(at, line["value"].values, color=colour(number), marker=MARKS[number], lw=1.6, ms=4.5, label=name)
+    axis.plot(at, line["value"].values, color=colour(number), marker=marker(number), lw=1.6, ms=4.5, label=name)
     failed = at[line["failed"].values]
+    if not failed.size:  # an empty line would take part in the layout, as a point in the corner of the figure
+        return
     height = np.full(failed.size, 1.03 + 0.035 * number)
     above = axis.get_xaxis_transform()
     axis.plot(failed, height, ls="", marker="x", ms=5, color=colour(number), transform=above, clip_on=False)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.errors import DataError
 from bayesgmm.plots.panels import despine
-from bayesgmm.plots.style import colour, literal, marker_area
+from bayesgmm.plots.style import colour, literal, marker, marker_area
 from bayesgmm.sweep.stats import Array
 from bayesgmm.wording import plural
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Labels = NDArray[np.int64]
-MARKERS = "osD^v<>PX"  # one more than colours
 CANDIDATES = 8  # columns of which all pairs are compared
 COMPARED = 1_500  # maximum number of rows for the comparison
 DRAWN = 4_000  # maximum number of rows that are drawn
@@ -190,13 +189,13 @@ def _draw_pair(axis: "Axes", data: "xr.Dataset", names: "Sequence[str] | None") 
     x, label = shown["x"].values, shown["label"].values
     area = marker_area(len(x), total=8_000, minimum=9, maximum=26)
     for k in np.unique(label):
-        own, marker = x[label == k], MARKERS[int(k) % len(MARKERS)]
+        own = x[label == k]
         axis.scatter(
             own[:, 0],
             own[:, 1],
             s=area,
             c=colour(int(k)),
-            marker=marker,
+            marker=marker(int(k)),
             lw=0,
             alpha=0.8,
             label=_legend(data, k, names),

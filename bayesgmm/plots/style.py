@@ -1,23 +1,22 @@
-"""Colours, text, choice of columns, grids, curves and intervals of all plots."""
+"""Colours, markers, text, grids, curves and intervals of all plots."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm.data.columns import column_names
-from bayesgmm.errors import DataError, did_you_mean
 from bayesgmm.sweep.stats import Array
-from bayesgmm.wording import listing, printable
+from bayesgmm.wording import printable
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.figure import Figure
 
 # Okabe & Ito (2008): safe for all kinds of colour vision. A component has the same colour in every figure.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
+MARKERS = "osD^v<>PX"  # of components, and of whatever else has their colours
 OUTLINES = 25  # number of draws with outlines
-MAX_COLUMNS = 6  # default maximum number of columns in a figure
 LITERAL: dict[Any, object] = {
     "text.parse_math": False,
     "text.usetex": False,
@@ -31,16 +30,36 @@ def literal[**P](draw: "Callable[P, Figure]") -> "Callable[P, Figure]":
     @wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> "Figure":
         import matplotlib as mpl
-        from matplotlib.text import Text
 
         with mpl.rc_context(LITERAL):
             figure = draw(*args, **kwargs)
         plain_powers(figure)
-        for text in figure.findobj(Text):
-            text.set_text(printable(text.get_text()))
+        make_printable(figure)
         return figure
 
     return drawn
+
+
+def make_printable(artist: "Artist") -> None:
+    """Escape the characters of the texts in a figure that would change the direction of what follows.
+
+    An axis makes its ticks when it is asked for them, which takes longer than all else here: its texts are its label
+    and those that its formatter was given.
+    """
+    from matplotlib.axis import Axis
+    from matplotlib.text import Text
+    from matplotlib.ticker import FixedFormatter
+
+    if isinstance(artist, Axis):
+        make_printable(artist.label)
+        formatter = artist.get_major_formatter()
+        if isinstance(formatter, FixedFormatter):
+            formatter.seq = [printable(text) for text in formatter.seq]
+        return
+    if isinstance(artist, Text):
+        artist.set_text(printable(artist.get_text()))
+    for child in artist.get_children():
+        make_printable(child)
 
 
 def plain_powers(figure: "Figure") -> None:
@@ -59,22 +78,9 @@ def colour(component: int) -> str:
     return COLOURS[component % len(COLOURS)]
 
 
-def choose_columns(known: tuple[str, ...], wanted: Sequence[str] | None) -> list[int]:
-    """Return the indices of the columns to show; by default the first six.
-
-    Raises
-    ------
-    DataError
-        When there is no such column.
-    """
-    if wanted is None:
-        return list(range(min(len(known), MAX_COLUMNS)))
-    names = column_names(wanted)
-    for name in names:
-        if name not in known:
-            hint = did_you_mean(name, dict.fromkeys(known))
-            raise DataError(f"the fit has no column {name!r}; it has {listing(known)}{hint}")
-    return [known.index(name) for name in names]
+def marker(component: int) -> str:
+    """Return the marker of a component; there is one more than there are colours, so that pairs repeat late."""
+    return MARKERS[component % len(MARKERS)]
 
 
 def grid(values: Array, steps: int = 200) -> Array:

@@ -26,6 +26,7 @@ def report(
     opening: Sequence[Filled] = (),
     sections: Sequence[str] | None = None,
     findings: Findings | None = None,
+    quick: bool = False,
     progress: bool = True,
 ) -> Path:
     """Write a report on a fit as one self-contained HTML file, which opens offline and can be sent by email.
@@ -49,6 +50,9 @@ def report(
         Names of the sections about the fit to show. Default: all.
     findings : Findings, optional
         From ``diagnose`` for this fit. Default: computed here.
+    quick : bool
+        Leave out the figures of the chains, of partitions, and of replicated data, which take most of the time. The
+        checks and their findings are those of the whole report.
     progress : bool
         Show a progress bar after two seconds.
 
@@ -82,8 +86,8 @@ def report(
     path = writable(path, *ENDINGS)
     if title is not None and not (isinstance(title, str) and title.strip()):
         raise DeclarationError(f"title={title!r}: must be a text that is not empty, for example 'Galaxies'")
-    subject = Subject(fit, findings)
-    chosen = [section for section in SECTIONS if sections is None or section.name in sections]
+    subject = Subject(fit, findings, quick=quick)
+    chosen = [s for s in SECTIONS if (sections is None or s.name in sections) and s.chosen(subject)]
     filled = [
         Filled(section.name, section.title, section.blocks(subject)) for section in track(chosen, "report", progress)
     ]

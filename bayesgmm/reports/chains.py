@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesgmm.diagnosis.engines import approximation
-from bayesgmm.diagnosis.mixing import HIGH_RHAT, LOW_BFMI, LOW_ESS
+from bayesgmm.diagnosis.mixing import HIGH_RHAT, LOW_BFMI, LOW_ESS, extreme, monitored, rhat_and_ess
 from bayesgmm.plots.optimisation import elbo as draw_elbo
 from bayesgmm.posterior.info import info
 from bayesgmm.reports.blocks import Block, Fold, Grid, Omitted, Paragraph
 from bayesgmm.reports.mathematics import number
 from bayesgmm.reports.pictures import arrange, picture
 from bayesgmm.reports.quantities import Quantities
-from bayesgmm.reports.subject import Subject, listed, share
+from bayesgmm.reports.subject import Subject, listed
 from bayesgmm.sweep.stats import Array
-from bayesgmm.wording import plural
+from bayesgmm.wording import plural, share
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -64,11 +64,26 @@ def convergence(subject: Subject) -> list[Block]:
         good = f"All {len(r_hat)} values of R-hat are below {HIGH_RHAT}: the chains agree. The largest is"
         bad = f"{over} of {len(r_hat)} values of R-hat are above {HIGH_RHAT}: the chains do not agree. The largest is"
         sentences.insert(0, f"{bad if over else good} {r_hat[high]:.3f} ({asked.names[high]}).")
+    sentences += _label_free(subject)
     why = (
         "R-hat compares the variance between chains with the variance within chains, and is 1 when they agree. The "
         "effective sample size is the number of independent draws that would give the same precision."
     )
     return [Paragraph(" ".join(sentences)), Paragraph(why), *tempering(subject)]
+
+
+def _label_free(subject: Subject) -> list[str]:
+    """Return the worst numbers of what does not depend on labels, which the checks look at first."""
+    free = monitored(subject.fit)
+    if not free.data_vars:
+        return []
+    rhat, ess = rhat_and_ess(free)
+    (name, high), (scarce, low) = extreme(rhat, max), extreme(ess, min)
+    largest = f"the largest R-hat is {high:.3f} ({name}), and " if subject.n_chains > 1 and np.isfinite(high) else ""
+    return [
+        f"Of what does not depend on labels (the log likelihood, and log densities at some points), {largest}the "
+        f"smallest bulk effective sample size {low:,.0f} ({scarce})."
+    ]
 
 
 def tempering(subject: Subject) -> list[Block]:

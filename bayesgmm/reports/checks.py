@@ -11,9 +11,10 @@ from bayesgmm.reports.mathematics import number
 from bayesgmm.reports.pictures import arrange, picture
 from bayesgmm.reports.predictions import prior_draws
 from bayesgmm.reports.quantities import Key
-from bayesgmm.reports.subject import DRAWN, Subject, listed, share
+from bayesgmm.reports.subject import DRAWN, Subject, listed
+from bayesgmm.reports.subject import REPLICATED as POINTS
 from bayesgmm.sweep.stats import Array
-from bayesgmm.wording import plural
+from bayesgmm.wording import plural, share
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -29,7 +30,7 @@ SHOWN = 6  # maximum number of quantities with a prior in the figure
 
 def margins(subject: Subject) -> list[Block]:
     """Compare data from the model with the data, by column and by pair of columns."""
-    from bayesgmm.plots import check, check_data
+    from bayesgmm.plots.checks import check_data, draw_check
 
     if subject.points.weights is not None:
         raise Omitted(
@@ -45,7 +46,7 @@ def margins(subject: Subject) -> list[Block]:
     smallest = f"The smallest p-value is {number(least, 2)}, {where}"
     return [
         picture(
-            lambda: check(subject.few, names),
+            lambda: draw_check(data),
             title="Data compared with the model",
             alt=f"Difference between the data's and the model's distribution in {listed(names)}, with a 95 % band. "
             f"{smallest}.",
@@ -68,9 +69,9 @@ def _require_complete(subject: Subject) -> None:
 
 def anomalous(subject: Subject) -> list[Block]:
     """Show anomalous points: those with a low density under the model."""
-    from bayesgmm.plots import anomalies, anomaly_data
+    from bayesgmm.plots.anomalies import anomaly_data, draw_anomalies
 
-    scores = anomaly_data(subject.few, columns=subject.informative[:2], fdr=FDR)
+    scores = anomaly_data(subject.few, fdr=FDR)
     flagged = np.flatnonzero(scores["anomaly"].values)
     order = flagged[np.argsort(scores["p_value"].values[flagged], kind="stable")]
     rows = [subject.labels[subject.rows(DRAWN)[i]] for i in order[:NAMED]]
@@ -80,7 +81,7 @@ def anomalous(subject: Subject) -> list[Block]:
     good = f"No point is anomalous; the smallest p-value is {number(least, 2)}."
     return [
         picture(
-            lambda: anomalies(subject.few, columns=subject.informative[:2], fdr=FDR),
+            lambda: draw_anomalies(scores),
             title="Anomalous points",
             alt=f"Points by their p-value, and the ordered p-values against uniform ones. "
             f"{plural(len(flagged), 'anomalous point')} at a false discovery rate of {FDR:.0%}.",
@@ -119,7 +120,7 @@ def replicates(subject: Subject) -> list[Block]:
             alt=f"Densities of {count} replicated data sets and of the data, for {listed(names)}.",
             reading="Each thin line is the density of a data set of the same size, simulated from one draw of "
             "the posterior; the dark line is the density of the data. Where it is outside the thin lines, the model "
-            "does not describe the data.",
+            f"does not describe the data.{subject.limited(POINTS)}",
             verdict="10 % of the points should be outside the central 90 % of the replicated points. The share is "
             f"{shares}.",
             vectors=False,
@@ -210,7 +211,7 @@ def calibration(subject: Subject) -> list[Block]:
             "uniform, so the line should stay near zero. p is the probability of a line at least as far from zero if "
             "the model is correct; black marks the points that contribute most to a small p. A line that is first "
             "above and then below zero means that the predictions are too narrow; first below and then above, too "
-            f"wide.{subject.thinned}",
+            f"wide.{subject.limited(POINTS)}",
             verdict=f"{smallest}: "
             + ("no sign of misfit." if p_values[worst] > limit else "the predictions do not fit there."),
         )

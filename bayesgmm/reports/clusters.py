@@ -5,17 +5,15 @@ from itertools import pairwise
 import numpy as np
 
 from bayesgmm.diagnosis.summary import with_interval
-from bayesgmm.plots.densities import density as draw_density
-from bayesgmm.plots.densities import density_data
-from bayesgmm.plots.forests import weights as draw_weights
-from bayesgmm.plots.forests import weights_data
-from bayesgmm.plots.mixtures import pairs as draw_pairs
+from bayesgmm.plots.densities import density_data, draw_density
+from bayesgmm.plots.forests import draw_weights, weights_data
+from bayesgmm.plots.mixtures import draw_pairs, pairs_data
 from bayesgmm.reports.blocks import Block, Fold, Grid, Items, Omitted, Paragraph
 from bayesgmm.reports.mathematics import number
 from bayesgmm.reports.pictures import component_colour, picture
-from bayesgmm.reports.subject import MANY, Subject, listed, share
+from bayesgmm.reports.subject import CERTAIN, MANY, Subject, listed
 from bayesgmm.sweep.stats import Array
-from bayesgmm.wording import plural
+from bayesgmm.wording import plural, share
 
 CI_PROB = 0.9
 APART = 0.5  # standard deviations of a column from which a mean is called high or low
@@ -129,7 +127,7 @@ def pairs(subject: Subject) -> list[Block]:
     )
     return [
         picture(
-            lambda: draw_pairs(subject.drawn, columns),
+            lambda: draw_pairs(pairs_data(subject.drawn, columns, CI_PROB), CI_PROB),
             title="Points and components",
             alt=f"{'Scatter plots' if subject.n_features > 1 else 'A histogram'} of {listed(columns)}, coloured by "
             f"component: {sizes}. {plural(uncertain, 'uncertain label')}.",
@@ -149,22 +147,23 @@ def _chosen(subject: Subject) -> str:
 def density(subject: Subject) -> list[Block]:
     """Show the density with its uncertainty."""
     columns = subject.informative
+    data = density_data(subject.few, columns)
     wide, tops = [], []
-    for name in columns:
-        data = density_data(subject.few, [name]).isel(feature=0)
-        at = int(data["density"].values.argmax())
-        wide.append(float(np.ptp(data["band"].values[at]) / data["density"].values[at]))
-        tops.append(number(float(data["grid"].values[at]), 3))
+    for j in range(len(columns)):
+        of_column = data.isel(feature=j)
+        at = int(of_column["density"].values.argmax())
+        wide.append(float(np.ptp(of_column["band"].values[at]) / of_column["density"].values[at]))
+        tops.append(number(float(of_column["grid"].values[at]), 3))
     most = int(np.argmax(wide))
     histogram = "On the diagonal, each column: a histogram" if subject.n_features > 1 else "A histogram"
     edges = "" if subject.is_point else SCATTER
     pairs_read = f" Below, each pair: shaded regions contain 50, 80 and 95 % of the probability{edges}."
     band = "" if subject.is_point else " with a 90 % credible band"
-    of_column = f" of {columns[most]}, the most uncertain," if len(columns) > 1 else ""
-    certainty = f"At its maximum, the density{of_column} has a 90 % credible band of ± {share(wide[most] / 2)}."
+    where = f" of {columns[most]}, the most uncertain," if len(columns) > 1 else ""
+    certainty = f"At its maximum, the density{where} has a 90 % credible band of ± {share(wide[most] / 2)}."
     return [
         picture(
-            lambda: draw_density(subject.few, columns),
+            lambda: draw_density(data),
             title="Density",
             alt=f"Density of {listed(columns)}; highest at {listed(tops)}.",
             reading=f"{histogram} of the data, the density{band}, and the components."
@@ -180,7 +179,7 @@ def weights(subject: Subject) -> list[Block]:
     """Show the weights of the components."""
     if subject.n_components == 1:
         raise Omitted("")
-    data = weights_data(subject.few)
+    data = weights_data(subject.few, CI_PROB)
     low, high = data["interval"].values[:, -1].T
     middle = data["mean"].values
     listing = [
@@ -196,7 +195,7 @@ def weights(subject: Subject) -> list[Block]:
     certainty = uncertain if close else "The order of the components by weight is certain."
     return [
         picture(
-            lambda: draw_weights(subject.few),
+            lambda: draw_weights(data, CI_PROB),
             title="Weights",
             alt=f"Weights with intervals: {listed(listing)}.",
             reading="Thick lines are 50 % credible intervals, thin lines 90 % credible intervals. If the method uses a "
@@ -212,7 +211,10 @@ def least_certain(subject: Subject) -> list[Block]:
     if subject.n_components == 1:
         raise Omitted("With one component, no label is uncertain.")
     answer, points = subject.assignments, subject.points
+    if subject.all_certain:
+        return [Paragraph(f"No label is uncertain. {subject.all_certain}")]
     chosen = np.argsort(-answer["entropy"].values, kind="stable")[:N_UNCERTAIN]
+    chosen = chosen[answer["probability"].values[chosen].max(axis=1) <= CERTAIN]
     shown = [subject.names.index(name) for name in subject.informative]
     rows = []
     for i in chosen:
@@ -221,5 +223,7 @@ def least_certain(subject: Subject) -> list[Block]:
         halves = [f"{subject.components[k]} ({share(float(probability[k]))})" for k in (first, second)]
         rows.append((subject.labels[i], *halves, *(number(v) for v in points.values[i, shown])))
     columns = ("row", "most probable", "second", *(subject.titles[j] for j in shown))
-    caption = f"The {len(rows)} points with the most uncertain component, with their two most probable components."
+    caption = (
+        f"The {plural(len(rows), 'point')} with the most uncertain component, with their two most probable components."
+    )
     return [Grid(caption, columns, tuple(rows))]

@@ -13,7 +13,7 @@ COLUMNS = 6  # maximum number of columns in the figure of imputed values
 
 def patterns(subject: Subject) -> list[Block]:
     """Show which columns are missing in the same rows."""
-    from bayesgmm.plots import missing, missing_data
+    from bayesgmm.plots.missing_values import draw_missing, missing_data
 
     if not subject.points.has_gaps:
         return []
@@ -23,7 +23,7 @@ def patterns(subject: Subject) -> list[Block]:
     most = str(found["feature"].values[total.argmax()])
     return [
         picture(
-            lambda: missing(subject.fit),
+            lambda: draw_missing(found),
             title="Missing values",
             alt="For each pattern, the columns that are missing together and the number of rows. "
             f"{complete:,} rows are complete.",

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from bayesgmm.clusterings.credible_balls import credible_ball
 from bayesgmm.clusterings.label_draws import n_clusters as count_clusters
 from bayesgmm.plots import cluster_numbers
 from bayesgmm.plots import partitions as draw
@@ -10,8 +9,8 @@ from bayesgmm.posterior.draws import number_varies
 from bayesgmm.reports.blocks import Block, Omitted
 from bayesgmm.reports.mathematics import number
 from bayesgmm.reports.pictures import picture
-from bayesgmm.reports.subject import PAIRED, Subject, listed, share
-from bayesgmm.wording import plural
+from bayesgmm.reports.subject import PAIRED, Subject, listed
+from bayesgmm.wording import plural, share
 
 CI_PROB = 0.95
 SHOWN = 3  # maximum number of columns in a figure of partitions
@@ -30,7 +29,7 @@ def how_many(subject: Subject) -> list[Block]:
     )
     return [
         picture(
-            lambda: cluster_numbers.n_clusters(subject.counted),
+            lambda: cluster_numbers.draw_n_clusters(cluster_numbers.trimmed(chance)),
             title="Number of occupied components",
             alt=f"Probabilities of the number of occupied components: {listed(likely)}.",
             reading="The posterior probability of each number of components that hold at least one point. The maximum "
@@ -51,7 +50,7 @@ def how_many_components(subject: Subject) -> list[Block]:
     likely = [f"{n} ({share(float(p))})" for n, p in values if p > 0.005]
     return [
         picture(
-            lambda: cluster_numbers.n_components(subject.fit),
+            lambda: cluster_numbers.draw_n_components(data),
             title="Number of components",
             alt=f"Probabilities of the number of components: {listed(likely)}.",
             reading="Left, the number of components of the population; right, the number of those that hold at least "
@@ -72,7 +71,7 @@ def together(subject: Subject) -> list[Block]:
     uncertain = float(((above > 0.1) & (above < 0.9)).mean()) if above.size else 0.0
     return [
         picture(
-            lambda: draw.co_clustering(subject.paired, best),
+            lambda: draw.draw_co_clustering(data),
             title="Co-clustering probabilities",
             alt=f"Matrix of the probability that two of {len(matrix):,} points come from the same component, ordered "
             f"by {plural(best.attrs['n_clusters'], 'cluster')}; {share(uncertain)} of the pairs are uncertain.",
@@ -89,14 +88,13 @@ def together(subject: Subject) -> list[Block]:
 def clusterings(subject: Subject) -> list[Block]:
     """Show the optimal partition, and those at the bounds of its credible ball."""
     best = subject.partition
-    ball = credible_ball(subject.paired, best, ci_prob=CI_PROB)
+    data = draw.partition_data(subject.paired, best, subject.informative[:SHOWN], ci_prob=CI_PROB)
     sizes = [f"{int(size):,}" for size in best["size"].values]
-    counts = [int(count) for count in ball["n_clusters"].values]
-    columns = subject.informative[:SHOWN]
+    counts = [int(count) for count in data["n_clusters"].values[1:]]
     many = f"{min(counts)} to {max(counts)} clusters" if min(counts) < max(counts) else plural(counts[0], "cluster")
     return [
         picture(
-            lambda: draw.partition(subject.paired, best, columns, ci_prob=CI_PROB),
+            lambda: draw.draw_partition(data),
             title="Optimal partition, and other plausible partitions",
             alt=f"The optimal partition has {plural(len(sizes), 'cluster')} of {listed(sizes)} points; beside it the "
             f"bounds of the credible ball, with {listed([str(count) for count in counts])} clusters.",
@@ -104,7 +102,7 @@ def clusterings(subject: Subject) -> list[Block]:
             f"its credible ball, which contains {100 * CI_PROB:.0f} % of the posterior: the farthest partition, and "
             f"the farthest with the fewest and with the most clusters.{subject.limited(PAIRED)}{subject.unweighted}",
             verdict=f"The optimal partition has {plural(len(sizes), 'cluster')}. Plausible partitions are within "
-            f"{number(float(ball['radius']), 3)} bits of it; those at the bounds have {many}.",
+            f"{number(data.attrs['radius'], 3)} bits of it; those at the bounds have {many}.",
             vectors=False,
         )
     ]

@@ -3,8 +3,8 @@
 import numpy as np
 
 from bayesgmm.reports.blocks import Block, Findings, Fold, Items, Paragraph
-from bayesgmm.reports.subject import Subject, listed, share
-from bayesgmm.wording import plural
+from bayesgmm.reports.subject import Subject, listed
+from bayesgmm.wording import plural, share
 
 SHOWN = 6  # maximum number of components in a sentence
 
@@ -40,6 +40,8 @@ def _uncertainty(subject: Subject) -> str:
     worst = int(np.argmax(subject.assignments["entropy"].values))
     top = np.sort(subject.assignments["probability"].values[worst])[::-1]
     sure = round(subject.certain * subject.n_points)
+    if subject.all_certain:
+        return subject.all_certain
     return (
         f"{sure:,} of {plural(subject.n_points, subject.word)} ({share(subject.certain)}) belong to one component with "
         f"probability above 0.9. The most uncertain is row {subject.labels[worst]}, with probability "

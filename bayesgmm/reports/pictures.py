@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from bayesgmm.plots.style import COLOURS, LITERAL, plain_powers
+from bayesgmm.plots.style import COLOURS, LITERAL, make_printable, plain_powers
 from bayesgmm.reports.blocks import Picture
 
 if TYPE_CHECKING:
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 POINTS = 72.0  # units per inch of an SVG
-MARGIN = 0.1  # in inches
-WIDEST = 1700  # maximum width in pixels of a PNG
+WIDEST = 1400  # maximum width in pixels of a PNG
 HEAVY = 250_000  # maximum size in bytes of an SVG; larger figures become PNG
 SCRIPTS = re.compile(
     r"Noto Sans (CJK|Arab|Deva|Hebr|Thai)|PingFang|Hiragino Sans|Microsoft YaHei|Yu Gothic|Malgun|WenQuan"
@@ -100,6 +99,7 @@ def _drawn(draw: "Callable[[], Figure]", vectors: bool) -> tuple[str, int, int]:
         figure = draw()
         try:
             plain_powers(figure)
+            make_printable(figure)
             return _encoded(figure, vectors)
         finally:
             plt.close(figure)
@@ -115,7 +115,7 @@ def arrange(figure: "Figure", titles: Sequence[str] = ()) -> "Figure":
 
 
 def _save(figure: "Figure", stream: io.BytesIO, canvas: "type[FigureCanvasBase]", **settings: Any) -> None:
-    """Save a figure without empty margins.
+    """Save a figure.
 
     With ``bbox_inches="tight"`` or a layout engine, matplotlib would draw it twice, the first time for its size only.
     """
@@ -125,7 +125,7 @@ def _save(figure: "Figure", stream: io.BytesIO, canvas: "type[FigureCanvasBase]"
     if engine is not None:
         engine.execute(figure)
         figure.set_layout_engine(None)
-    figure.savefig(stream, bbox_inches=figure.get_tightbbox().padded(MARGIN), **settings)
+    figure.savefig(stream, **settings)
 
 
 class _TooLong(Exception):

@@ -48,16 +48,25 @@ def predictive_tree(fit: "xr.DataTree", columns: list[int]) -> "xr.DataTree":
 
 
 def transformed(tree: "xr.DataTree") -> "xr.Dataset":
-    """Compute ArviZ's LOO-PIT; draws of an approximation are weighted by their importance ratios."""
+    """Compute ArviZ's LOO-PIT, with smoothed weights that are the same for all columns.
+
+    The weight of a draw is one over the likelihood of the point; draws of an approximation are also weighted by the
+    density of the posterior over that of the approximation. ``psislw`` takes minus the log weights.
+    """
     import arviz as az
     import arviz_stats  # noqa: F401  it registers the accessor
     import xarray as xr
 
-    if "sample_stats" not in tree.children:
-        return az.loo_pit(tree, pareto_pit=True)
-    log, stats = tree["log_likelihood"].to_dataset(), tree["sample_stats"].to_dataset()
-    weight, khat = (stats["lp"] - stats["log_q"] - log["q0"]).azstats.psislw(dim=["chain", "draw"])
-    weights, khats = (xr.Dataset(dict.fromkeys(log.data_vars, one)) for one in (weight, khat))
+    log, r_eff = tree["log_likelihood"].to_dataset(), 1.0
+    minus = log["q0"]
+    if "sample_stats" in tree.children:
+        stats = tree["sample_stats"].to_dataset()
+        minus = minus - stats["lp"] + stats["log_q"]
+    elif minus.sizes["chain"] > 1:
+        weight = tree["posterior"].to_dataset()["weight"]
+        r_eff = float(az.ess(weight, method="mean")) / weight.size
+    smooth, khat = minus.azstats.psislw(r_eff=r_eff, dim=["chain", "draw"])
+    weights, khats = (xr.Dataset(dict.fromkeys(log.data_vars, one)) for one in (smooth, khat))
     return az.loo_pit(tree, log_weights=weights, pareto_k=khats, pareto_pit=True)
 
 

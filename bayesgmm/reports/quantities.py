@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.posterior.draws import statistic
 from bayesgmm.posterior.schema import Posterior
 from bayesgmm.sweep.stats import Array
 
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
 Key = tuple[str | int, ...]
-SHOWN = 6  # number of quantities in a figure
+SHOWN = 4  # number of quantities in a figure
 OWN = {"weight", "mean", "covariance"}
-SAMPLER = {"loglik": "log likelihood", "lp": "log posterior"}
+LOGLIK = "log likelihood"
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Quantities:
         r_hat, ess = self.diagnostics["r_hat"], self.diagnostics["ess_bulk"]
         by_rhat = np.nan_to_num(r_hat, nan=0.0).round(3)
         order = sorted(range(len(self.names)), key=lambda i: (-by_rhat[i], np.nan_to_num(ess[i], nan=np.inf)))
-        first = [i for i, name in enumerate(self.names) if name == SAMPLER["loglik"]]
+        first = [i for i, name in enumerate(self.names) if name == LOGLIK]
         moving = [i for i in order if np.isfinite(ess[i]) and i not in first]
         return [*first, *moving][: SHOWN if count is None else count]
 
@@ -101,11 +102,8 @@ def quantities(fit: "xr.DataTree", posterior: Posterior, columns: Sequence[str])
             add(f"component {component}: sd of {column}", sd[:, k, j], "sd", k, j)
     for name, value in _hyperparameters(fit, columns).items():
         add(name, value, *name.split())
-    if "sample_stats" in fit.children:
-        stats = fit["sample_stats"].to_dataset()
-        for name, title in SAMPLER.items():
-            if name in stats:
-                add(title, stats[name].transpose("chain", "draw").values, title)
+    if (loglik := statistic(fit, "loglik")) is not None:
+        add(LOGLIK, loglik.transpose("chain", "draw").values, LOGLIK)
     return Quantities(tuple(names), np.stack(draws), tuple(keys))
 
 

@@ -15,18 +15,24 @@ Part = Callable[[Subject], list[Block]]  # makes blocks for a fit; raises Omitte
 class Section:
     """A section: its name in links, its title, and the functions that make its parts.
 
-    A part that is not possible for a fit raises ``Omitted``; the section then shows the reason.
+    A part that is not possible for a fit raises ``Omitted``; the section then shows the reason. A quick report leaves
+    out ``slow`` parts.
     """
 
     name: str
     title: str
-    parts: tuple[Part, ...]
+    parts: tuple[Part, ...] = ()
+    slow: tuple[Part, ...] = ()
+
+    def chosen(self, subject: Subject) -> tuple[Part, ...]:
+        """Return the parts that the section has in the report of a fit."""
+        return self.parts if subject.quick else (*self.parts, *self.slow)
 
     def blocks(self, subject: Subject) -> list[Block]:
         """Return the blocks that the section shows of a fit."""
         made: list[Block] = []
         why: list[str] = []
-        for part in self.parts:
+        for part in self.chosen(subject):
             blocks, reason = _made(part, subject)
             made += blocks
             why += [reason] if reason else []
@@ -48,11 +54,12 @@ def _made(part: Part, subject: Subject) -> tuple[list[Block], str]:
 SECTIONS = (
     Section("verdict", "Summary", (overview.verdict,)),
     Section("clusters", "Components", (clusters.table, clusters.portraits)),
-    Section("pictures", "Figures of the components", (clusters.pairs, clusters.density, clusters.weights)),
+    Section("pictures", "Figures of the components", (clusters.pairs, clusters.weights), (clusters.density,)),
     Section("points", "Most uncertain points", (clusters.least_certain,)),
     Section(
         "together",
         "Clusters of points",
+        (),
         (groupings.how_many, groupings.how_many_components, groupings.clusterings, groupings.together),
     ),
     Section("findings", "Findings of the checks", (overview.findings,)),
@@ -62,14 +69,16 @@ SECTIONS = (
     Section(
         "draws",
         "Convergence",
-        (chains.convergence, chains.ranks, chains.traces, chains.effective, chains.energy, chains.elbo, chains.summary),
+        (chains.convergence, chains.elbo, chains.summary),
+        (chains.ranks, chains.traces, chains.effective, chains.energy),
     ),
     Section(
         "fit",
         "Fit to the data",
+        (),
         (checks.margins, checks.replicates, checks.calibration, checks.leave_one_out, checks.anomalous),
     ),
-    Section("priors", "Influence of the prior", (checks.priors,)),
+    Section("priors", "Influence of the prior", (), (checks.priors,)),
     Section("again", "How to reproduce this fit", (remaking.declaration,)),
     Section("cite", "How to cite", (remaking.citations,)),
     Section("terms", "Terms", (terms.terms,)),

@@ -16,6 +16,7 @@ from bayesgmm.engines import ENGINES, Engine
 from bayesgmm.findings import Findings
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.model import MixtureModel
+from bayesgmm.plots.columns import most_different
 from bayesgmm.posterior.draws import approximate
 from bayesgmm.posterior.info import info
 from bayesgmm.posterior.schema import Posterior, holds_points, observed
@@ -26,7 +27,7 @@ from bayesgmm.reports.mathematics import number
 from bayesgmm.reports.predictions import predictive_tree, transformed
 from bayesgmm.reports.quantities import Quantities, quantities
 from bayesgmm.sweep.stats import Array
-from bayesgmm.wording import plural
+from bayesgmm.wording import plural, share
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,9 +39,12 @@ WEIGHTED = "The rows have weights, so a row is not one point, and can't be repli
 MIN_DRAWS = 20  # minimum number of draws for checks by replicated data
 MIN_DRAWS_LOO = 100  # minimum number of draws for leave-one-out
 DRAWN = 2000  # maximum number of points in a figure
+REPLICATED = 1000  # maximum number of points for comparisons with replicated data
 PAIRED = 500  # maximum number of points for results about all pairs of points
 ENOUGH = 500  # number of draws for these
 PANELS = 5  # maximum number of columns in a figure of pairs
+CERTAIN = 0.9995  # probability from which a percentage is shown as > 99.9 %
+QUICK_PANELS = 3  # the same in a quick report
 READABLE = 60  # maximum length of a name in a table or a sentence
 LONG = 26  # maximum length of a name in a figure or the heading of a table
 MANY = 12  # maximum number of columns in a table that is not folded
@@ -55,10 +59,13 @@ class Subject:
         A fit by any engine, or a trace of PyMC.
     findings : Findings, optional
         From ``diagnose``. Default: computed when they are needed.
+    quick : bool
+        Show fewer columns in figures, and leave out what takes long.
     """
 
-    def __init__(self, fit: "xr.DataTree", findings: Findings | None = None) -> None:
+    def __init__(self, fit: "xr.DataTree", findings: Findings | None = None, *, quick: bool = False) -> None:
         self.fit = fit
+        self.quick = quick
         self._findings = findings
         self.info = info(fit)
         self.posterior: Posterior = aligned(fit)
@@ -177,6 +184,14 @@ class Subject:
         return float((self.assignments["probability"].values.max(axis=1) > 0.9).mean())
 
     @cached_property
+    def all_certain(self) -> str:
+        """A sentence if each label is so certain that its probability is shown as > 99.9 %."""
+        least = float(self.assignments["probability"].values.max(axis=1).min())
+        if least <= CERTAIN:
+            return ""
+        return f"Every {self.word} belongs to one component with probability {share(least)}."
+
+    @cached_property
     def table(self) -> "pd.DataFrame":
         """Weight and mean of every component, with intervals."""
         return component_table(self.fit)
@@ -238,12 +253,8 @@ class Subject:
     @cached_property
     def informative(self) -> list[str]:
         """The columns in which the components differ most, by their names in figures, in the order of the data."""
-        p = self.posterior.parameters
-        weight, mean = p.weight.mean(axis=0), p.mean.mean(axis=0)
-        within = np.diagonal(p.covariance, axis1=-2, axis2=-1).mean(axis=0)
-        between = weight @ (mean - weight @ mean) ** 2
-        apart = between / (weight @ within)
-        return [self.names[j] for j in sorted(np.argsort(-apart, kind="stable")[:PANELS])]
+        panels = QUICK_PANELS if self.quick else PANELS
+        return [self.names[j] for j in most_different(self.posterior.parameters, panels)]
 
     @cached_property
     def partition(self) -> "xr.Dataset":
@@ -276,7 +287,7 @@ class Subject:
         if self.points.weights is not None:
             raise Omitted(WEIGHTED)
         chosen = [self.names.index(name) for name in self.informative]
-        return predictive_tree(self.few, chosen)
+        return predictive_tree(self._sparse(REPLICATED), chosen)
 
     @cached_property
     def loo(self) -> tuple[LeftOut, IntArray]:
@@ -342,23 +353,6 @@ def short(name: str, long: int = LONG) -> str:
     """
     name = " ".join(name.split())
     return name if len(name) <= long else f"{name[: long - 1]}…"
-
-
-def share(value: float) -> str:
-    """Format a probability as a percentage; values near 0 and 1 are not rounded to 0 and 1. The space does not break.
-
-    Examples
-    --------
-    >>> [share(value).replace("\N{NO-BREAK SPACE}", " ") for value in (0.333, 0.9996, 1.0, 0.0)]
-    ['33.3 %', '> 99.9 %', '100 %', '0 %']
-    """
-    if value in {0.0, 1.0}:
-        text = f"{100 * value:.0f}"
-    elif value > 0.9995:
-        text = "> 99.9"
-    else:
-        text = "< 0.1" if value < 0.0005 else f"{100 * value:.1f}"
-    return f"{text} %".replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def listed(parts: list[str]) -> str:

@@ -305,13 +305,24 @@ def test_a_cluster_without_a_partner_gets_a_number_of_its_own():
 
 
 def test_partition_draws_a_row_for_each_pair_or_a_histogram(fit, galaxies_fit):
-    figure = bg.plots.partition(fit, bg.partition(fit, draws=100), ["petal_length", "petal_width", "sepal_width"])
-    assert len(figure.axes) == 12
+    best, columns = bg.partition(fit, draws=100), ["petal_length", "petal_width", "sepal_width"]
+    label = partition_data(fit, best, columns)["label"].values
+    figure = bg.plots.partition(fit, best, columns)
+    assert len(figure.axes) == 3 * len(np.unique(label, axis=0))
     lone = bg.plots.partition(galaxies_fit, bg.partition(galaxies_fit, draws=100))
-    assert len(lone.axes) == 4
     counts = sum(patch.get_height() for patch in lone.axes[0].patches)
     assert counts == 82
     plt.close("all")
+
+
+def test_partitions_that_are_equal_share_a_panel():
+    """Two groups far apart have one plausible partition, so its bounds are that partition."""
+    apart = bg.fit(bg.MixtureModel(2, "tied"), [[-1.0], [0.0], [1.0], [29.0], [30.0], [31.0]], "em", progress=False)
+    figure = bg.plots.partition(apart)
+    (panel,) = figure.axes
+    for name in ("optimal", "farthest", "fewest clusters", "most clusters"):
+        assert name in panel.get_title("left")
+    plt.close(figure)
 
 
 def test_n_clusters_draws_the_probabilities(galaxies_fit):

@@ -27,6 +27,7 @@ from bayesgmm.priors.weights import WEIGHTS
 from bayesgmm.reports import clusters, declared, groupings, pictures, remaking, sections, terms
 from bayesgmm.reports.blocks import Omitted
 from bayesgmm.reports.mathematics import mathml
+from bayesgmm.reports.predictions import transformed
 from bayesgmm.reports.priors import descriptions
 from bayesgmm.reports.remaking import in_python
 from bayesgmm.reports.sections import SECTIONS
@@ -268,6 +269,91 @@ def test_the_same_fit_gives_the_same_bytes(iris_report, by_command):
     assert iris_report.read_bytes() == path.read_bytes()
 
 
+# Numbers that appear twice
+
+PERCENT = r"((?:[<>] )?[\d.]+ %)"
+CLAIMS = {  # what is said, by patterns of the number, after the name of what it is about if there are several
+    "weight": [
+        rf"^component (\d+) \({PERCENT}\)$",
+        rf"Component (\d+) \(weight {PERCENT}\)",
+        rf"component (\d+) {PERCENT}[,. ]",
+    ],
+    "R-hat": [
+        r"R-hat is ([\d.]+) for (?:loglik|log_density)",
+        r"do not depend on labels.*?largest R-hat is ([\d.]+)",
+        r"does not depend on labels.*?largest R-hat is ([\d.]+)",
+    ],
+    "points": [r"fitted to ([\d,]+) points", r": ([\d,]+) points, ", r"of (?:the )?([\d,]+) points (?:are drawn|\()"],
+    "uncertain row": [r"most uncertain is row (\d+), with probability [\d.]+ %", r"second ?x0 ?x1 ?(\d+)\d \("],
+    "uncertain probability": [
+        rf"most uncertain is row \d+, with probability {PERCENT}",
+        rf"second ?x0 ?x1 ?\d+ \({PERCENT}\)",
+    ],
+    "anomalies": [r"(\d+) anomalous points?", r"^(\d+) of \d+ points flagged"],
+    "k-hat": [r"Pareto k-hat of [\d,]+ points; the largest is ([\d.]+)", r"strong .*?The largest is ([\d.]+), for row"],
+    "uncertain labels": [r"(\d+) uncertain labels?", r"For (\d+) of [\d,]+ points, no component"],
+    "clusters": [r"optimal partition has (\d+) cluster", r"^optimal.*?: (\d+) cluster", r"ordered by (\d+) cluster"],
+}
+
+
+def claimed(texts):
+    """Return the values of each claim in some texts, one for each time it is made."""
+    found = {}
+    for name, patterns in CLAIMS.items():
+        for pattern, text in product(patterns, texts):
+            for *of, value in (match.groups() for match in re.finditer(pattern, text, re.DOTALL)):
+                found.setdefault((name, *of), []).append(value)
+    return found
+
+
+@pytest.fixture
+def drawn_texts(monkeypatch):
+    """Return the list of the texts in the figures of a report."""
+    from matplotlib.text import Text
+
+    texts = []
+
+    def kept(figure, vectors):
+        texts.extend(text.get_text() for text in figure.findobj(Text))
+        return "data:,", 1, 1
+
+    monkeypatch.setattr("bayesgmm.reports.pictures._encoded", kept)
+    return texts
+
+
+def test_a_number_that_appears_twice_is_the_same(tmp_path, monkeypatch, drawn_texts):
+    """In a fit of which 100 of 250 points are drawn, and whose chains disagree."""
+    monkeypatch.setattr("bayesgmm.reports.subject.DRAWN", 100)
+    fit = many(250, 2, 3, apart=2.0)
+    posterior = fit["posterior"].to_dataset()
+    posterior["mean"] = posterior["mean"] + 0.1 * (posterior["chain"] == 0)
+    path = bg.report(rebuilt(fit, posterior=posterior), tmp_path / "report.html", progress=False)
+    page = parse(path.read_text(encoding="utf-8"))
+    alts = [image.get("alt") for image in find(page, "img")]
+    texts = [" ".join(text.split()) for text in (said(page), *alts, *drawn_texts)]
+    found = claimed(texts)
+    assert {name: values for name, values in found.items() if len(set(values)) > 1} == {}
+    assert {name for (name, *_), values in found.items() if len(values) > 1} == set(CLAIMS)
+
+
+def test_labels_that_are_all_certain_are_not_called_uncertain(tmp_path, unsaved):
+    text = said(
+        parse(bg.report(many(40, 2, 2, apart=20.0), tmp_path / "r.html", progress=False).read_text(encoding="utf-8"))
+    )
+    assert "Every point belongs to one component with probability > 99.9 %." in text
+    assert "most uncertain is row" not in text
+    assert "No label is uncertain." in text
+
+
+def test_a_quick_report_has_all_findings_and_few_figures(short, tmp_path, unsaved):
+    page = parse(bg.report(short, tmp_path / "r.html", quick=True, progress=False).read_text(encoding="utf-8"))
+    whole = {section.name for section in SECTIONS}
+    shown = [section.get("id") for section in find(page, "section")]
+    assert whole - set(shown) == {"together", "fit", "priors"}
+    assert len(find(page, "img")) == 2
+    assert str(Subject(short).findings.verdict) in said(page)
+
+
 # Models in words and mathematics
 
 
@@ -358,8 +444,28 @@ def test_leave_one_out_agrees_with_the_checks_also_for_an_approximation(iris, un
     )
     np.testing.assert_allclose(found.elpd, theirs.elpd_i.values)
     assert list(rows) == list(range(100))
-    plain = az.loo_pit(subject.predictive)["q0"].values
-    assert np.abs(subject.pit["q0"].values - plain).max() > 1e-4  # draws are weighed, or these would be alike
+    tree = subject.predictive
+    log, stats = tree["log_likelihood"]["q0"], tree["sample_stats"].to_dataset()
+    ratio = np.exp(stats["lp"] - stats["log_q"] - log)
+    below = tree["posterior_predictive"]["q0"] < tree["observed_data"]["q0"]
+    direct = (ratio * below).sum(("chain", "draw")) / ratio.sum(("chain", "draw"))
+    np.testing.assert_allclose(subject.pit["q0"].values, direct.values, atol=0.02)  # but for smoothing
+
+
+@pytest.mark.parametrize("by", ["density", "likelihood"])
+def test_replicates_are_weighed_by_the_posterior_without_the_point(by):
+    """Draws from N(0, 1) that weights tilt to N(1, 1), where 1 is the median. False alarm: 1e-4 (4 sd)."""
+    new = np.random.default_rng(0).normal(size=(1, 4000, 1))
+    dims, nothing = ("chain", "draw", "point"), np.zeros((1, 4000))
+    likelihood, density = (new, nothing) if by == "likelihood" else (0 * new, new[..., 0])
+    groups = {
+        "posterior_predictive": xr.Dataset({"q0": (dims, new)}),
+        "observed_data": xr.Dataset({"q0": ("point", [1.0])}),
+        "log_likelihood": xr.Dataset({"q0": (dims, -likelihood)}),
+        "posterior": xr.Dataset({"weight": (dims[:2], nothing)}),
+        "sample_stats": xr.Dataset({"lp": (dims[:2], density), "log_q": (dims[:2], nothing)}),
+    }
+    assert float(transformed(xr.DataTree.from_dict(groups))["q0"][0]) == pytest.approx(0.5, abs=0.06)
 
 
 def test_the_command_has_every_setting_or_is_left_out(iris):
@@ -477,14 +583,14 @@ def test_every_engine_s_fit_gets_a_report(method, tmp_path, unsaved):
     assert "Left out:" not in said(page)
 
 
-def many(n_points, n_features, n_components):
+def many(n_points, n_features, n_components, apart=6.0):
     """A simulated fit, made by no engine: a few draws around the true values."""
     from bayesgmm.data.standards import Standard
     from bayesgmm.posterior.parameters import Parameters
     from bayesgmm.posterior.schema import pack
 
     rng = np.random.default_rng(0)
-    centres = 6.0 * rng.normal(size=(n_components, n_features))
+    centres = apart * rng.normal(size=(n_components, n_features))
     x = centres[rng.integers(n_components, size=n_points)] + rng.normal(size=(n_points, n_features))
     points = as_points(x)
     shape = (2, 60, n_components)
@@ -622,6 +728,8 @@ return {
   sections: [...document.querySelectorAll('main section')].map(s => s.id),
   empty: [...document.querySelectorAll('main section')].filter(s => s.offsetHeight < 40).length,
   mathematics: [...document.querySelectorAll('math')].filter(m => m.getBoundingClientRect().height > 5).length,
+  wide: [...document.querySelectorAll('.scroll')].filter(s => s.scrollWidth > s.clientWidth)
+    .map(s => getComputedStyle(s).backgroundAttachment),
   sideways: document.documentElement.scrollWidth - document.documentElement.clientWidth,
   ground: getComputedStyle(document.body).backgroundColor,
 };
@@ -652,6 +760,14 @@ def test_names_with_scripts_run_nothing_in_a_browser(hostile_report, window):
     assert seen["broken"] == 0
     assert seen["sideways"] == 0
     assert window.logs()[0] == []
+
+
+def test_a_wide_table_has_a_shadow_where_more_of_it_is_hidden(tmp_path, window, undrawn):
+    path = bg.report(many(200, 2, 14), tmp_path / "wide.html", sections=["clusters"], progress=False)
+    window.open(path, 1280)
+    seen = window.run(MEASURE)
+    assert seen["wide"] == ["local, local, scroll, scroll"]
+    assert seen["sideways"] == 0
 
 
 def test_it_prints(iris_report, window):
