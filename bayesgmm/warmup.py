@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from bayesgmm.errors import FitWarning
 from bayesgmm.inference import fit
 from bayesgmm.labels.alignments import Responsibilities
 from bayesgmm.model import MixtureModel
+from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.schema import unpack
 from bayesgmm.predictions.anomalies import anomaly_scores
 from bayesgmm.predictions.imputations import impute
@@ -22,6 +24,8 @@ from bayesgmm.predictions.predictive import assignments, density
 from bayesgmm.priors.scalars import ENTRIES, log_densities
 from bayesgmm.priors.weights import FiniteMixture, SparseDirichlet
 from bayesgmm.progress import track
+from bayesgmm.sources.opening import source
+from bayesgmm.sources.surveys import stream
 from bayesgmm.sweep.compilation import KERNELS, Callback
 from bayesgmm.sweep.stats import Blocks
 
@@ -79,13 +83,18 @@ def _steps() -> list[Step]:
         holed = np.where(np.arange(x.size).reshape(x.shape) % 7 == 0, np.nan, x)
         impute(fit(model, holed, "em", seed=0, cores=1, progress=False, n_init=1))
 
+    def in_parts() -> None:
+        density = LogPosterior.of(model, replace(stream(source(x), 2**30, seed=0), held=False))
+        density(np.zeros(density.size))
+
     def sampled() -> "xr.DataTree":
         return fits["nuts"]
 
     return [
         *densities,
         lambda: fit_by("em", n_init=1),
-        lambda: fit_by("mle", n_init=1, memory="1GiB"),
+        lambda: fit_by("mle", n_init=1),
+        in_parts,
         lambda: fit_by("gibbs", draws=100, tune=100, chains=2),
         lambda: fit_by("gibbs", draws=100, tune=100, chains=2, tempering="parallel"),
         draw_others,

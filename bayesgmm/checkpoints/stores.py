@@ -119,15 +119,15 @@ class Store:
 
     def _write(self, lines: list[tuple[str, tuple[Any, ...]]]) -> None:
         """Execute lines, all or none. If that fails, nothing more is stored: what was stays, and the work goes on."""
-        if self.fails:
-            return
-        try:
-            with self._lock:
+        with self._lock:  # of several threads that fail at the same time, one warns
+            if self.fails:
+                return
+            try:
                 self._execute(lines)
-        except sqlite3.Error as error:
-            self.fails = True
-            message = f"{self.folder} can't be written any more: {error}. The fit goes on, and what was saved stays."
-            warn([message], CheckpointWarning)
+            except sqlite3.Error as error:
+                self.fails = True
+                what = f"{self.folder} can't be written any more: {error}. The fit goes on, and what was saved stays."
+                warn([what], CheckpointWarning)
 
     def _execute(self, lines: list[tuple[str, tuple[Any, ...]]]) -> None:
         self._base.execute("BEGIN")
