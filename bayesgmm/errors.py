@@ -123,6 +123,10 @@ class FitFileError(BayesGMMError):
     """A file is not a fit of this package, is damaged, or can't be written."""
 
 
+class ClusterError(BayesGMMError):
+    """A Dask cluster can't be used: no scheduler, no workers, another version on them, or the connection was lost."""
+
+
 class MissingExtra(BayesGMMError, ImportError):
     """An application needs a library that is not installed."""
 
