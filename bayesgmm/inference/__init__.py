@@ -43,9 +43,9 @@ from bayesgmm.sources.dask_collections import DaskSource
 from bayesgmm.sources.opening import is_read_in_parts, source
 from bayesgmm.sources.surveys import stream
 from bayesgmm.transforms.columns import ColumnTransforms
+from bayesgmm.wording import in_short, listing
 from bayesgmm.workers.schedulers import active_client
 from bayesgmm.workers.surveys import survey
-from bayesgmm.wording import in_short, listing
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -112,7 +112,9 @@ def _of_frame(data: Any, columns: Sequence[str] | None) -> DaskSource:
     if wrong := [str(name) for name in chosen if not is_numeric(chosen[name])]:
         numeric = [str(name) for name in empty if is_numeric(empty[name])]
         what = plural(len(wrong), "column is", "columns are")
-        raise DataError(f"{what} not numeric: {listing(wrong)}\n  Choose the columns to use, for example columns={numeric}.")
+        raise DataError(
+            f"{what} not numeric: {listing(wrong)}\n  Choose the columns to use, for example columns={numeric}."
+        )
     return DaskSource(data[[*chosen.columns]], tuple(str(name) for name in chosen))
 
 
@@ -126,10 +128,7 @@ def part_of(partition: Any, number: int, columns: Sequence[str]) -> Part:
     """
     place = f"partition {number}"
     try:
-        if hasattr(partition, "columns"):
-            values = doubles_of(select(partition, columns))
-        else:
-            values = as_matrix(partition)
+        values = doubles_of(select(partition, columns)) if hasattr(partition, "columns") else as_matrix(partition)
         if values.shape[1] != len(columns):
             raise DataError(f"it has {values.shape[1]} columns; needed are {listing(columns)}")
     except DataError as error:

@@ -53,7 +53,7 @@ def source(data: object, columns: Sequence[str] | None = None) -> RowSource:
 
 
 def is_read_in_parts(data: object) -> bool:
-    """Return True for data that are read part by part by default: a source, a pattern, several files, Dask's collections."""
+    """Return True for data that are read part by part by default: sources, patterns, several files, Dask's."""
     return isinstance(data, RowSource) or is_dask(data) or is_pattern(data) or _is_numpy_file(data)
 
 

@@ -100,7 +100,7 @@ def plain_errors(client: "Client") -> Iterator[None]:
     ClusterError
     """
     from distributed import CancelledError, KilledWorker
-    from distributed.comm import CommClosedError
+    from distributed.comm.core import CommClosedError
 
     try:
         yield
