@@ -8,7 +8,7 @@ from itertools import accumulate, pairwise
 from bayesgmm.sweep.layout import BLOCK
 
 NUMBERS = 2**18  # in a piece, about
-BUNDLES = 4  # minimum number of bundles for each thread, if there are enough pieces: the threads then end together
+BUNDLES = 2  # minimum number of bundles for each thread, if there are enough pieces; more cost more than they balance
 LARGEST = 2**27  # bytes of a bundle, about
 
 
@@ -45,7 +45,7 @@ class Layout:
         Examples
         --------
         >>> Layout.of(10_000_000, 4, threads=2)
-        Layout(n_rows=10000000, piece=78144, bundle=1250304)
+        Layout(n_rows=10000000, piece=78144, bundle=2500608)
         """
         doublings = max(0, round(math.log2(max(n_rows * n_columns / NUMBERS, 1))))
         piece = math.ceil(n_rows / 2**doublings / BLOCK) * BLOCK
