@@ -96,15 +96,13 @@ def main(rows=ROWS):
     memory, expected = seconds(lambda: fold(whole, once, threads))
     cpu = (time.process_time() - start) / (SWEEPS + 1)
     np.testing.assert_allclose(stats.loglik, expected.loglik, rtol=1e-10)
-    print(
-        f"{rows:,} rows in {PARTITIONS} partitions, {threads} workers of one thread; {before} tasks are held between sweeps.\n"
-    )
+    print(f"{rows:,} rows in {PARTITIONS} partitions, {threads} workers of one thread; {before} tasks are held.\n")
     print("| | first pass and layout, s | sweep, s | processor time of a sweep, s |\n|---|---|---|---|")
     print(f"| on workers | {first:.1f} | {wall:.3f} | {own + workers:.3f}, of which client and scheduler {own:.3f} |")
     print(f"| in memory, {threads} threads | | {memory:.3f} | {cpu:.3f} |\n")
     print(
-        f"Overhead a sweep: {wall / memory - 1:.0%} of the time, {(own + workers) / cpu - 1:.0%} of the processor time. "
-        f"A sweep is {len(blocks.bundles)} tasks; {done} are held after it. The log likelihoods agree to 1e-10."
+        f"Overhead a sweep: {wall / memory - 1:.0%} of the time, {(own + workers) / cpu - 1:.0%} of the processor "
+        f"time. A sweep is {len(blocks.bundles)} tasks; {done} are held after it. The log likelihoods agree to 1e-10."
     )
 
 

@@ -81,6 +81,13 @@ Memory = Annotated[
         show_default=False,
     ),
 ]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        help="Address of a Dask scheduler, for example tcp://host:8786: its workers read the files, and keep the rows.",
+        show_default=False,
+    ),
+]
 CardName = Annotated[
     Path | None,
     typer.Option(

@@ -37,10 +37,13 @@ class DaskSource(RowSource):
     collection : dask Array or DataFrame
     chosen : tuple of str
         Columns.
+    given : str
+        Where the rows come from, in words. Default: the kind of collection.
     """
 
     collection: Any
     chosen: tuple[str, ...]
+    given: str = ""
 
     def __repr__(self) -> str:
         """Return what it reads, and the columns."""
@@ -48,7 +51,9 @@ class DaskSource(RowSource):
 
     @property
     def name(self) -> str:
-        """The kind of collection, and its number of partitions."""
+        """Where the rows come from; or the kind of collection, and its number of partitions."""
+        if self.given:
+            return self.given
         kind = "DataFrame" if has_columns(self.collection) else "array"
         return f"a Dask {kind} ({plural(len(self.partitions), 'partition')})"
 

@@ -23,6 +23,7 @@ from bayesgmm.sources import surveys as local
 from bayesgmm.sweep.stats import Table, fold, fold_each
 from bayesgmm.workers import layouts, schedulers, sums
 from bayesgmm.workers.surveys import survey
+from tests.commands import run
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore:.*was never awaited")
 X = make_mixture(200_000, 3, 4, overlap=0.2, seed=2).X
@@ -306,3 +307,33 @@ def test_columns_that_are_no_numbers_and_arrays_that_are_no_tables_are_errors():
         bg.source(data, ["d"])
     with pytest.raises(DataError, match=r"has shape \(2, 2, 2\)"):
         bg.source(da.zeros((2, 2, 2)))
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv"])
+def test_workers_read_the_files_of_a_command(ending, cluster, client, tmp_path):
+    for number, part in enumerate((FRAME[:30_000], FRAME[30_000:60_000][["c", "a", "b"]])):
+        path = tmp_path / f"{number}.{ending}"
+        part.to_parquet(path, row_group_size=7_000) if ending == "parquet" else part.to_csv(path, index=False)
+    command = ["fit", f"*.{ending}", "-k", 4, "--method", "em", "--seed", 1]
+    for options in ([], ["--scheduler", cluster.scheduler_address]):
+        done = run(*command, *options, "-o", f"{len(options)}.nc", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert f"60,000 rows of *.{ending} were read in parts" in done.stdout
+    own, other = (bg.load(tmp_path / name) for name in ("0.nc", "2.nc"))
+    assert loglik(own) == pytest.approx(loglik(other), rel=1e-10, abs=0)
+
+
+def test_a_wrong_scheduler_at_the_terminal_is_one_message(tmp_path):
+    FRAME[:100].to_csv(tmp_path / "a.csv", index=False)
+    command = ["fit", "a.csv", "-k", 1, "--method", "em", "-o", "a.nc", "--scheduler"]
+    done = run(*command, "127.0.0.1:1", "--memory", "1GiB", cwd=tmp_path)
+    assert "--memory can't be used with --scheduler" in done.stderr
+    done = run(*command, "nonsense://127.0.0.1:1", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "there is no Dask scheduler at nonsense://127.0.0.1:1" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_fits_are_saved_and_loaded_while_a_client_is_in_use(client, start, tmp_path):
+    """xarray asks the scheduler of a client for a lock, also for files in memory."""
+    assert loglik(bg.load(bg.save(start, tmp_path / "fit.nc"))) == loglik(start)
