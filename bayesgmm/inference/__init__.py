@@ -39,13 +39,10 @@ from bayesgmm.posterior.notes import SourceInfo, TruncationInfo
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.subsets import marginal
 from bayesgmm.progress import quiet, wanted
-from bayesgmm.sources.dask_collections import DaskSource
 from bayesgmm.sources.opening import is_read_in_parts, source
-from bayesgmm.sources.surveys import stream
 from bayesgmm.transforms.columns import ColumnTransforms
 from bayesgmm.wording import in_short, listing
-from bayesgmm.workers.schedulers import active_client
-from bayesgmm.workers.surveys import survey
+from bayesgmm.workers.streams import streamed
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -237,10 +234,7 @@ def _streamed(
     room = MEMORY if memory is None else as_bytes("memory", memory)
     names = columns if transform is None or columns is not None else transform.names
     convert = {} if transform is None else {"convert": transform.applied}
-    rows = source(data, names)
-    if isinstance(rows, DaskSource) and (client := active_client()) is not None:
-        return survey(rows, client, seed, progress=progress is True, **convert)
-    return stream(rows, room, seed, progress=progress is True, **convert)
+    return streamed(source(data, names), room, seed, progress=progress is True, **convert)
 
 
 def _judged(points: Points | Stream) -> AbstractContextManager[None]:
