@@ -219,25 +219,26 @@ class Engine:
         ----------
         settings : dict
         needed : str
-            Amount of memory that suffices for all rows, in words.
+            Amount of memory that suffices for all rows, in words; empty if they can't be in memory.
 
         Raises
         ------
         DeclarationError
             If it can't; the message names the engines that can.
         """
+        enough = f"give memory={needed!r}, which suffices for all rows, or " if needed else ""
         if self.needs_rows:
             able = {name: engine for name, engine in ENGINES.items() if not engine.needs_rows}
             raise DeclarationError(
                 f"method {self.name!r} can't read rows in parts: {self.needs_rows}.\n"
-                f"  Methods that can: {allowed(able)}. Or give memory={needed!r}, which suffices for all rows, "
-                "or fit a sample: source(data).sample(100_000)."
+                f"  Methods that can: {allowed(able)}. Or {enough}fit a sample: "
+                "source(data).sample(100_000)."
             )
         for name in self.whole_settings:
             if settings[name] is not None:
                 raise DeclarationError(
                     f"{name}={settings[name]!r} can't be used with rows that are read in parts\n"
-                    f"  Leave it out, or give memory={needed!r}, which suffices for all rows."
+                    f"  Try to {enough}leave it out."
                 )
 
 

@@ -127,6 +127,10 @@ class CheckpointError(FitFileError):
     """A checkpoint is in use, is damaged, or belongs to another fit."""
 
 
+class ClusterError(BayesGMMError):
+    """A Dask cluster can't be used: no scheduler, no workers, another version on them, or the connection was lost."""
+
+
 class MissingExtra(BayesGMMError, ImportError):
     """An application needs a library that is not installed."""
 

@@ -11,6 +11,7 @@ from benchmarks import (
     advi,
     anomalies,
     builder,
+    dask,
     diagnosis,
     em,
     fits,
@@ -44,6 +45,7 @@ PARTS = {
     "relabelling": relabelling,
     "memory": memory,
     "parts": parts,
+    "dask": dask,
     "predictions": predictions,
     "partitions": partitions,
     "diagnosis": diagnosis,
@@ -101,7 +103,7 @@ def chosen_parts(arguments: list[str] | None = None) -> tuple[list[str], dict[st
     own.add_argument("--engines", nargs="+", choices=search.SIDES, metavar="ENGINE", help=", ".join(search.SIDES))
     own.add_argument("--problems", nargs="+", metavar="NAME", help="problems whose description contains a name")
     own.add_argument("--results", type=Path, help="file to which each run is appended; its runs are not repeated")
-    parser.add_argument("--rows", type=int, default=parts.ROWS, help="number of rows of the part parts")
+    parser.add_argument("--rows", type=int, default=parts.ROWS, help="number of rows of the parts parts and dask")
     parser.add_argument("--memory", default=parts.MEMORY, help="memory for rows of the part parts")
     parser.add_argument("--folder", type=Path, help="more tables for the part anomalies: NAME.npz with X and y")
     given = vars(parser.parse_args(arguments))
@@ -122,6 +124,8 @@ def main() -> None:
             part.main(folder)
         elif part is parts:
             part.main(rows, room)
+        elif part is dask:
+            part.main(rows)
         elif part is search:
             part.main(**given)
         else:

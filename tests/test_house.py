@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 HEAVY = {"arviz", "jinja2", "librosa", "matplotlib", "nutpie", "pandas", "sklearn", "typer", "xarray", "pymc", "jax"}
-HEAVY |= {"skimage", "PIL"}
+HEAVY |= {"skimage", "PIL", "dask", "distributed"}
 MAY_BE_HEAVY = (
     "whole_tables",
     "cli",
@@ -34,7 +34,7 @@ sweep
 dispatch findings declared bundled families pymc_ops apps.extras reading
 data
 datasets engines priors screening sources transforms tree_files
-model
+model workers
 posterior
 labels
 predictions

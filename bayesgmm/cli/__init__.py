@@ -11,7 +11,7 @@ from bayesgmm.cli.application import EXIT_CODES, App, run
 from bayesgmm.cli.applications import segment
 from bayesgmm.cli.cards import models
 from bayesgmm.cli.completion import FITS, card_names, files
-from bayesgmm.cli.data import check_picture, declare, in_parts, read_for, rows_for
+from bayesgmm.cli.data import check_picture, declare, in_parts, placed, read_for, rows_for
 from bayesgmm.cli.datasets import datasets
 from bayesgmm.cli.diagnosis import diagnose
 from bayesgmm.cli.partitions import partition
@@ -34,6 +34,7 @@ from bayesgmm.cli.terminal import (
     Method,
     NoiseColumns,
     OwnOrFile,
+    Scheduler,
     record,
     remark,
     say,
@@ -90,6 +91,7 @@ def fit(
     label_column: LabelColumn = None,
     memory: Memory = None,
     checkpoint: CheckpointFolder = None,
+    scheduler: Scheduler = None,
     draws: Draws = None,
     max_draws: MaxDraws = None,
     chains: Chains = None,
@@ -107,7 +109,7 @@ def fit(
 
     writable(output, *schema.FORMATS)
     card = declare(model, components, covariance, data_anywhere)
-    if in_parts(data, memory):
+    if in_parts(data, memory, scheduler):
         assert data is not None
         rows: Any = rows_for(card, data, columns)
         known: dict[str, Any] = {"memory": memory}
@@ -118,9 +120,9 @@ def fit(
     settings |= chosen_settings(draws=draws, max_draws=max_draws, chains=chains, tune=tune, n_init=n_init)
     if seed is None:
         seed = card.fit.seed if data is None else 0
-    result = fit_mixture(
-        card.mixture, rows, method or card.fit.method, **known, checkpoint=checkpoint, seed=seed, **settings
-    )
+    with placed(rows, scheduler) as placed_rows:
+        known |= {"checkpoint": checkpoint, "seed": seed}
+        result = fit_mixture(card.mixture, placed_rows, method or card.fit.method, **known, **settings)
     schema.save(result, output)
     for words in _row_words(result):
         remark(words)

@@ -1,5 +1,7 @@
 """The model and the data that a command fits, and the tables that it writes."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,20 +77,37 @@ def read_for(
     return Given(frame, noise, None if labels is None else labels.loc[frame.index])
 
 
-def in_parts(path: Path | None, memory: str | None) -> bool:
-    """Return True if a table is read part by part: with ``--memory``, and for a pattern, a folder and a .npy file.
+def in_parts(path: Path | None, memory: str | None, scheduler: str | None = None) -> bool:
+    """Return True if a table is read part by part: with ``--memory`` or ``--scheduler``, and for patterns and folders.
 
     Raises
     ------
     DeclarationError
-        When there is ``--memory``, but no table.
+        When there is ``--memory`` or ``--scheduler``, but no table; or both.
     """
     from bayesgmm.errors import DeclarationError
     from bayesgmm.sources.opening import is_read_in_parts
 
-    if path is None and memory is not None:
-        raise DeclarationError(f"--memory {memory} needs a table that is read part by part")
-    return path is not None and (memory is not None or is_read_in_parts(path))
+    given = {name: value for name, value in {"--memory": memory, "--scheduler": scheduler}.items() if value is not None}
+    if len(given) > 1:
+        raise DeclarationError("--memory can't be used with --scheduler: rows are kept by the workers")
+    for name, value in given.items():
+        if path is None:
+            raise DeclarationError(f"{name} {value} needs a table that is read part by part")
+    return path is not None and (bool(given) or is_read_in_parts(path))
+
+
+@contextmanager
+def placed(rows: "RowSource", scheduler: str | None) -> "Iterator[RowSource]":
+    """Return rows to fit: those of files, or with ``--scheduler`` the same, read by the workers of a cluster."""
+    if scheduler is None:
+        yield rows
+        return
+    from bayesgmm.workers.files import on_workers
+    from bayesgmm.workers.schedulers import connected
+
+    with connected(scheduler):
+        yield on_workers(rows)  # type: ignore[arg-type]
 
 
 def rows_for(card: "Card", path: Path, columns: str | None) -> "RowSource":

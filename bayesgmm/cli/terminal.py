@@ -90,6 +90,13 @@ CheckpointFolder = Annotated[
         show_default=False,
     ),
 ]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        help="Address of a Dask scheduler, for example tcp://host:8786: its workers read the files, and keep the rows.",
+        show_default=False,
+    ),
+]
 CardName = Annotated[
     Path | None,
     typer.Option(

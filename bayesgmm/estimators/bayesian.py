@@ -19,6 +19,7 @@ from bayesgmm.errors import PACKAGE, DeclarationError, warn
 from bayesgmm.estimators import arguments, continuation, online, shapes
 from bayesgmm.estimators.arguments import RandomState, declared
 from bayesgmm.estimators.posteriors import PosteriorEstimator
+from bayesgmm.estimators.row_sources import batch_by_batch
 from bayesgmm.estimators.truncation import truncated_early
 from bayesgmm.estimators.variational_search import Approximation, Start, carried_over, search
 from bayesgmm.families.structures import Family
@@ -221,6 +222,7 @@ class BayesianGaussianMixture(PosteriorEstimator):
 
     # -- fitting --
 
+    @batch_by_batch
     def partial_fit(self, X: DataLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Update the fit with one batch of a stream by ``method='vb'``; the batch is not kept.
 
@@ -234,7 +236,7 @@ class BayesianGaussianMixture(PosteriorEstimator):
 
         Parameters
         ----------
-        X : (N, D) array or DataFrame
+        X : (N, D) array or DataFrame; source or Dask collection, whose parts are batches
         y : ignored
         sample_weight : (N,) float, optional
             As for ``fit``.

@@ -11,8 +11,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from bayesgmm.data.points import DataLike, Points
 from bayesgmm.declared import whole
+from bayesgmm.errors import DeclarationError
 from bayesgmm.estimators import arguments
+from bayesgmm.estimators.row_sources import by_block
 from bayesgmm.posterior.criteria import information_criteria
+from bayesgmm.sources.dask_collections import is_dask
 from bayesgmm.sweep.stats import Array
 
 Labels = NDArray[np.intp]
@@ -36,7 +39,8 @@ class MixtureEstimator(DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : (N, D) array or DataFrame
-            NaN where a value is missing.
+            NaN where a value is missing. For ``GaussianMixture`` also a Dask array or DataFrame, whose rows stay on
+            the workers of the Dask client in use, or a ``source``, which is read part by part.
         y : ignored
         sample_weight : (N,) float, optional
             Number of points that each row represents. Default: 1. A row of weight 3 counts as three equal rows, a row
@@ -93,6 +97,7 @@ class MixtureEstimator(DensityMixin, BaseEstimator):
     def _draw(self, size: int, random: np.random.RandomState) -> tuple[Array, Labels]:
         """Draw points (size, D), with the component (size,) of each."""
 
+    @by_block
     def score_samples(self, X: DataLike) -> Array:
         """Compute the log density of each point (N,), in nats; the unit of the density is the inverse of the features'.
 
@@ -122,8 +127,8 @@ class MixtureEstimator(DensityMixin, BaseEstimator):
         DataError
             If the data or the weights are not valid.
         """
-        points = self._new_points(X).weighed(sample_weight)
-        return float(np.average(self._log_density(points), weights=points.weights))
+        total, loglik = self._total(X, sample_weight)
+        return loglik / total
 
     def bic(self, X: DataLike, sample_weight: ArrayLike | None = None) -> float:
         """Compute the Bayesian information criterion (BIC) on X; lower is better. In R's mclust it has the other sign.
@@ -181,6 +186,7 @@ class MixtureEstimator(DensityMixin, BaseEstimator):
         total, loglik = self._total(X, sample_weight)
         return information_criteria(loglik, size, total, 0.0)[name]
 
+    @by_block
     def predict_proba(self, X: DataLike) -> Array:
         """Compute the probability that each point came from each component (N, K); rows sum to one.
 
@@ -234,6 +240,11 @@ class MixtureEstimator(DensityMixin, BaseEstimator):
 
     def _total(self, X: DataLike, sample_weight: ArrayLike | None) -> tuple[float, float]:
         """Return the total weight of the points, and their log likelihood."""
+        if is_dask(X):
+            if sample_weight is not None:
+                raise DeclarationError("sample_weight can't be used with a Dask collection")
+            log = np.asarray(self.score_samples(X))  # computed block by block: one number a row comes back
+            return float(len(log)), float(log.sum())
         points = self._new_points(X).weighed(sample_weight)
         log = self._log_density(points)
         return points.total_weight, float(log.sum() if points.weights is None else log @ points.weights)

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from bayesgmm.data.points import DataLike, Points
 from bayesgmm.data.standards import Standard
+from bayesgmm.data.streams import Stream
 from bayesgmm.errors import PACKAGE, ComponentError, warn
 from bayesgmm.estimators import arguments, continuation, shapes
 from bayesgmm.estimators.arguments import RandomState
@@ -22,6 +23,7 @@ from bayesgmm.estimators.density import Labels, MixtureEstimator
 from bayesgmm.estimators.em_iterations import EMRun, Report, run_em
 from bayesgmm.estimators.fits import Fitted, one_draw
 from bayesgmm.estimators.initialisation import ASSIGN, from_assignment, without_weightless
+from bayesgmm.estimators.row_sources import is_read_in_parts, rows_of
 from bayesgmm.families.structures import Family
 from bayesgmm.inference import em
 from bayesgmm.inference.mixtures import Mixture
@@ -29,7 +31,7 @@ from bayesgmm.inference.remedies import Remedies
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.criteria import n_parameters
 from bayesgmm.posterior.info import FitInfo
-from bayesgmm.posterior.notes import EngineNotes
+from bayesgmm.posterior.notes import EngineNotes, SourceInfo
 from bayesgmm.sweep.stats import Array, Blocks, Table, fold, log_densities, responsibilities
 from bayesgmm.wording import alternatives
 
@@ -182,8 +184,12 @@ class GaussianMixture(MixtureEstimator):
     def _learn(self, X: DataLike, sample_weight: ArrayLike | None) -> None:
         arguments.check_search(self)
         family, named = self._declared_family, continuation.names_of(self)
-        points = arguments.points_of(self, X, fitting=True, sample_weight=sample_weight, min_samples=2)
-        arguments.require_rows(points, self.n_components)
+        points: Points | Stream
+        if is_read_in_parts(X):
+            points = rows_of(self, X, sample_weight, self.random_state)
+        else:
+            points = arguments.points_of(self, X, fitting=True, sample_weight=sample_weight, min_samples=2)
+        arguments.require_rows(points.sample, self.n_components)
         given = self._given(points.values.shape[1])
         continued = self._continues(points, named)
         standard = Standard.of(points, common=family.needs_common_scale)
@@ -197,22 +203,22 @@ class GaussianMixture(MixtureEstimator):
                 best = self._best(sweep, lambda: last, 1, log_scale, self.lower_bound_)
             else:
                 random = check_random_state(self.random_state)
-                start = partial(self._start, points, standard, floor, given, random)
+                start = partial(self._start, points.sample, standard, floor, given, random)
                 best = self._best(sweep, start, self.n_init, log_scale)
         self._keep(points, standard, blocks, best)
 
-    def _continues(self, points: Points, named: tuple[str, ...]) -> bool:
+    def _continues(self, points: Points | Stream, named: tuple[str, ...]) -> bool:
         """True if the last fit is continued; a remark if it can't be, because its shape is another."""
         if not self.warm_start or not hasattr(self, "converged_"):
             return False
         k, d = self.means_.shape
         last = {"n_components": k, "covariance_type": self._family.name}
         now = (self.n_components, self.covariance_type)
-        columns = continuation.columns_changed(self, d, named, points)
+        columns = continuation.columns_changed(self, d, named, points.sample)
         return not continuation.remark_changes("warm_start=True", last, now, columns)
 
     @contextmanager
-    def _advising(self, points: Points, family: Family) -> Iterator[None]:
+    def _advising(self, points: Points | Stream, family: Family) -> Iterator[None]:
         """Add to a ComponentError what can be tried with this estimator."""
         try:
             yield
@@ -279,7 +285,7 @@ class GaussianMixture(MixtureEstimator):
         core_roots = shapes.core_roots(factors, self._declared_family, standard)
         return Mixture(weight, (mean - standard.shift) / standard.scale, core_roots)
 
-    def _keep(self, points: Points, standard: Standard, blocks: Blocks, best: EMRun) -> None:
+    def _keep(self, points: Points | Stream, standard: Standard, blocks: Blocks, best: EMRun) -> None:
         family, mixture = self._declared_family, best.mixture.without_empty(blocks.total_weight)
         self._fitted_type = family.name
         self.weights_ = mixture.weight
@@ -292,13 +298,15 @@ class GaussianMixture(MixtureEstimator):
         self.lower_bound_ = best.bound
         self.lower_bounds_ = list(best.bounds)
         loglik = fold(blocks, mixture.table(family), os.cpu_count() or 1).loglik
-        self._fitted = Fitted(points, standard, loglik - standard.log_units(blocks))
+        held = points.sample.forgotten() if isinstance(points, Stream) else points
+        self._fitted = Fitted(held, standard, loglik - standard.log_units(blocks))
         self._posterior: xr.DataTree | None = None
         empty = _empty(mixture.weight)
         self._info = FitInfo(
             method="em",
             settings={name: getattr(self, name) for name in SETTINGS},
             seed=self.random_state if isinstance(self.random_state, int) else None,
+            source=SourceInfo(points.name, points.n_points) if isinstance(points, Stream) else None,
             notes=EngineNotes(converged=self.converged_),
             warnings=(*empty, *(() if self.converged_ else (NOT_CONVERGED,))),
         )

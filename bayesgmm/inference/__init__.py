@@ -43,10 +43,13 @@ from bayesgmm.posterior.notes import SourceInfo, TruncationInfo
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.subsets import marginal
 from bayesgmm.progress import quiet, wanted
+from bayesgmm.sources.dask_collections import DaskSource
 from bayesgmm.sources.opening import is_read_in_parts, source
-from bayesgmm.sources.surveys import memory_for, stream
+from bayesgmm.sources.rows import RowSource
+from bayesgmm.sources.surveys import memory_for
 from bayesgmm.transforms.columns import ColumnTransforms
 from bayesgmm.wording import in_short, listing
+from bayesgmm.workers.streams import streamed
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -263,11 +266,16 @@ def _streamed(
     convert = {} if transform is None else {"convert": transform.applied}
     rows = source(data, names)
     if rows.n_rows is not None and (needed := memory_for(rows.n_rows, len(rows.columns))) > room:
-        require_parts(in_words(needed))
-    read = stream(rows, room, seed, progress=progress is True, **convert)
+        require_parts(_advice(rows, needed))
+    read = streamed(rows, room, seed, progress=progress is True, **convert)
     if not read.held:
-        require_parts(in_words(memory_for(read.n_points, len(read.columns))))
+        require_parts(_advice(rows, memory_for(read.n_points, len(read.columns))))
     return read
+
+
+def _advice(rows: RowSource, needed: int) -> str:
+    """Return the memory that suffices for all rows, in words; empty for a Dask collection, which stays where it is."""
+    return "" if isinstance(rows, DaskSource) else in_words(needed)
 
 
 def _refuse(given: Mapping[str, object]) -> None:

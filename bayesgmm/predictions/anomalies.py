@@ -14,6 +14,7 @@ from bayesgmm.posterior.schema import Posterior, holds_points, observed, points_
 from bayesgmm.predictions import cross_conformal
 from bayesgmm.predictions.cross_conformal import Refitted, Weighted
 from bayesgmm.predictions.densities import DRAWS, dataset, spread
+from bayesgmm.predictions.lazy_answers import by_block
 from bayesgmm.predictions.ranks import among_points, rank_p_values
 from bayesgmm.predictions.replication import simulate
 from bayesgmm.sweep.stats import Array
@@ -35,6 +36,7 @@ FDR_METHODS = {"bh": "Benjamini & Hochberg", "by": "Benjamini & Yekutieli"}
 
 
 @takes_fit
+@by_block
 def anomaly_scores(
     fit: FitLike,
     data: DataLike | None = None,

@@ -20,6 +20,7 @@ from bayesgmm.posterior.schema import Posterior, observed, points_for, transform
 from bayesgmm.posterior.subsets import marginal, places
 from bayesgmm.predictions.conditionals import conditional
 from bayesgmm.predictions.densities import DRAWS, dataset, kept, spread
+from bayesgmm.predictions.lazy_answers import by_block
 from bayesgmm.predictions.replication import simulate
 from bayesgmm.sweep.stats import Array, responsibilities
 from bayesgmm.transforms.columns import ColumnTransforms
@@ -33,6 +34,7 @@ SEEN = 5_000  # number of simulated points that determine the range of the defau
 
 
 @takes_fit
+@by_block
 def assignments(
     fit: FitLike,
     data: DataLike | None = None,
@@ -118,6 +120,7 @@ def assignments(
 
 
 @takes_fit
+@by_block
 def density(
     fit: FitLike,
     data: DataLike | None = None,

@@ -7,6 +7,7 @@ from bayesgmm.data.points import as_points
 from bayesgmm.errors import DeclarationError
 from bayesgmm.reading.settings import TableFile, is_source
 from bayesgmm.sources.arrays import MemorySource
+from bayesgmm.sources.dask_collections import is_dask, open_dask
 from bayesgmm.sources.file_sources import is_pattern, open_files
 from bayesgmm.sources.rows import RowSource
 from bayesgmm.wording import listing
@@ -17,9 +18,9 @@ def source(data: object, columns: Sequence[str] | None = None) -> RowSource:
 
     Parameters
     ----------
-    data : str, Path, TableFile, list of paths, array or table
+    data : str, Path, TableFile, list of paths, Dask collection, array or table
         A file or a folder of files; a pattern, ``'measurements/*.parquet'``; several of them. Their formats are
-        Parquet, ``.npy``, CSV and other texts. Or an array or a table in memory.
+        Parquet, ``.npy``, CSV and other texts. Or a Dask array or DataFrame; or an array or a table in memory.
     columns : sequence of str, optional
         Columns to use. Those of files are found by their names, in any order. Default: all.
 
@@ -46,12 +47,14 @@ def source(data: object, columns: Sequence[str] | None = None) -> RowSource:
         return data
     if is_source(data) or is_pattern(data):
         return open_files(data, columns)  # type: ignore[arg-type]
+    if is_dask(data):
+        return open_dask(data, columns)
     return MemorySource(as_points(data, columns))
 
 
 def is_read_in_parts(data: object) -> bool:
-    """Return True for data that are read part by part by default: a source, a pattern, a folder, several files."""
-    return isinstance(data, RowSource) or is_pattern(data) or _is_numpy_file(data)
+    """Return True for data that are read part by part by default: sources, patterns, several files, Dask's."""
+    return isinstance(data, RowSource) or is_dask(data) or is_pattern(data) or _is_numpy_file(data)
 
 
 def _is_numpy_file(data: object) -> bool:

@@ -51,17 +51,12 @@ def stream(source: RowSource, memory: int, seed: int, convert: Convert | None = 
     """
     rows = rows_within(memory, len(source.columns))
 
-    def converted(part: Part) -> Points:
-        if convert is None:
-            return Points(part.values, source.columns, part.index)
-        return convert(Points(np.asarray(part.values, dtype=np.float64), source.columns, part.index))
-
     def read(first: int, check: bool = False) -> Iterator[Array]:
         parts = source.parts(rows, first)
         checked = map(require_finite, parts, repeat(source.columns)) if check else parts
-        return recut((converted(part).values for part in checked), rows)
+        return recut((converted(part, source.columns, convert).values for part in checked), rows)
 
-    columns = converted(Part(np.empty((0, len(source.columns))), "", np.arange(0))).columns
+    columns = converted(Part(np.empty((0, len(source.columns))), "", np.arange(0)), source.columns, convert).columns
     kept = _Kept(memory - COPIES * 8 * rows * len(columns))
     moments, sample = Moments.of(np.empty((0, len(columns)))), Reservoir(SAMPLE, sampler(seed))
     digest = hashlib.blake2b("\0".join(columns).encode(), digest_size=16)
@@ -82,6 +77,13 @@ def stream(source: RowSource, memory: int, seed: int, convert: Convert | None = 
     known = (moments.count, (moments.mean, moments.sd), moments.low, moments.high)
     first = kept.prefix(beside=needed if held else 0, skips=source.n_rows is not None)
     return Stream(source.name, columns, *known, drawn, digest.hexdigest(), read, first, held)
+
+
+def converted(part: Part, columns: tuple[str, ...], convert: Convert | None) -> Points:
+    """Return a part in the columns that are fitted."""
+    if convert is None:
+        return Points(part.values, columns, part.index)
+    return convert(Points(np.asarray(part.values, dtype=np.float64), columns, part.index))
 
 
 def sampler(seed: int) -> np.random.Generator:

@@ -1,14 +1,29 @@
 """Work divided among threads."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from itertools import pairwise
 
 import numpy as np
 
 PER_THREAD = 1_000_000  # multiplications, about 0.1 ms; to wake a thread takes as long
+
+
+_alone = ContextVar("_alone", default=False)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Do all work of this context in the current thread: one of many that have tasks of their own."""
+    token = _alone.set(True)
+    try:
+        yield
+    finally:
+        _alone.reset(token)
 
 
 @cache
@@ -22,7 +37,7 @@ if hasattr(os, "register_at_fork"):  # a fork has the pools, but not their threa
 
 def run_ranges(task: Callable[[int, int], object], size: int, threads: int) -> None:
     """Call ``task(start, stop)`` for equal parts of ``range(size)``, each in a thread, one in the current thread."""
-    if min(threads, size) <= 1:
+    if min(threads, size) <= 1 or _alone.get():
         task(0, size)
         return
     cuts = np.linspace(0, size, max(1, min(threads, size)) + 1).astype(int).tolist()

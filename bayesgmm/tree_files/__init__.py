@@ -1,7 +1,9 @@
 """Files of xarray trees: NetCDF and zarr, with a digest of their contents, and nothing in them that can do harm."""
 
 import json
+import sys
 from collections.abc import Hashable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,12 +37,23 @@ def write_tree(tree: "xr.DataTree", path: Path) -> None:
     tree.attrs = {**tree.attrs, DIGEST: digest(tree)}
     with in_place_of(path) as partial:
         if path.suffix.lower() != ZARR:
-            netcdf_files.write_sealed(tree.to_netcdf(None, engine="h5netcdf"), partial)
+            with _without_cluster():
+                content = tree.to_netcdf(None, engine="h5netcdf")
+            netcdf_files.write_sealed(content, partial)
             return
         try:
             tree.to_zarr(partial, mode="w", consolidated=False)
         except ImportError as error:
             raise FitFileError(f"{path} can't be written: {error}\n  Try pip install 'bayesgmm[zarr]'.") from error
+
+
+def _without_cluster() -> AbstractContextManager[object]:
+    """Return a context in which xarray does not use a Dask client: it would ask its scheduler for a lock, and fail."""
+    if "dask" not in sys.modules:
+        return nullcontext()
+    import dask
+
+    return dask.config.set(scheduler="synchronous")
 
 
 def read_tree(path: str | Path, what: str) -> "xr.DataTree":

@@ -1,0 +1,220 @@
+"""The first pass over a Dask collection, on its workers; the rows stay there."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial, reduce
+from operator import add
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.data.points import Points, require_range
+from bayesgmm.data.streams import LayOut, Stream
+from bayesgmm.errors import DataError
+from bayesgmm.progress import counted
+from bayesgmm.sources.dask_collections import DaskSource, part_of
+from bayesgmm.sources.digests import Digest
+from bayesgmm.sources.moments import Moments
+from bayesgmm.sources.reservoirs import Reservoir
+from bayesgmm.sources.rows import Part
+from bayesgmm.sources.surveys import SAMPLE, Convert, converted, require_finite, sampler
+from bayesgmm.sweep.stats import Array
+from bayesgmm.workers.layouts import Layout, Slice
+from bayesgmm.workers.schedulers import plain_errors, require_ready
+from bayesgmm.workers.sums import Bundle, WorkerParts, pieces_of
+
+if TYPE_CHECKING:
+    from dask.delayed import Delayed
+    from distributed import Client, Future
+
+STEP = 2**20  # rows for which random numbers are drawn at a time
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is known of some rows: their moments and their digest."""
+
+    moments: Moments
+    digest: Digest
+
+    def __add__(self, other: "Survey") -> "Survey":
+        return Survey(self.moments + other.moments, self.digest + other.digest)
+
+
+@dataclass
+class Rows:
+    """The rows of all partitions, on the workers until they are laid out in blocks.
+
+    Parameters
+    ----------
+    client : Client
+    lazy : list of Delayed
+        How the rows of each partition are computed.
+    counts : list of int
+        Number of rows of each partition.
+    held : list of Future
+        The rows on the workers; empty after they were laid out.
+    """
+
+    client: "Client"
+    lazy: "list[Delayed]"
+    counts: list[int]
+    held: "list[Future]" = field(default_factory=list)
+
+    def take(self, at: NDArray[np.int64]) -> Array:
+        """Return some rows, given by their numbers in increasing order."""
+        ends = np.cumsum(self.counts)
+        wanted = np.split(at, np.searchsorted(at, ends[:-1]))
+        chosen = [(rows, own - end + n) for rows, own, end, n in zip(self.held, wanted, ends, self.counts, strict=True)]
+        found = [self.client.submit(np.take, rows, own, axis=0, pure=False) for rows, own in chosen if len(own)]
+        return np.concatenate(self.client.gather(found))
+
+    def bundles(self, lay_out: LayOut, n_columns: int) -> "tuple[Future, ...]":
+        """Lay the rows out in blocks, which stay on the workers; the rows themselves are then released."""
+        from distributed import wait
+
+        client = self.client
+        rows = self.held or client.compute(self.lazy)
+        layout = Layout.of(sum(self.counts), n_columns, sum(client.nthreads().values()))
+        plan = layout.slices(self.counts)
+        slices = iter(client.map(cut, *_columns(rows, plan), pure=False))
+        pieces = [[next(slices) for _ in bundle] for bundle in plan]
+        bundles = client.map(laid_out, pieces, lay_out=lay_out, piece=layout.piece, pure=False)
+        wait(bundles)
+        self.held = []
+        return tuple(bundles)
+
+
+def _columns(rows: "Sequence[Future]", plan: list[list[Slice]]) -> Iterator[list[Any]]:
+    each = [(rows[one.partition], one.start, one.stop) for bundle in plan for one in bundle]
+    return (list(column) for column in zip(*each, strict=True))
+
+
+@dataclass(frozen=True)
+class WorkerStream(Stream):
+    """Data on the workers of a Dask cluster, which were checked in a first pass.
+
+    Its ``fingerprint`` does not depend on the partitions; that of the same rows in memory is another one.
+
+    Parameters
+    ----------
+    name, columns, n_points, centre_and_sd, low, high, sample, fingerprint, read, kept, held
+        As in ``Stream``.
+    rows : Rows
+    """
+
+    rows: Rows | None = None
+
+    def blocks(self, lay_out: LayOut) -> WorkerParts:
+        """Return the rows as parts of a sweep, laid out in blocks on the workers."""
+        assert self.rows is not None
+        client = self.rows.client
+        with plain_errors(client):
+            bundles = self.rows.bundles(lay_out, len(self.columns))
+        sample = lay_out(self.sample.values, 1)
+        read = partial(pieces_of, client, bundles)
+        return WorkerParts(read, self.n_points, len(self.columns), sample, None, client, bundles)
+
+
+def survey(
+    source: DaskSource, client: "Client", seed: int, convert: Convert | None = None, progress: bool = False
+) -> WorkerStream:
+    """Check all rows on the workers, and compute what the engines need to know before they start.
+
+    Parameters
+    ----------
+    source : DaskSource
+    client : Client
+    seed : int
+        Seed of the sample.
+    convert : function, optional
+        From points in the columns of the source to those that are fitted, for example their logarithms.
+    progress : bool
+        Show a progress bar.
+
+    Raises
+    ------
+    DataError
+        If there are no rows, or a value is missing, infinite or too large.
+    ClusterError
+        If the workers can't be used.
+    """
+    require_ready(client)
+    columns = converted(Part(np.empty((0, len(source.columns))), "", np.arange(0)), source.columns, convert).columns
+    with plain_errors(client):
+        lazy, futures, surveys = _surveyed(source, client, convert, progress)
+        whole = reduce(add, surveys)
+        if not whole.moments.count:
+            raise DataError(f"{source.name} has no rows")
+        require_range(whole.moments.low, whole.moments.high, columns)
+        rows = Rows(client, lazy, [one.moments.count for one in surveys], futures)
+        at = drawn(whole.moments.count, SAMPLE, seed)
+        sample = Points(rows.take(at), columns, at)
+    moments = whole.moments
+    known = (moments.count, (moments.mean, moments.sd), moments.low, moments.high)
+    return WorkerStream(source.name, columns, *known, sample, whole.digest.text(columns), _brought(source), rows=rows)
+
+
+def _surveyed(
+    source: DaskSource, client: "Client", convert: Convert | None, progress: bool
+) -> "tuple[list[Delayed], list[Future], list[Survey]]":
+    """Compute the rows of each partition, which stay on the workers, and what is known of them."""
+    from dask.delayed import delayed
+    from distributed import as_completed
+
+    read, look = delayed(rows_of), delayed(survey_of)
+    lazy = [read(raw, number, source.columns, convert) for number, raw in enumerate(source.partitions)]
+    futures = client.compute([*lazy, *map(look, lazy)])
+    rows, looks = futures[: len(lazy)], futures[len(lazy) :]
+    with counted("first pass", len(looks), progress) as step:
+        for _ in as_completed(looks):
+            step(1)
+    surveys = client.gather(looks)
+    for one in surveys:
+        if isinstance(one, DataError):
+            raise one
+    return lazy, rows, surveys
+
+
+def _brought(source: DaskSource) -> Callable[[int], Iterator[Array]]:
+    return lambda first: (part.values for part in source.parts(STEP, first))
+
+
+def rows_of(partition: Any, number: int, columns: tuple[str, ...], convert: Convert | None) -> Array | DataError:
+    """Return the checked rows of a partition; or what is wrong, so that the first partition with an error is named."""
+    try:
+        part = require_finite(part_of(partition, number, columns), columns)
+        return converted(part, columns, convert).values
+    except DataError as error:
+        return error
+
+
+def survey_of(rows: Array | DataError) -> Survey | DataError:
+    """Return what is known of rows; what is wrong stays as it is."""
+    return rows if isinstance(rows, DataError) else Survey(Moments.of(rows), Digest.of(rows))
+
+
+def drawn(n_rows: int, size: int, seed: int) -> NDArray[np.int64]:
+    """Return the numbers of a random sample of rows: the same as those of files with these rows.
+
+    Examples
+    --------
+    >>> drawn(5, 10, seed=0).tolist()
+    [0, 1, 2, 3, 4]
+    """
+    reservoir = Reservoir(size, sampler(seed))
+    for first in range(0, n_rows, STEP):
+        reservoir.add(np.empty((min(STEP, n_rows - first), 0)))
+    return reservoir.at
+
+
+def cut(rows: Array, start: int, stop: int) -> Array:
+    """Return some rows of a partition."""
+    return rows[start:stop]
+
+
+def laid_out(slices: Sequence[Array], lay_out: LayOut, piece: int) -> Bundle:
+    """Lay the rows of slices out in blocks, a piece at a time."""
+    rows = slices[0] if len(slices) == 1 else np.concatenate(slices)
+    return Bundle(tuple(lay_out(rows[first : first + piece], 1) for first in range(0, len(rows), piece)))

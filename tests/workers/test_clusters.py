@@ -1,0 +1,339 @@
+"""Dask: the same answers on any number of workers, with or without deaths among them, and clear errors."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import dask.array as da
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import pytest
+from dask.delayed import delayed
+from distributed import Client, LocalCluster
+
+import bayesgmm as bg
+from bayesgmm.data.standards import Standard
+from bayesgmm.datasets import make_mixture
+from bayesgmm.errors import ClusterError, DataError
+from bayesgmm.sources import surveys as local
+from bayesgmm.sweep.stats import Table, fold, fold_each
+from bayesgmm.workers import layouts, schedulers, sums
+from bayesgmm.workers.surveys import survey
+from tests.commands import run
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore:.*was never awaited")
+X = make_mixture(200_000, 3, 4, overlap=0.2, seed=2).X
+FRAME = pd.DataFrame(X, columns=list("abc"))
+MODEL = bg.MixtureModel(4)
+KNOWN = ("n", "s1", "s2", "loglik")
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with LocalCluster(processes=True, n_workers=2, threads_per_worker=1, dashboard_address=":0") as own:
+        yield own
+
+
+@pytest.fixture
+def client(cluster):
+    with Client(cluster) as own:
+        own.wait_for_workers(2)
+        yield own
+
+
+@pytest.fixture(autouse=True)
+def small_pieces(monkeypatch):
+    monkeypatch.setattr(layouts, "NUMBERS", 2**13)
+
+
+@pytest.fixture(scope="module")
+def start():
+    with pytest.warns(bg.FitWarning):
+        return bg.fit(MODEL, FRAME[:2000], "em", seed=3, max_iter=2, n_init=1, progress=False)
+
+
+def array(rows=50_000, x=X):
+    return da.from_array(x, chunks=(rows, 2))
+
+
+def table(k=4, seed=0):
+    rng = np.random.default_rng(seed)
+    return Table.from_parameters(np.full(k, -np.log(k)), rng.normal(size=(k, 3)), np.tile(np.eye(3), (k, 1, 1)))
+
+
+def on_workers(client, data=None):
+    read = survey(bg.source(array() if data is None else data), client, seed=1)
+    return Standard.of(read).blocks(read)
+
+
+def loglik(fit):
+    return fit["sample_stats"]["loglik"].mean().item()
+
+
+def kill_one(client):
+    os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
+
+
+def test_the_first_pass_on_workers_knows_what_one_in_files_knows(client):
+    """Also the sample: it depends on the seed and the number of rows alone."""
+    own, other = survey(bg.source(array()), client, seed=1), local.stream(bg.source(X), 2**30, seed=1)
+    assert own.n_points == other.n_points
+    np.testing.assert_array_equal(own.sample.values, other.sample.values)
+    np.testing.assert_array_equal(own.sample.index, other.sample.index)
+    for name in ("mean", "midrange", "range", "variance"):
+        np.testing.assert_allclose(getattr(own.summary, name), getattr(other.summary, name), rtol=1e-12)
+    assert survey(bg.source(array(70_000)), client, seed=1).fingerprint == own.fingerprint
+    assert survey(bg.source(array(x=X[::-1])), client, seed=1).fingerprint != own.fingerprint
+
+
+def test_sums_of_workers_are_those_in_memory(client):
+    read = local.stream(bg.source(X), 2**30, seed=1)
+    whole, spread = Standard.of(read).blocks(read), on_workers(client)
+    for name in KNOWN:
+        own, other = (getattr(fold(blocks, table()), name) for blocks in (whole, spread))
+        np.testing.assert_allclose(own, other, rtol=1e-11, atol=1e-8)
+    several = Table(*(np.array([a, b]) for a, b in zip(*(vars(table(seed=s)).values() for s in (0, 1)), strict=True)))
+    np.testing.assert_allclose(fold_each(whole, several)[0], fold_each(spread, several)[0], rtol=1e-11)
+
+
+@pytest.mark.parametrize("bundles", [1, 2, 16])
+def test_sums_are_the_same_to_the_last_bit_for_any_number_of_bundles(bundles, client, monkeypatch):
+    """Bundles follow from the number of threads of the cluster; more than 16 are added in a tree."""
+    expected = fold(on_workers(client), table())
+    monkeypatch.setattr(layouts, "BUNDLES", bundles)
+    spread = on_workers(client)
+    assert len(spread.bundles) == 2 * bundles
+    for name in KNOWN:
+        np.testing.assert_array_equal(getattr(fold(spread, table()), name), getattr(expected, name))
+
+
+def test_parameters_that_are_large_are_sent_once(client, monkeypatch):
+    spread = on_workers(client)
+    embedded = fold(spread, table()).loglik
+    monkeypatch.setattr(sums, "EMBEDDED", 0)
+    assert fold(spread, table()).loglik == embedded
+    assert fold(spread, table(seed=1)).loglik != embedded
+
+
+@pytest.mark.parametrize("kind", ["array", "uneven array", "frame", "columns in other orders"])
+def test_a_fit_on_workers_is_that_in_memory(kind, start, client):
+    kinds = {
+        "array": array(),
+        "uneven array": da.concatenate([array(x=X[:999], rows=333), array(x=X[:0]), array(x=X[999:])]),
+        "frame": dd.from_pandas(FRAME, npartitions=3),
+        "columns in other orders": dd.from_delayed(
+            [delayed(FRAME[:90_000]), delayed(FRAME[90_000:][["c", "a", "b"]])], meta=FRAME[:0], verify_meta=False
+        ),
+    }
+    given = {"columns": list("abc"), "start": start, "seed": 1, "progress": False}
+    whole = bg.fit(MODEL, FRAME, "em", memory="1GiB", **given)
+    fit = bg.fit(MODEL, kinds[kind], "em", **given)
+    assert loglik(fit) == pytest.approx(loglik(whole), rel=1e-10, abs=0)
+    assert "observed_data" not in fit.children
+
+
+def test_variational_bayes_on_workers_has_the_bound_of_the_fit_in_memory(client):
+    whole, spread = (
+        bg.fit(bg.MixtureModel(3), data, "vb", seed=1, memory="1GiB", n_init=1, progress=False)
+        for data in (X[:6_000], array(2_000, X[:6_000]))
+    )
+    assert bg.info(spread).notes.elbo == pytest.approx(bg.info(whole).notes.elbo, rel=1e-10)
+
+
+def test_without_a_cluster_collections_are_read_a_partition_at_a_time(start):
+    whole = bg.fit(MODEL, X, "em", seed=1, columns=list("abc"), start=start, memory="1GiB", progress=False)
+    fit = bg.fit(MODEL, array(), "em", seed=1, columns=list("abc"), start=start, progress=False)
+    assert loglik(fit) == pytest.approx(loglik(whole), rel=1e-10, abs=0)
+    assert bg.info(fit).source.name == "a Dask array (4 partitions)"
+    assert bg.info(fit).fingerprint == bg.info(whole).fingerprint
+
+
+def test_transforms_are_applied_on_the_workers(client):
+    positive = pd.DataFrame(np.exp(X[:20_000] / 4), columns=list("abc"))
+    logs = bg.ColumnTransforms({"a": bg.Power(0, start=0.1), "b": bg.Power(0, start=0.1), "c": None})
+    one, other = (
+        bg.fit(bg.MixtureModel(2), data, "em", transform=logs, memory="1GiB", seed=1, progress=False)
+        for data in (positive, dd.from_pandas(positive, npartitions=3))
+    )
+    assert loglik(one) == pytest.approx(loglik(other), rel=1e-8)
+
+
+@pytest.mark.parametrize("rounds", [1, 2])
+def test_a_worker_that_is_killed_between_sweeps_changes_nothing(rounds, client):
+    spread = on_workers(client)
+    expected = fold(spread, table())
+    for _ in range(rounds):
+        kill_one(client)
+        found = fold(spread, table())
+        for name in KNOWN:
+            np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+
+
+def test_a_worker_that_is_killed_in_the_middle_of_a_fit_changes_nothing(client, monkeypatch, start):
+    """It is killed while its tasks run: the fit is the same to the last bit."""
+
+    def fitted():
+        return bg.fit(MODEL, array(), "em", columns=list("abc"), start=start, seed=1, progress=False)
+
+    expected, sweeps, total = fitted(), [], sums.WorkerParts.total
+
+    def killing(self, measure, threads):
+        sweeps.append(1)
+        if len(sweeps) == 3:
+            threading.Timer(0.01, kill_one, [client]).start()
+        return total(self, measure, threads)
+
+    monkeypatch.setattr(sums.WorkerParts, "total", killing)
+    found = fitted()
+    assert len(sweeps) > 5
+    assert loglik(found) == loglik(expected)
+    np.testing.assert_array_equal(found["posterior"]["mean"], expected["posterior"]["mean"])
+
+
+def test_a_worker_that_is_killed_in_the_first_pass_changes_nothing(client):
+    expected = survey(bg.source(array()), client, seed=1)
+
+    def slow(block):
+        time.sleep(0.3)
+        return block
+
+    threading.Timer(0.5, kill_one, [client]).start()
+    found = survey(bg.source(array().map_blocks(slow)), client, seed=1)
+    np.testing.assert_array_equal(found.centre_and_sd, expected.centre_and_sd)
+    assert found.fingerprint == expected.fingerprint
+
+
+def test_a_task_that_kills_each_worker_is_one_clear_error(client):
+    def deadly(block):
+        if block[0, 0] == X[0, 0]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return block
+
+    data = array().map_blocks(deadly, meta=X[:0])
+    with pytest.raises(ClusterError, match="4 workers died in turn while they worked on the same rows"):
+        survey(bg.source(data), client, seed=1)
+
+
+def test_rows_that_can_not_be_computed_again_are_one_clear_error(client):
+    blocks = client.scatter([X[:100_000], X[100_000:]])
+    data = da.concatenate([da.from_delayed(delayed(block), (100_000, 3), float) for block in blocks])
+    spread = on_workers(client, data)
+    for process in client.run(os.getpid).values():
+        os.kill(process, signal.SIGKILL)
+    with pytest.raises(ClusterError, match="rows on the workers were lost, and can't be computed again"):
+        fold(spread, table())
+
+
+@pytest.fixture
+def lone_scheduler():
+    """A scheduler that is a process of its own: the process, and its address."""
+    code = "from distributed.cli.dask_scheduler import main; main()"
+    command = [sys.executable, "-c", code, "--port", "0", "--dashboard-address", ":0", "--host", "127.0.0.1"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    line = next(line for line in process.stderr if "Scheduler at" in line)
+    threading.Thread(target=process.stderr.read, daemon=True).start()
+    yield process, line.split("Scheduler at:")[1].strip()
+    process.kill()
+    process.wait()
+
+
+def test_a_scheduler_that_is_lost_is_one_clear_error(lone_scheduler, monkeypatch):
+    process, address = lone_scheduler
+    total = sums.WorkerParts.total
+
+    def killing(self, measure, threads):
+        process.send_signal(signal.SIGKILL)
+        return total(self, measure, threads)
+
+    monkeypatch.setattr(sums.WorkerParts, "total", killing)
+    code = "from distributed.cli.dask_worker import main; main()"
+    options = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--death-timeout", "5"]
+    worker = subprocess.Popen([sys.executable, "-c", code, address, *options], stderr=subprocess.DEVNULL)
+    try:
+        with Client(address), pytest.raises(ClusterError, match="connection to the Dask scheduler .* was lost"):
+            bg.fit(MODEL, array(), "em", seed=1, progress=False)
+    finally:
+        worker.kill()
+        worker.wait()
+
+
+def test_a_scheduler_without_workers_and_none_at_all_are_errors(lone_scheduler, monkeypatch):
+    monkeypatch.setattr(schedulers, "PATIENCE", 0.5)
+    process, address = lone_scheduler
+    with (
+        pytest.raises(ClusterError, match=f"the Dask scheduler '{address}' has no workers"),
+        schedulers.connected(address),
+    ):
+        pass
+    process.kill()
+    process.wait()
+    for wrong in (address, "nonsense"):
+        with pytest.raises(ClusterError, match=f"there is no Dask scheduler at {wrong}"), schedulers.connected(wrong):
+            pass
+
+
+def test_workers_with_another_version_are_named(client, monkeypatch):
+    monkeypatch.setattr(schedulers, "version", lambda name: "0.0.0")
+    with pytest.raises(ClusterError, match=r"2 workers lack bayesgmm 0\.0\.0: tcp://.* has 0\.1\.0; tcp://"):
+        bg.fit(MODEL, array(), "em", progress=False)
+
+
+@pytest.mark.parametrize("bad", [np.inf, np.nan])
+def test_a_value_that_is_not_finite_is_found_in_its_partition(bad, client):
+    rows = X.copy()
+    rows[150_017, 1] = bad
+    with pytest.raises(DataError, match=r"partition 3: 1 value is missing or infinite: row 17, column 'x1'"):
+        bg.fit(MODEL, array(x=rows), "em", progress=False)
+
+
+def test_partitions_that_lack_a_column_or_have_no_rows_are_errors(client):
+    parts = [delayed(FRAME[:9]), delayed(FRAME[["a", "b"]])]
+    data = dd.from_delayed(parts, meta=FRAME[:0], verify_meta=False)
+    with pytest.raises(DataError, match=r"partition 1: .*column"):
+        bg.fit(MODEL, data, "em", progress=False)
+    with pytest.raises(DataError, match=r"a Dask array \(1 partition\) has no rows"):
+        bg.fit(MODEL, da.zeros((0, 3)), "em", progress=False)
+
+
+def test_columns_that_are_no_numbers_and_arrays_that_are_no_tables_are_errors():
+    data = dd.from_pandas(FRAME[:9].assign(kind="text"), npartitions=1)
+    with pytest.raises(DataError, match=r"1 column is not numeric: 'kind'\n.*columns=\['a', 'b', 'c'\]"):
+        bg.source(data)
+    with pytest.raises(DataError, match=r"there is no column 'd'"):
+        bg.source(data, ["d"])
+    with pytest.raises(DataError, match=r"has shape \(2, 2, 2\)"):
+        bg.source(da.zeros((2, 2, 2)))
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv"])
+def test_workers_read_the_files_of_a_command(ending, cluster, client, tmp_path):
+    for number, part in enumerate((FRAME[:30_000], FRAME[30_000:60_000][["c", "a", "b"]])):
+        path = tmp_path / f"{number}.{ending}"
+        part.to_parquet(path, row_group_size=7_000) if ending == "parquet" else part.to_csv(path, index=False)
+    command = ["fit", f"*.{ending}", "-k", 4, "--method", "em", "--seed", 1]
+    for options in ([], ["--scheduler", cluster.scheduler_address]):
+        done = run(*command, *options, "-o", f"{len(options)}.nc", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert f"60,000 rows of *.{ending} were read in parts" in done.stdout
+    own, other = (bg.load(tmp_path / name) for name in ("0.nc", "2.nc"))
+    assert loglik(own) == pytest.approx(loglik(other), rel=1e-10, abs=0)
+
+
+def test_a_wrong_scheduler_at_the_terminal_is_one_message(tmp_path):
+    FRAME[:100].to_csv(tmp_path / "a.csv", index=False)
+    command = ["fit", "a.csv", "-k", 1, "--method", "em", "-o", "a.nc", "--scheduler"]
+    done = run(*command, "127.0.0.1:1", "--memory", "1GiB", cwd=tmp_path)
+    assert "--memory can't be used with --scheduler" in done.stderr
+    done = run(*command, "nonsense://127.0.0.1:1", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "there is no Dask scheduler at nonsense://127.0.0.1:1" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_fits_are_saved_and_loaded_while_a_client_is_in_use(client, start, tmp_path):
+    """xarray asks the scheduler of a client for a lock, also for files in memory."""
+    assert loglik(bg.load(bg.save(start, tmp_path / "fit.nc"))) == loglik(start)
