@@ -145,7 +145,8 @@ CALLS = {
     "judge(find_anomalies(data).fit, new)": "--save FILE without --new, then --fit FILE with the new table",
     " or X.select_dtypes('number')": "",
     ", or make a fit that holds some of them: with_points(fit, rows)": "",
-    ". Or fit a sample in memory: source(data).sample(100_000)": "",
+    ", or fit a sample: source(data).sample(100_000)": "",
+    ". Or fit a sample: source(data).sample(100_000)": "",
 }
 """Calls of Python functions that a message names, as options."""
 ARGUMENT = re.compile(

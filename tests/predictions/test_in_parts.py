@@ -109,9 +109,11 @@ def test_what_does_not_go_with_parts_is_one_message(args, message, folder):
 
 
 def test_engines_for_parts_are_named_at_the_terminal(folder):
-    done = run("fit", "data/*.parquet", "-k", 3, "-o", "x.nc", cwd=folder)
+    pd.concat([FRAME] * 4).to_parquet(folder / "more.parquet")
+    done = run("fit", "more.parquet", "--columns", "a,b", "-k", 3, "--memory", "2MiB", "-o", "x.nc", cwd=folder)
     assert done.returncode == 1
     assert "method 'nuts' can't read rows in parts" in done.stderr
+    assert "--memory" in done.stderr
     assert "source(" not in done.stderr
 
 
