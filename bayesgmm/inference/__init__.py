@@ -274,7 +274,7 @@ def _streamed(
 
 
 def _advice(rows: RowSource, needed: int) -> str:
-    """Return the memory that suffices for all rows, in words; empty for a Dask collection, whose rows are on its workers."""
+    """Return the memory that suffices for all rows, in words; empty for a Dask collection, which is not read here."""
     return "" if isinstance(rows, DaskSource) else in_words(needed)
 
 
