@@ -243,7 +243,7 @@ class MixtureEstimator(DensityMixin, BaseEstimator):
         if is_dask(X):
             if sample_weight is not None:
                 raise DeclarationError("sample_weight can't be used with a Dask collection")
-            log = np.asarray(self.score_samples(X))  # computed block by block: one number a row comes back
+            log = np.asarray(self.score_samples(X))  # computed block by block: a number for each row comes back
             return float(len(log)), float(log.sum())
         points = self._new_points(X).weighed(sample_weight)
         log = self._log_density(points)

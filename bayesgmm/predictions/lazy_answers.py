@@ -136,7 +136,7 @@ def _table_of_block(
 
 
 def as_table(answer: "xr.Dataset") -> "pd.DataFrame":
-    """Return an answer as a table with a row for each point; a variable with more numbers a point has more columns."""
+    """Return an answer as a table with a row for each point; where a variable has several, so many columns."""
     import pandas as pd
 
     columns: dict[str, Any] = {}

@@ -39,19 +39,21 @@ def connected(address: str) -> "Iterator[Client]":
         If Dask is not installed.
     """
     try:
+        import dask
         from distributed import Client
     except ImportError:
         raise MissingExtra("a Dask cluster can be used only with Dask\n  Try pip install 'bayesgmm[dask]'.") from None
-    try:
-        client = Client(address, timeout=PATIENCE)
-    except (OSError, ValueError) as error:
-        raise ClusterError(
-            f"there is no Dask scheduler at {address} ({_short(error)})\n"
-            "  Start one with dask scheduler, and workers with dask worker ADDRESS."
-        ) from None
-    with client:
-        require_ready(client)
-        yield client
+    with dask.config.set(scheduler=dask.config.get("scheduler", None)):  # a client that fails leaves itself as default
+        try:
+            client = Client(address, timeout=PATIENCE)
+        except (OSError, ValueError) as error:
+            raise ClusterError(
+                f"there is no Dask scheduler at {address} ({_short(error)})\n"
+                "  Start one with dask scheduler, and workers with dask worker ADDRESS."
+            ) from None
+        with client:
+            require_ready(client)
+            yield client
 
 
 def require_ready(client: "Client") -> None:

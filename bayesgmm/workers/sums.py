@@ -84,7 +84,7 @@ def measured(bundle: Bundle, given: bytes) -> Array:
 
 
 def pairwise_sum(rows: Sequence[Array]) -> Array:
-    """Add arrays two by two, the sums again two by two, and so on.
+    """Add neighbouring pairs of arrays, then neighbouring pairs of these sums, and so on.
 
     The result has the same bits if successive groups, of a number of arrays that is a power of two, are added first.
 

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 
+import dask
 import dask.array as da
 import dask.dataframe as dd
 import numpy as np
@@ -39,10 +40,17 @@ def cluster():
 
 
 @pytest.fixture
-def client(cluster):
+def client(cluster, settings_of_dask):
     with Client(cluster) as own:
         own.wait_for_workers(2)
         yield own
+
+
+@pytest.fixture(autouse=True)
+def settings_of_dask():
+    """A client whose scheduler is killed stays Dask's default: it is forgotten after each test."""
+    with dask.config.set(scheduler=None):
+        yield
 
 
 @pytest.fixture(autouse=True)
