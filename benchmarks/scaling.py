@@ -55,12 +55,12 @@ def of_task():
         from distributed import Client, LocalCluster
     except ImportError:
         return None
-    with LocalCluster(processes=True, n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster:
-        with Client(cluster) as client:
-            client.gather(client.map(abs, range(TASKS), pure=False))
-            start = time.perf_counter()
-            client.gather(client.map(abs, range(TASKS), pure=False))
-            return (time.perf_counter() - start) / TASKS
+    options = {"processes": True, "n_workers": 1, "threads_per_worker": 1, "dashboard_address": ":0"}
+    with LocalCluster(**options) as cluster, Client(cluster) as client:
+        client.gather(client.map(abs, range(TASKS), pure=False))
+        start = time.perf_counter()
+        client.gather(client.map(abs, range(TASKS), pure=False))
+        return (time.perf_counter() - start) / TASKS
 
 
 def main():
