@@ -73,7 +73,7 @@ html_theme_options = {
 }
 html_sidebars: dict[str, list[str]] = {
     page: []
-    for page in ("index", "start", "glossary", "messages", "compared", "benchmarks", "evidence", "architecture")
+    for page in ("index", "start", "glossary", "messages", "compared", "benchmarks", "scaling", "evidence", "architecture")
 }
 
 course.borrow(ROOT / "notebooks", HERE / "course")
