@@ -59,10 +59,11 @@ standard = Standard.of(read)
 blocks = standard.blocks(read)
 fold(blocks, table(standard), threads)  # keeps the rows, if they fit into the memory
 (wall, cpu), stats = best(lambda: fold(blocks, table(standard), threads), sweeps)
+loglik = stats.loglik - standard.log_units(blocks)
+del read, blocks  # they keep as many rows as the fit below
 start = time.perf_counter()
 fit = bg.fit(bg.MixtureModel(k), files, "em", seed=1, progress=False, memory=memory)
 whole = time.perf_counter() - start
-loglik = stats.loglik - standard.log_units(blocks)
 found = {"first": first, "wall": wall, "cpu": cpu, "loglik": loglik, "fit": whole,
          "sweeps": fit["sample_stats"]["n_iter"].item(), "peak": status("VmHWM"), "before": before}
 print(json.dumps(found))
