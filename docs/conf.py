@@ -71,10 +71,8 @@ html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
-html_sidebars: dict[str, list[str]] = {
-    page: []
-    for page in ("index", "start", "glossary", "messages", "compared", "benchmarks", "scaling", "evidence", "architecture")
-}
+LONE = ["index", "start", "glossary", "messages", "compared", "benchmarks", "scaling", "evidence", "architecture"]
+html_sidebars: dict[str, list[str]] = {page: [] for page in LONE}
 
 course.borrow(ROOT / "notebooks", HERE / "course")
 card_pages.write(HERE / "gallery")

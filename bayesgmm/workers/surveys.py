@@ -19,6 +19,7 @@ from bayesgmm.sources.moments import Moments
 from bayesgmm.sources.reservoirs import Reservoir
 from bayesgmm.sources.rows import Part
 from bayesgmm.sources.surveys import SAMPLE, Convert, converted, require_finite, sampler
+from bayesgmm.sweep.layout import BLOCK
 from bayesgmm.sweep.stats import Array
 from bayesgmm.workers.layouts import Layout, Slice
 from bayesgmm.workers.schedulers import plain_errors, require_ready
@@ -215,6 +216,7 @@ def cut(rows: Array, start: int, stop: int) -> Array:
 
 
 def laid_out(slices: Sequence[Array], lay_out: LayOut, piece: int) -> Bundle:
-    """Lay the rows of slices out in blocks, a piece at a time."""
-    rows = slices[0] if len(slices) == 1 else np.concatenate(slices)
-    return Bundle(tuple(lay_out(rows[first : first + piece], 1) for first in range(0, len(rows), piece)))
+    """Lay the rows of slices out in blocks; the pieces are parts of one array, which lies in large pages of memory."""
+    blocks = lay_out(slices[0] if len(slices) == 1 else np.concatenate(slices), 1)
+    step = piece // BLOCK
+    return Bundle(tuple(blocks.part(slice(first, first + step)) for first in range(0, blocks.n_blocks, step)))
