@@ -33,9 +33,12 @@ MODEL = bg.MixtureModel(4)
 KNOWN = ("n", "s1", "s2", "loglik")
 
 
+OPTIONS = {"processes": True, "threads_per_worker": 1, "dashboard_address": ":0"}
+
+
 @pytest.fixture(scope="module")
 def cluster():
-    with LocalCluster(processes=True, n_workers=2, threads_per_worker=1, dashboard_address=":0") as own:
+    with LocalCluster(n_workers=2, **OPTIONS) as own:
         yield own
 
 
@@ -226,14 +229,16 @@ def test_a_task_that_kills_each_worker_is_one_clear_error(client):
         survey(bg.source(data), client, seed=1)
 
 
-def test_rows_that_can_not_be_computed_again_are_one_clear_error(client):
-    blocks = client.scatter([X[:100_000], X[100_000:]])
-    data = da.concatenate([da.from_delayed(delayed(block), (100_000, 3), float) for block in blocks])
-    spread = on_workers(client, data)
-    for process in client.run(os.getpid).values():
-        os.kill(process, signal.SIGKILL)
-    with pytest.raises(ClusterError, match="rows on the workers were lost, and can't be computed again"):
-        fold(spread, table())
+def test_rows_that_can_not_be_computed_again_are_one_clear_error():
+    """On a cluster of its own: one in which workers were killed before may lose another one at any time."""
+    with LocalCluster(n_workers=1, **OPTIONS) as own, Client(own) as client:
+        blocks = client.scatter([X[:100_000], X[100_000:]])
+        data = da.concatenate([da.from_delayed(delayed(block), (100_000, 3), float) for block in blocks])
+        spread = on_workers(client, data)
+        for process in client.run(os.getpid).values():
+            os.kill(process, signal.SIGKILL)
+        with pytest.raises(ClusterError, match="rows on the workers were lost, and can't be computed again"):
+            fold(spread, table())
 
 
 @pytest.fixture
