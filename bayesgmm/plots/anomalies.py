@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesgmm.data.points import DataLike, Points
+from bayesgmm.errors import DataError
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.plots.columns import Shown, named_columns, show_columns, write_note
 from bayesgmm.plots.panels import despine
@@ -56,7 +57,7 @@ def anomaly_data(
     Raises
     ------
     DataError
-        When there is no such column, or the data do not have the columns of the fit.
+        When there is no such column, there are more than two, or the data do not have the columns of the fit.
     DeclarationError
         When ``fdr`` is not between 0 and 1.
     FitFileError
@@ -77,7 +78,9 @@ def anomaly_data(
     if columns is None:
         shown = _columns(fit, points, answer["anomaly"].values)
     else:
-        shown = Shown(named_columns(points.columns, columns)[:SHOWN])
+        shown = Shown(named_columns(points.columns, columns))
+    if len(shown.columns) > SHOWN:
+        raise DataError(f"this plot shows one or two columns, and columns= names {len(shown.columns)}")
     n_points = len(points.values)
     place = np.arange(1, n_points + 1)
     order = np.argsort(answer["p_value"].values, kind="stable")

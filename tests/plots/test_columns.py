@@ -44,6 +44,12 @@ def test_the_note_is_in_the_figure(wide, draw):
     plt.close(figure)
 
 
+def test_anomalies_are_not_shown_in_more_columns_than_the_plot_has(wide):
+    names = wide["observed_data"]["feature"].values.tolist()[:3]
+    with pytest.raises(bg.errors.DataError, match="one or two columns, and columns= names 3"):
+        anomaly_data(wide, columns=names)
+
+
 def test_anomalies_are_shown_in_the_columns_in_which_they_are_unusual(wide):
     strange = np.zeros((20, 9))
     strange[:3, [4, 6]] = 9.0
