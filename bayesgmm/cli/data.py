@@ -1,6 +1,6 @@
 """The model and the data that a command fits, and the tables that it writes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -119,19 +119,24 @@ def rows_for(card: "Card", path: Path, columns: str | None) -> "RowSource":
         When they can't be used, or the card declares transforms or labels.
     """
     from bayesgmm.errors import DeclarationError
-    from bayesgmm.sources.file_sources import columns_of, open_files
 
-    refuse({"noise_columns", "label_column"}, "can't be used with a table that is read in parts")
     if card.data.transforms or card.data.labels or card.data.noise:
         raise DeclarationError(
             "the card transforms its columns, or has labels or errors: its table can't be read in parts"
         )
-    named = chosen_columns(columns) or card.data.columns
-    if named is None:
+    return opened(path, chosen_columns(columns) or card.data.columns, card.data.truth)
+
+
+def opened(path: Path, columns: Sequence[str] | None, hidden: str | None = None) -> "RowSource":
+    """Open the files of a table that is read part by part, with the named columns, default all numeric ones but one."""
+    from bayesgmm.sources.file_sources import columns_of, open_files
+
+    refuse({"noise_columns", "label_column"}, "can't be used with a table that is read in parts")
+    if columns is None:
         known = columns_of(path)
         _say_left_out({name: why for name, why in known.items() if why})
-        named = [name for name, why in known.items() if not why and name != card.data.truth]
-    return open_files(path, list(named))
+        columns = [name for name, why in known.items() if not why and name != hidden]
+    return open_files(path, list(columns))
 
 
 def check_picture(output: Path, *inputs: Path) -> None:

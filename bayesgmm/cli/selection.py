@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bayesgmm.cli.completion import CRITERIA, METHODS, covariances, either, late, one_of, some_of
-from bayesgmm.cli.data import check_picture, check_table, declare, measured, read_for, write
+from bayesgmm.cli.data import (
+    check_picture,
+    check_table,
+    declare,
+    in_parts,
+    measured,
+    opened,
+    placed,
+    read_for,
+    write,
+)
 from bayesgmm.cli.session import records
 from bayesgmm.cli.settings import Chains, Draws, MaxDraws, Seed, Starts, Tune, known_to
 from bayesgmm.cli.settings import given as chosen_settings
@@ -18,7 +28,9 @@ from bayesgmm.cli.terminal import (
     Covariance,
     DataFile,
     LabelColumn,
+    Memory,
     NoiseColumns,
+    chosen_columns,
     in_words,
     names_of,
     record,
@@ -75,6 +87,15 @@ def select(
     columns: Columns = None,
     noise_columns: NoiseColumns = None,
     label_column: LabelColumn = None,
+    memory: Memory = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of a Dask scheduler, for example tcp://host:8786: its workers read the files, and make the "
+            "fits.",
+            show_default=False,
+        ),
+    ] = None,
     n_init: Annotated[int, typer.Option(help="Number of starts of EM for each choice.")] = 10,
     seed: Seed = 0,
 ) -> None:
@@ -87,20 +108,27 @@ def select(
         check_table(output, data)
     if plot is not None:
         check_picture(plot, data)
-    given = measured(data, columns, noise_columns, label_column)
-    frame = given.frame
+    rows: Any
+    known: dict[str, Any]
+    if parts := in_parts(data, memory, scheduler):
+        refuse({"bayes", "transform"}, "can't be used with a table that is read in parts")
+        rows, known = opened(data, chosen_columns(columns)), {"memory": memory}
+    else:
+        given = measured(data, columns, noise_columns, label_column)
+        rows, known = given.frame, given.known
     if bayes:
         refuse({"transform"}, "can't be used with --bayes: --bayes fits the columns as they are")
         refuse({"noise_columns"}, "can't be used with --bayes: its sampler needs exact values")
         refuse({"n_init"}, "can't be used with --bayes: its sampler has other starts")
         refuse({"label_column"}, "can't be used with --bayes: its sampler needs components without names")
-        _show_posterior(frame, counts, covariance, output, plot, seed)
+        _show_posterior(rows, counts, covariance, output, plot, seed)
         return
-    _say_rounded(frame)
+    if not parts:
+        _say_rounded(rows)
     families = names_of(covariance)
-    table = run(
-        frame, counts, families, criterion=criterion, transform=transform, seed=seed, n_init=n_init, **given.known
-    )
+    known |= {"criterion": criterion, "transform": transform, "seed": seed, "n_init": n_init}
+    with placed(rows, scheduler) as placed_rows:
+        table = run(placed_rows, counts, families, **known)
     if (transforms := table.attrs.get("transforms")) is not None:
         for name, fitted in transforms.changed.items():
             say(f"column {name!r} is fitted as {fitted}")

@@ -58,6 +58,7 @@ class Stream:
     noise: ClassVar[None] = None
     labels: ClassVar[None] = None
     has_gaps: ClassVar[bool] = False
+    on_workers: ClassVar[bool] = False  # if so, several sweeps at a time take no memory here
 
     @property
     def total_weight(self) -> float:
@@ -81,6 +82,15 @@ class Stream:
     def counted(self) -> Array:
         """Sampled rows, and the ends of the range of all."""
         return np.concatenate([self.sample.values, [self.low, self.high]])
+
+    def whole(self) -> Points:
+        """Read all rows again, and return them: for those that fit into memory."""
+        rows = np.empty((self.n_points, len(self.columns)))
+        first = 0
+        for part in chain(self.kept, self.read(sum(map(len, self.kept)))):
+            rows[first : first + len(part)] = part
+            first += len(part)
+        return Points(rows, self.columns, np.arange(self.n_points))
 
     def blocks(self, lay_out: LayOut) -> Blocks | Parts:
         """Return the rows in the blocks of a sweep if the memory suffices for all, else as parts that are read in each.

@@ -10,11 +10,10 @@ from numpy.typing import ArrayLike
 from bayesgmm.data.points import DataLike
 from bayesgmm.data.streams import Stream
 from bayesgmm.errors import DeclarationError
-from bayesgmm.estimators.arguments import RandomState, seed_of
+from bayesgmm.estimators.arguments import RandomState, is_read_in_parts, seed_of
 from bayesgmm.memory import GIB
 from bayesgmm.sources.dask_collections import is_dask, open_dask, part_of
 from bayesgmm.sources.opening import source
-from bayesgmm.sources.rows import RowSource
 from bayesgmm.sweep.stats import Array
 from bayesgmm.sweep.threads import one_thread
 from bayesgmm.workers.streams import streamed
@@ -23,11 +22,6 @@ if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
 BATCH = 2**16  # rows
-
-
-def is_read_in_parts(X: object) -> bool:
-    """Return True for a source, and for a Dask collection."""
-    return isinstance(X, RowSource) or is_dask(X)
 
 
 def rows_of(

@@ -33,7 +33,7 @@ from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.inference.remedies import advising
 from bayesgmm.inference.stored_groups import with_log_likelihood, with_prior
 from bayesgmm.labels import relabelling
-from bayesgmm.memory import GIB, as_bytes, in_words, require_memory
+from bayesgmm.memory import in_words, require_memory
 from bayesgmm.model import MixtureModel, as_model
 from bayesgmm.posterior import schema
 from bayesgmm.posterior.arguments import FitLike, as_fit
@@ -44,18 +44,17 @@ from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.subsets import marginal
 from bayesgmm.progress import quiet, wanted
 from bayesgmm.sources.dask_collections import DaskSource
-from bayesgmm.sources.opening import is_read_in_parts, source
+from bayesgmm.sources.opening import is_read_in_parts, require_no_values_for_rows, source
 from bayesgmm.sources.rows import RowSource
 from bayesgmm.sources.surveys import memory_for
 from bayesgmm.transforms.columns import ColumnTransforms
 from bayesgmm.wording import in_short, listing
-from bayesgmm.workers.streams import streamed
+from bayesgmm.workers.streams import room_for_rows, streamed
 
 if TYPE_CHECKING:
     import xarray as xr
 
 log = logging.getLogger(__name__)
-MEMORY = GIB  # bytes of rows in memory at a time, by default
 
 
 def fit(
@@ -197,7 +196,7 @@ def fit(
         points: Points | Stream
         if memory is not None or is_read_in_parts(data):
             by_row = {"sample_weight": sample_weight, "noise": noise, "labels": labels}
-            _refuse(by_row | {"log_likelihood": log_likelihood or None})
+            require_no_values_for_rows(by_row | {"log_likelihood": log_likelihood or None})
             able = partial(engine.require_parts, chosen)
             points = _streamed(data, columns, memory, seed, transform, progress, able)
         else:
@@ -261,7 +260,7 @@ def _streamed(
     require_parts: Callable[[str], None],
 ) -> Stream:
     """Check data that are read part by part, in a first pass; and the engine, unless the memory suffices for all."""
-    room = MEMORY if memory is None else as_bytes("memory", memory)
+    room = room_for_rows(memory)
     names = columns if transform is None or columns is not None else transform.names
     convert = {} if transform is None else {"convert": transform.applied}
     rows = source(data, names)
@@ -276,15 +275,6 @@ def _streamed(
 def _advice(rows: RowSource, needed: int) -> str:
     """Return the memory that suffices for all rows, in words; empty for a Dask collection, which is not read here."""
     return "" if isinstance(rows, DaskSource) else in_words(needed)
-
-
-def _refuse(given: Mapping[str, object]) -> None:
-    """Raise an error for arguments with a value for each row, for rows that are read in parts."""
-    if wrong := [f"{name}=" for name, value in given.items() if value is not None]:
-        raise DeclarationError(
-            f"{' and '.join(wrong)} can't be used with rows that are read in parts\n"
-            "  Read them as a whole, without memory=, for example as a DataFrame."
-        )
 
 
 def _require_memory(settings: Mapping[str, object], density: LogPosterior) -> None:

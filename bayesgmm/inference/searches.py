@@ -1,4 +1,4 @@
-"""Maximum likelihood fits in parallel threads, with progress; Ctrl-C keeps the finished ones."""
+"""Maximum likelihood fits in parallel, in threads or on a cluster, with progress; Ctrl-C keeps the finished ones."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,9 +19,10 @@ from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.criteria import assignment_entropy
 from bayesgmm.sweep.stats import Blocks, fold
+from bayesgmm.workers.tasks import run_on_workers
 
 if TYPE_CHECKING:
-    from bayesgmm.progress import Count
+    from distributed import Client
 
 
 class Stopped(Exception):
@@ -118,6 +119,7 @@ def find_maximum(
     n_init: int = 10,
     stop: Event | None = None,
     sweeps: int = em.SWEEPS,
+    threads: int = 1,
 ) -> Maximum:
     """Maximise the likelihood by EM, with the result of ``method='em'`` for the same seed.
 
@@ -136,27 +138,31 @@ def find_maximum(
     >>> find_maximum(Blocks.from_rows([[0.0], [2.0]]), COVARIANCES["full"], 1, seed=0).mixture.mean
     array([[1.]])
     """
-    sweep = StoppableSweep(blocks, family, stop=stop or Event())
+    sweep = StoppableSweep(blocks, family, threads=threads, stop=stop or Event())
     result = em.maximise_likelihood(sweep, n_components, seed, n_init, sweeps=sweeps)
     table = result.mixture.table(family)
-    stats = fold(blocks, table)
+    stats = fold(blocks, table, threads)
     entropy = assignment_entropy(stats, table, blocks)
     return Maximum(result.mixture, stats.loglik, entropy, result.n_iter, result.converged)
 
 
 def run_all[T](
-    tasks: Sequence[Callable[[Event], T]],
+    function: Callable[..., T],
+    calls: Sequence[tuple[Any, ...]],
     title: str,
     cores: int,
     progress: bool,
     names: Sequence[str] = (),
+    client: "Client | None" = None,
 ) -> tuple[list[T | None], bool]:
-    """Run tasks in threads; Ctrl-C keeps the results of finished tasks.
+    """Call a function with several lists of arguments, in threads or on a cluster; Ctrl-C keeps what has finished.
 
     Parameters
     ----------
-    tasks : sequence of functions
-        Each takes an event, and raises Stopped soon after the event is set.
+    function : function
+        It takes the arguments and an event, and raises Stopped soon after the event is set.
+    calls : sequence of tuple
+        The arguments of each call.
     title : str
         Title of the progress bar.
     cores : int
@@ -164,26 +170,43 @@ def run_all[T](
     progress : bool
         Show a progress bar.
     names : sequence of str
-        What each task tries; the progress bar shows the next one.
+        What each call tries; the progress bar shows the next one.
+    client : Client, optional
+        Of the cluster whose workers make the calls. Default: threads of this process.
 
     Returns
     -------
     results : list
-        Results in the order of the tasks; None for tasks that did not finish.
+        Results in the order of the calls; None for those that did not finish.
     interrupted : bool
 
     Raises
     ------
     KeyboardInterrupt
-        If it comes before any task has finished.
+        If it comes before any call has finished.
+    ClusterError
+        If the cluster can't be used, or the connection is lost.
     Exception
-        The first error of a task.
+        The first error of a call.
 
     Examples
     --------
-    >>> run_all([lambda stop, i=i: i * i for i in range(4)], "squares", cores=2, progress=False)
+    >>> run_all(lambda i, stop: i * i, [(0,), (1,), (2,), (3,)], "squares", cores=2, progress=False)
     ([0, 1, 4, 9], False)
     """
+    with _shown(title, len(calls), progress, names) as step:
+        if client is None:
+            results, interrupted = _in_threads(function, calls, cores, step)
+        else:
+            results, interrupted = run_on_workers(client, function, calls, step)
+    if interrupted and all(result is None for result in results):
+        raise KeyboardInterrupt
+    return results, interrupted
+
+
+def _in_threads[T](
+    function: Callable[..., T], calls: Sequence[tuple[Any, ...]], cores: int, step: Callable[[int], None]
+) -> tuple[list[T | None], bool]:
     stop = Event()
     futures: list[Future[T]] = []
     # one BLAS thread: more would compete with the tasks, and their number would change the rounding of sums
@@ -192,37 +215,29 @@ def run_all[T](
         ThreadPoolExecutor(cores, thread_name_prefix="bayesgmm-fit") as pool,
     ):
         try:
-            futures.extend(pool.submit(task, stop) for task in tasks)
-            _watch(futures, title, progress, names)
+            futures.extend(pool.submit(function, *call, stop) for call in calls)
+            for future in as_completed(futures):
+                future.result()
+                step(1)
         except BaseException as error:
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             if not isinstance(error, KeyboardInterrupt):
                 raise
-    results = [_result(future) for future in futures] + [None] * (len(tasks) - len(futures))
-    if stop.is_set() and all(result is None for result in results):
-        raise KeyboardInterrupt
-    return results, stop.is_set()
-
-
-def _watch[T](futures: list[Future[T]], title: str, progress: bool, names: Sequence[str]) -> None:
-    """Wait for all tasks; raise the error of the first that fails."""
-    with _shown(title, len(futures), progress) as count:
-        for done, future in enumerate(as_completed(futures)):
-            future.result()
-            if count is not None:
-                count.step(names[min(done + 1, len(names) - 1)] if names else "")
+    return [_result(future) for future in futures] + [None] * (len(calls) - len(futures)), stop.is_set()
 
 
 @contextmanager
-def _shown(title: str, total: int, progress: bool) -> "Iterator[Count | None]":
+def _shown(title: str, total: int, progress: bool, names: Sequence[str]) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar, and what is tried next."""
     if not progress:
-        yield None
+        yield lambda number: None
         return
     from bayesgmm.progress import Count
 
+    following = iter(names[1:])
     with Count(title, total) as count:
-        yield count
+        yield lambda number: count.step(next(following, ""), number)
 
 
 def _result[T](future: Future[T]) -> T | None:

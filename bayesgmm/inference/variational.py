@@ -214,7 +214,7 @@ def find(
     return run_to_convergence(ascent, start, max_iter, tol * points, progress)
 
 
-def highest_elbo(density: LogPosterior, seed: int, settings: Mapping[str, Any]) -> float:
+def highest_elbo(density: LogPosterior, seed: int, settings: Mapping[str, Any], cores: int = 1) -> float:
     """Return the highest ELBO of the search, in nats, without draws, which take longer than the search.
 
     Parameters
@@ -223,6 +223,8 @@ def highest_elbo(density: LogPosterior, seed: int, settings: Mapping[str, Any]) 
     seed : int
     settings : dict
         As for ``fit``.
+    cores : int
+        Number of threads.
 
     Raises
     ------
@@ -231,7 +233,7 @@ def highest_elbo(density: LogPosterior, seed: int, settings: Mapping[str, Any]) 
     """
     search = {name: settings[name] for name in ("n_init", "sweeps", "max_iter", "tol")}
     batches = Minibatches(*(settings[name] for name in ("batch_size", "delay", "forget")))
-    return find(Ascent(density, 1), seed, Silent(), batches=batches, **search).elbo
+    return find(Ascent(density, cores), seed, Silent(), batches=batches, **search).elbo
 
 
 def estimate(ascent: Ascent, result: AscentResult, draws: int, seed: int, progress: Progress) -> Estimate:

@@ -2,25 +2,33 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from threading import Event
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesgmm.data.points import DataLike, as_points
+from bayesgmm.data.points import DataLike, Points, as_points
 from bayesgmm.data.standards import Standard
+from bayesgmm.data.streams import Stream
 from bayesgmm.declared import whole
 from bayesgmm.errors import ComponentError, DeclarationError, choose, warn
 from bayesgmm.families.structures import COVARIANCES, Family
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.inference.remedies import advising
 from bayesgmm.inference.searches import Maximum, cores_of, find_maximum, require_data, run_all, seed_of
+from bayesgmm.memory import in_words
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import Posterior
 from bayesgmm.predictions.replication import simulate
+from bayesgmm.sources.opening import is_read_in_parts
+from bayesgmm.sources.surveys import memory_for
 from bayesgmm.sweep.stats import Array, Blocks
 from bayesgmm.wording import alternatives
+from bayesgmm.workers.streams import client_of, read_rows
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,11 +100,29 @@ class Hypotheses:
         other = self.fit(blocks, self.against, stop)
         return max(0.0, 2 * (other.loglik - null.loglik)), null.mixture
 
-    def replicate(self, null: Posterior, size: int, number: int, stop: Event) -> float:
-        """Compute the statistic of points simulated from the null hypothesis; NaN if one of the two can't be fitted."""
-        rows = simulate(null, size, np.random.default_rng((self.seed, number)))
+
+@dataclass(frozen=True)
+class Simulated:
+    """Data sets simulated from the null hypothesis.
+
+    Parameters
+    ----------
+    pair : Hypotheses
+    null : Posterior
+        The mixture of the null hypothesis, one draw.
+    size : int
+        Number of points of each.
+    """
+
+    pair: Hypotheses
+    null: Posterior
+    size: int
+
+    def statistic(self, number: int, stop: Event) -> float:
+        """Compute the statistic of one of them; NaN if one of the two mixtures can't be fitted."""
+        rows = simulate(self.null, self.size, np.random.default_rng((self.pair.seed, number)))
         try:
-            return self.statistic(Blocks.from_rows(rows), stop)[0]
+            return self.pair.statistic(Blocks.from_rows(rows), stop)[0]
         except ComponentError:
             return float("nan")
 
@@ -111,6 +137,8 @@ def bootstrap_test(
     columns: Sequence[str] | None = None,
     seed: int | None = None,
     cores: int | None = None,
+    memory: int | str | None = None,
+    client: "Client | None" = None,
     progress: bool = True,
     n_init: int = 10,
 ) -> BootstrapTest:
@@ -124,8 +152,8 @@ def bootstrap_test(
 
     Parameters
     ----------
-    data : array or DataFrame
-        (N, D), one row for each point.
+    data : array, DataFrame, path or source
+        (N, D), one row for each point. All rows are brought into memory, as those of each simulated data set are.
     n_components : int
         Number of components of the null hypothesis.
     against : int, optional
@@ -140,6 +168,11 @@ def bootstrap_test(
         The same seed gives the same result for any ``cores``.
     cores : int, optional
         Number of replicates that are fitted in parallel. Default: the number of cores of the machine.
+    memory : int or str, optional
+        Memory that rows may take, as in ``fit``.
+    client : Client, optional
+        Client of a Dask cluster, whose workers simulate and fit the replicates, each of them one at a time. Default:
+        for a Dask collection the client that is in use, else threads of this process.
     progress : bool
         Show a progress bar.
     n_init : int
@@ -161,6 +194,8 @@ def bootstrap_test(
         When a number is out of range, or ``against`` is not larger than ``n_components``.
     ComponentError
         When one of the two can't be fitted to the data.
+    ClusterError
+        When the Dask cluster can't be used.
 
     Warns
     -----
@@ -182,18 +217,40 @@ def bootstrap_test(
     require_data(data, "bootstrap_test(data, n_components=2, covariance='full')")
     pair = _hypotheses(n_components, against, covariance, seed, n_init)
     replicates, cores = whole("replicates", replicates), cores_of(cores)
-    points = as_points(data, columns)
+    points = _rows(data, columns, memory, pair.seed, progress)
     MixtureModel(n_components=pair.against, covariance=covariance).resolve(points)
     blocks = Standard.of(points, common=pair.family.needs_common_scale).blocks(points)
     with advising(points, MixtureModel(n_components=pair.n_components, covariance=covariance)):
         observed, mixture = pair.statistic(blocks)
     null, size = _standardised(mixture, pair.family), len(points.values)
-    tasks = [partial(pair.replicate, null, size, b) for b in range(replicates)]
-    values, interrupted = run_all(tasks, "bootstrap", cores, progress)
+    simulated = Simulated(pair, null, size)
+    client = client or client_of(data)
+    calls = [(number,) for number in range(replicates)]
+    values, interrupted = run_all(simulated.statistic, calls, "bootstrap", cores, progress, client=client)
     done = np.array([value for value in values if value is not None])
     kept = done[np.isfinite(done)]
-    warn(_warnings(pair, len(tasks), len(done), len(kept), interrupted))
+    warn(_warnings(pair, len(calls), len(done), len(kept), interrupted))
     return BootstrapTest(pair.n_components, pair.against, covariance, observed, kept)
+
+
+def _rows(data: DataLike, columns: Sequence[str] | None, memory: int | str | None, seed: int, progress: bool) -> Points:
+    """Check all rows, which must fit into memory.
+
+    Raises
+    ------
+    DeclarationError
+        If they do not.
+    """
+    if memory is None and not is_read_in_parts(data):
+        return as_points(data, columns)
+    points = read_rows(data, columns, memory, seed, progress)
+    if isinstance(points, Stream):
+        needed = in_words(memory_for(points.n_points, len(points.columns)))
+        raise DeclarationError(
+            f"bootstrap_test simulates data sets of {points.n_points:,} rows: each needs {needed} of memory\n"
+            f"  Give memory={needed!r} if there is as much, or a sample of the rows."
+        )
+    return points
 
 
 def _hypotheses(n_components: int, against: int | None, covariance: str, seed: int | None, n_init: int) -> Hypotheses:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import pairwise
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from bayesgmm.data.points import DataLike, Points, as_points
 from bayesgmm.data.standards import Standard
+from bayesgmm.data.streams import Stream
 from bayesgmm.declared import whole, whole_numbers
 from bayesgmm.engines import ENGINES
 from bayesgmm.errors import BayesGMMError, DeclarationError, choose, warn
@@ -24,11 +24,14 @@ from bayesgmm.model import MixtureModel
 from bayesgmm.model_selection.transform_choice import NONE, Transform, choose_transforms
 from bayesgmm.posterior.criteria import CRITERIA, information_criteria, n_parameters
 from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.sources.opening import is_read_in_parts, require_no_values_for_rows
 from bayesgmm.sweep.stats import Blocks
 from bayesgmm.transforms.columns import ColumnTransforms
+from bayesgmm.workers.streams import client_of, read_rows
 
 if TYPE_CHECKING:
     import pandas as pd
+    from distributed import Client
 
 Row = dict[str, Any]
 SLACK = 0.1  # decrease of the log likelihood, in nats, that is within EM's tolerance
@@ -41,7 +44,7 @@ class Candidates:
 
     Parameters
     ----------
-    points : Points
+    points : Points or Stream
         In transformed columns, if there are transforms.
     layouts : dict
         Standardisation and standardised points: for families that need the same scale for all columns (True), and for
@@ -53,9 +56,11 @@ class Candidates:
         Number of parameters of the transforms.
     log_jacobian : float
         Log likelihood in data units minus that in transformed columns.
+    threads : int
+        Number of threads of each fit.
     """
 
-    points: Points
+    points: Points | Stream
     layouts: dict[bool, tuple[Standard, Blocks]]
     seed: int
     n_init: int
@@ -63,9 +68,10 @@ class Candidates:
     bounded: bool = True
     n_transforms: int = 0
     log_jacobian: float = 0.0
+    threads: int = 1
 
     @classmethod
-    def of(
+    def transformed(
         cls,
         points: Points,
         transform: ColumnTransforms,
@@ -77,13 +83,19 @@ class Candidates:
         """Transform the points, and standardise them once for each kind of family."""
         slope = transform.log_slope(points.values)
         jacobian = float(slope.sum() if points.weights is None else points.weights @ slope)
-        points = transform.applied(points)
+        found = cls.of(transform.applied(points), covariances, seed, n_init, **settings)
+        return replace(found, n_transforms=transform.n_parameters, log_jacobian=jacobian)
+
+    @classmethod
+    def of(
+        cls, points: Points | Stream, covariances: Sequence[str], seed: int, n_init: int, **settings: Any
+    ) -> "Candidates":
+        """Standardise the points once for each kind of family."""
         _ = points.summary  # computed once, before the threads use it
         kinds = {COVARIANCES[name].needs_common_scale for name in covariances}
         standards = {common: Standard.of(points, common) for common in kinds}
         layouts = {c: (standard, standard.blocks(points, points.weights)) for c, standard in standards.items()}
-        found = cls(points, layouts, seed, n_init, **settings)
-        return replace(found, n_transforms=transform.n_parameters, log_jacobian=jacobian)
+        return cls(points, layouts, seed, n_init, **settings)
 
     def row(self, n_components: int, covariance: str, stop: Event) -> Row:
         """Fit one choice; return its criteria, or the error."""
@@ -102,7 +114,7 @@ class Candidates:
 
     def _maximum(self, density: LogPosterior, size: int, stop: Event) -> Row:
         blocks = density.blocks
-        settings = (self.seed, self.n_init, stop, self.sweeps)
+        settings = (self.seed, self.n_init, stop, self.sweeps, self.threads)
         maximum = find_maximum(blocks, density.model.family, density.n_components, *settings)
         loglik = maximum.loglik - density.standard.log_units(blocks) + self.log_jacobian
         criteria = information_criteria(loglik, size, blocks.total_weight, maximum.entropy)
@@ -113,7 +125,7 @@ class Candidates:
         engine = ENGINES[BOUND]
         try:
             engine.require(density.model)
-            bound = highest_elbo(density, self.seed, engine.defaults)
+            bound = highest_elbo(density, self.seed, engine.defaults, self.threads)
         except BayesGMMError as error:
             return {"problem": f"{problem} No elbo: {_plain(error)}".strip()}
         return {"elbo": bound + _log_labellings(density) + self.log_jacobian}
@@ -143,6 +155,8 @@ def select(
     transform: Transform = NONE,
     seed: int | None = None,
     cores: int | None = None,
+    memory: int | str | None = None,
+    client: "Client | None" = None,
     progress: bool = True,
     n_init: int = 10,
 ) -> "pd.DataFrame":
@@ -150,8 +164,9 @@ def select(
 
     Parameters
     ----------
-    data : array or DataFrame
-        (N, D), one row for each point.
+    data : array, DataFrame, path or source
+        (N, D), one row for each point. Data that ``fit`` reads in parts are read so here, too, if they are larger than
+        ``memory``: a sweep of each fit reads them, or is made by the workers of a Dask cluster that hold them.
     n_components : int or iterable of int or str
         Numbers of components to try; a text as at the terminal, ``"1-9"`` or ``"2,4,8"``, is read, too.
     covariance : str or sequence of str
@@ -175,6 +190,11 @@ def select(
         The same seed gives the same table for any ``cores``.
     cores : int, optional
         Number of fits in parallel. Default: the number of cores of the machine.
+    memory : int or str, optional
+        Memory that rows may take, as in ``fit``.
+    client : Client, optional
+        Client of a Dask cluster, whose workers make the fits, each of them one at a time. Default: for a Dask
+        collection the client that is in use, else threads of this process.
     progress : bool
         Show a progress bar.
     n_init : int
@@ -198,6 +218,8 @@ def select(
     DeclarationError
         When a number is out of range, there is nothing to choose from, or the first argument is a declaration
         (pass the data: components and covariance are selected).
+    ClusterError
+        When the Dask cluster can't be used.
 
     Warns
     -----
@@ -232,19 +254,31 @@ def select(
     require_data(data, "select(data, n_components=[1, 2, 3], covariance='full')")
     counts, covariances = whole_numbers("n_components", n_components), _covariances(covariance)
     choose(criterion, CRITERIA, "criterion")
-    points, seed = as_points(data, columns, gaps=True).weighed(sample_weight).measured(noise), seed_of(seed)
-    points = points.labelled(labels, max(counts))
-    if points.labels is not None:  # so that they suit each number of components
-        points = replace(points, labels=points.labels.gathered())
-    chosen = choose_transforms(points, transform, covariance=covariances, seed=seed)
-    candidates = Candidates.of(points, chosen, covariances, seed, whole("n_init", n_init))
-    tasks = [partial(candidates.row, k, name) for k in counts for name in covariances]
-    rows, interrupted = run_all(tasks, "choosing a model", cores_of(cores), progress)
+    seed, n_init, cores = seed_of(seed), whole("n_init", n_init), cores_of(cores)
+    chosen, settings = None, (covariances, seed, n_init)
+    if memory is not None or is_read_in_parts(data):
+        require_no_values_for_rows({"sample_weight": sample_weight, "noise": noise, "labels": labels})
+        points = read_rows(data, columns, memory, seed, progress)
+    else:
+        points = as_points(data, columns, gaps=True).weighed(sample_weight).measured(noise)
+        points = points.labelled(labels, max(counts))
+        if points.labels is not None:  # so that they suit each number of components
+            points = replace(points, labels=points.labels.gathered())
+    if isinstance(points, Stream):
+        require_no_values_for_rows({"transform": None if transform == NONE else transform})
+        candidates = Candidates.of(points, *settings, threads=1 if points.on_workers else cores)
+        cores, client = cores if points.on_workers else 1, None
+    else:
+        chosen = choose_transforms(points, transform, covariance=covariances, seed=seed)
+        candidates = Candidates.transformed(points, chosen, *settings)
+        client = client or client_of(data)
+    calls = [(k, name) for k in counts for name in covariances]
+    rows, interrupted = run_all(candidates.row, calls, "choosing a model", cores, progress, client=client)
     done = [row for row in rows if row is not None]
-    stopped = [f"Interrupted: the table has {len(done)} of {len(tasks)} choices."] if interrupted else []
+    stopped = [f"Interrupted: the table has {len(done)} of {len(calls)} choices."] if interrupted else []
     warn([*stopped, *_missed(done, n_init)])
     table = table_of(done, criterion)
-    if chosen.changed:
+    if chosen is not None and chosen.changed:
         table.attrs["transforms"] = chosen
     return table
 

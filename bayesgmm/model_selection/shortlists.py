@@ -1,7 +1,6 @@
 """The best of many mixtures in two rounds: a brief search for each, a thorough one for those that may be best."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +9,6 @@ from bayesgmm.data.points import Points, as_points
 from bayesgmm.inference.searches import cores_of, run_all
 from bayesgmm.model_selection.selection import Candidates, Row, table_of
 from bayesgmm.posterior.criteria import information_criteria
-from bayesgmm.transforms.columns import ColumnTransforms
 from bayesgmm.wording import plural
 
 if TYPE_CHECKING:
@@ -107,13 +105,10 @@ def _searched(
     progress: bool,
 ) -> list[Row]:
     """Fit each choice; raises KeyboardInterrupt if some were not fitted."""
-    _ = points.summary  # computed once, before the threads use it
-    unchanged = ColumnTransforms(columns=dict.fromkeys(points.columns))
-    candidates = Candidates.of(points, unchanged, covariance, seed, **search, bounded=False)
+    candidates = Candidates.of(points, covariance, seed, **search, bounded=False)
     names = [f"trying {plural(k, 'component')}, {name}" for k, name in choices]
-    tasks = [partial(candidates.row, k, name) for k, name in choices]
     cores = 1 if points.values.size <= ONE_THREAD else cores_of(None)
-    rows, interrupted = run_all(tasks, names[0], cores, progress, names)
+    rows, interrupted = run_all(candidates.row, choices, names[0], cores, progress, names)
     if interrupted:
         raise KeyboardInterrupt
     return [row for row in rows if row is not None]

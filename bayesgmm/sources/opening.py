@@ -1,6 +1,6 @@
 """``source``: one way in for all data that are read part by part."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bayesgmm.data.points import as_points
@@ -55,6 +55,21 @@ def source(data: object, columns: Sequence[str] | None = None) -> RowSource:
 def is_read_in_parts(data: object) -> bool:
     """Return True for data that are read part by part by default: sources, patterns, several files, Dask's."""
     return isinstance(data, RowSource) or is_dask(data) or is_pattern(data) or _is_numpy_file(data)
+
+
+def require_no_values_for_rows(given: Mapping[str, object]) -> None:
+    """Check that no argument has a value for each row, where rows are read in parts.
+
+    Raises
+    ------
+    DeclarationError
+        If one is not None.
+    """
+    if wrong := [f"{name}=" for name, value in given.items() if value is not None]:
+        raise DeclarationError(
+            f"{' and '.join(wrong)} can't be used with rows that are read in parts\n"
+            "  Read them as a whole, without memory=, for example as a DataFrame."
+        )
 
 
 def _is_numpy_file(data: object) -> bool:

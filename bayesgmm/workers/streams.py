@@ -1,11 +1,58 @@
 """The first pass over a source: here, or on the workers of the cluster that is in use."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from bayesgmm.data.points import Points
 from bayesgmm.data.streams import Stream
-from bayesgmm.sources.dask_collections import DaskSource
+from bayesgmm.memory import GIB, as_bytes
+from bayesgmm.sources.dask_collections import DaskSource, is_dask
+from bayesgmm.sources.opening import source
 from bayesgmm.sources.rows import RowSource
-from bayesgmm.sources.surveys import Convert, stream
+from bayesgmm.sources.surveys import Convert, memory_for, stream
 from bayesgmm.workers.schedulers import active_client
 from bayesgmm.workers.surveys import survey
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+MEMORY = GIB  # bytes of rows in memory at a time, by default
+
+
+def read_rows(
+    data: object, columns: Sequence[str] | None, memory: int | str | None, seed: int, progress: bool
+) -> Points | Stream:
+    """Check data that are read in parts; return all rows where the memory suffices for them, else a stream.
+
+    Parameters
+    ----------
+    data, columns
+        As in ``source``.
+    memory : int or str, optional
+        Memory that rows may take. Default: ``MEMORY``.
+    seed : int
+        Seed of the sample of a stream.
+    progress : bool
+        Show a progress bar.
+
+    Raises
+    ------
+    DataError, DeclarationError, ClusterError
+        As ``source`` and ``streamed``.
+    """
+    room = room_for_rows(memory)
+    read = streamed(source(data, columns), room, seed, progress=progress)
+    return read.whole() if memory_for(read.n_points, len(read.columns)) <= room else read
+
+
+def client_of(data: object) -> "Client | None":
+    """Return the client that is in use, if these are data of Dask; else None."""
+    return active_client() if isinstance(data, DaskSource) or is_dask(data) else None
+
+
+def room_for_rows(memory: int | str | None) -> int:
+    """Return a number of bytes for rows, as it was given or by default."""
+    return MEMORY if memory is None else as_bytes("memory", memory)
 
 
 def streamed(rows: RowSource, memory: int, seed: int, convert: Convert | None = None, progress: bool = False) -> Stream:
@@ -28,6 +75,7 @@ def streamed(rows: RowSource, memory: int, seed: int, convert: Convert | None = 
     DataError, DeclarationError, ClusterError
         As ``stream`` and ``survey``.
     """
-    if isinstance(rows, DaskSource) and (client := active_client()) is not None:
+    if (client := client_of(rows)) is not None:
+        assert isinstance(rows, DaskSource)
         return survey(rows, client, seed, convert, progress)
     return stream(rows, memory, seed, convert, progress)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial, reduce
 from operator import add
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,6 +106,14 @@ class WorkerStream(Stream):
     """
 
     rows: Rows | None = None
+    on_workers: ClassVar[bool] = True
+
+    def whole(self) -> Points:
+        """Bring all rows here: for those that fit into memory."""
+        assert self.rows is not None
+        with plain_errors(self.rows.client):
+            rows = np.concatenate(self.rows.client.gather(self.rows.held))
+        return Points(rows, self.columns, np.arange(self.n_points))
 
     def blocks(self, lay_out: LayOut) -> WorkerParts:
         """Return the rows as parts of a sweep, laid out in blocks on the workers."""

@@ -47,7 +47,7 @@ def table():
 @pytest.fixture
 def no_bound(monkeypatch):
     """No search for the ELBO, which takes longer than the rest: tests that do not read it."""
-    monkeypatch.setattr(selection, "highest_elbo", lambda density, seed, settings: math.nan)
+    monkeypatch.setattr(selection, "highest_elbo", lambda *_: math.nan)
 
 
 @pytest.mark.parametrize("covariance", COVARIANCES)
@@ -202,7 +202,7 @@ def test_a_declaration_in_place_of_the_data_is_refused_with_the_call(function):
 def with_bound(monkeypatch):
     """A search for the bound that returns the number of components, and fails for two."""
 
-    def search(density, seed, settings):
+    def search(density, seed, settings, cores):
         if density.n_components == 2:
             raise ComponentError("no bound\n  for two")
         return 100.0 * density.n_components
@@ -263,7 +263,7 @@ def test_ctrl_c_while_tasks_are_submitted_stops_the_others():
         assert stop.wait(10)
         raise searches.Stopped
 
-    class Tasks(list):
+    class Calls(list):
         """Ctrl-C comes while the third is asked for."""
 
         def __iter__(self):
@@ -271,7 +271,7 @@ def test_ctrl_c_while_tasks_are_submitted_stops_the_others():
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        searches.run_all(Tasks([patient] * 3), "", cores=2, progress=False)
+        searches.run_all(patient, Calls([()] * 3), "", cores=2, progress=False)
 
 
 def test_ctrl_c_stops_a_long_fit_in_the_middle():
@@ -282,14 +282,11 @@ def test_ctrl_c_stops_a_long_fit_in_the_middle():
 
 
 def test_an_unexpected_error_in_a_task_is_raised():
-    def mistaken(stop):
-        raise ZeroDivisionError
-
-    def patient(stop):
-        return stop.wait(10)
+    def task(number, stop):
+        return 1 / number and stop.wait(10)
 
     with pytest.raises(ZeroDivisionError):
-        searches.run_all([mistaken, patient, patient], "", cores=2, progress=False)
+        searches.run_all(task, [(0,), (1,), (1,)], "", cores=2, progress=False)
 
 
 # -- the bootstrap test --
@@ -441,3 +438,37 @@ def test_a_table_without_the_criterion_is_refused(table):
 def test_checked_points_are_accepted():
     points = as_points(SAMPLE.X, ["a", "b"])
     pd.testing.assert_frame_equal(choose(points, [1], "full"), choose(n_components=[1], covariance="full"))
+
+
+@pytest.fixture(scope="module")
+def long_table():
+    """More rows than 2 MiB suffice for."""
+    return make_mixture(n_points=100_000, n_features=2, n_components=3, overlap=0.01, seed=4).X
+
+
+def test_files_that_fit_into_memory_give_the_table_of_their_rows(tmp_path):
+    frame = pd.DataFrame(SAMPLE.X, columns=["a", "b"])
+    for number in range(2):
+        frame[100 * number : 100 * number + 100].to_csv(tmp_path / f"{number}.csv", index=False)
+    expected = choose(frame, transform="auto")
+    pd.testing.assert_frame_equal(choose(tmp_path / "*.csv", transform="auto"), expected)
+    test = {"replicates": 5, "seed": 1, "progress": False}
+    one, other = (bg.bootstrap_test(data, 1, **test) for data in (frame, tmp_path / "*.csv"))
+    assert (one.replicates.tolist(), one.statistic) == (other.replicates.tolist(), other.statistic)
+
+
+def test_rows_read_in_each_sweep_have_the_criteria_of_the_same_rows_in_memory(long_table):
+    known, read = (choose(long_table, (2, 3), n_init=2, **given) for given in ({}, {"memory": "2MiB"}))
+    assert read["n_components"].tolist() == known["n_components"].tolist()
+    assert read[[*NUMBERS, "elbo"]].to_numpy() == pytest.approx(known[[*NUMBERS, "elbo"]].to_numpy(), rel=1e-6)
+
+
+@pytest.mark.parametrize("given", [{"transform": "log"}, {"sample_weight": np.ones(100_000)}])
+def test_arguments_that_need_all_rows_are_refused_where_these_are_read_in_parts(given, long_table):
+    with pytest.raises(DeclarationError, match=f"{next(iter(given))}= can't be used with rows that are read in parts"):
+        choose(long_table, memory="2MiB", **given)
+
+
+def test_a_bootstrap_test_says_what_memory_its_simulated_tables_need(long_table):
+    with pytest.raises(DeclarationError, match=r"of 40,000 rows: each needs 938KiB .*\n.*memory='938KiB'"):
+        bg.bootstrap_test(long_table, 2, memory="600KiB", progress=False)

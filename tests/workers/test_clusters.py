@@ -19,11 +19,13 @@ from distributed import Client, LocalCluster
 import bayesgmm as bg
 from bayesgmm.data.standards import Standard
 from bayesgmm.datasets import make_mixture
-from bayesgmm.errors import ClusterError, DataError
+from bayesgmm.errors import ClusterError, DataError, DeclarationError
+from bayesgmm.inference import searches
 from bayesgmm.sources import surveys as local
 from bayesgmm.sweep.stats import Table, fold, fold_each
-from bayesgmm.workers import layouts, schedulers, sums
+from bayesgmm.workers import layouts, schedulers, streams, sums
 from bayesgmm.workers.surveys import survey
+from bayesgmm.workers.tasks import run_on_workers
 from tests.commands import run
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore:.*was never awaited")
@@ -45,7 +47,7 @@ def cluster():
 @pytest.fixture
 def client(cluster, settings_of_dask):
     with Client(cluster) as own:
-        own.wait_for_workers(2)
+        own.wait_for_workers(2, timeout=60)
         yield own
 
 
@@ -345,6 +347,82 @@ def test_a_wrong_scheduler_at_the_terminal_is_one_message(tmp_path):
     assert done.returncode == 1
     assert "there is no Dask scheduler at nonsense://127.0.0.1:1" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+CHOICES = {"n_components": (1, 3), "covariance": ("full", "tied"), "seed": 1, "progress": False, "n_init": 2}
+
+
+@pytest.fixture(scope="module")
+def chosen():
+    return bg.select(FRAME[:2_000], **CHOICES)
+
+
+@pytest.mark.parametrize("given", ["table", "collection"])
+def test_the_workers_make_the_fits_of_a_selection(given, chosen, client, monkeypatch):
+    monkeypatch.setattr(searches, "_in_threads", None)
+    data = FRAME[:2_000]
+    found = (
+        bg.select(data, client=client, **CHOICES)
+        if given == "table"
+        else bg.select(dd.from_pandas(data, npartitions=3), **CHOICES)
+    )
+    pd.testing.assert_frame_equal(found, chosen)
+
+
+@pytest.mark.usefixtures("whole_searches")
+def test_the_workers_make_the_fits_of_a_bootstrap_test(client):
+    known, found = (
+        bg.bootstrap_test(data, 1, replicates=3, seed=1, n_init=1, progress=False)
+        for data in (X[:300], da.from_array(X[:300], chunks=(100, 3)))
+    )
+    assert (found.statistic, found.replicates.tolist()) == (known.statistic, known.replicates.tolist())
+
+
+@pytest.mark.usefixtures("whole_searches")
+def test_rows_that_are_too_many_for_this_machine_stay_on_the_workers_in_a_selection(client):
+    known, found = (
+        bg.select(data, **CHOICES | {"covariance": "full"}, memory=memory)
+        for data, memory in ((FRAME, None), (dd.from_pandas(FRAME, npartitions=5), "2MiB"))
+    )
+    assert found["loglik"].to_numpy() == pytest.approx(known["loglik"].to_numpy(), rel=1e-6)
+
+
+def test_a_worker_that_is_killed_while_it_makes_fits_changes_nothing(chosen):
+    with LocalCluster(n_workers=2, **OPTIONS) as own, Client(own) as client:
+        client.wait_for_workers(2)
+        killed = threading.Timer(0.3, kill_one, [client])
+        killed.start()
+        found = bg.select(FRAME[:2_000], client=client, **CHOICES)
+        killed.join()
+    pd.testing.assert_frame_equal(found, chosen)
+
+
+def test_the_first_error_of_a_call_is_raised(client):
+    with pytest.raises(ZeroDivisionError):
+        run_on_workers(client, divided, [(1,), (0,)], lambda number: None)
+
+
+def divided(number, stop):
+    return 1 / number
+
+
+def test_a_command_selects_on_a_cluster(cluster, client, tmp_path, chosen):
+    FRAME[:2_000].to_parquet(tmp_path / "a.parquet")
+    options = ["-k", "1,3", "--covariance", "full,tied", "--seed", 1, "--n-init", 2]
+    done = run("select", "a.parquet", *options, "--scheduler", cluster.scheduler_address, "-o", "t.csv", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert pd.read_csv(tmp_path / "t.csv")["bic"].tolist() == pytest.approx(chosen["bic"].tolist(), rel=1e-12)
+
+
+@pytest.mark.parametrize("kind", [bg.BayesianGaussianMixture, bg.AnomalyDetector])
+def test_estimators_that_need_all_rows_bring_them_here_or_say_that_they_are_too_many(kind, monkeypatch):
+    data, sizes = FRAME[:500], {"random_state": 0}
+    known, found = (kind(**sizes).fit(rows) for rows in (data, dd.from_pandas(data, npartitions=2)))
+    assert found.feature_names_in_.tolist() == ["a", "b", "c"]
+    assert (found.score_samples(data) == known.score_samples(data)).all()
+    monkeypatch.setattr(streams, "MEMORY", 2**21)
+    with pytest.raises(DeclarationError, match=r"200,000 rows take 7MiB of memory; this estimator brings at most 2MiB"):
+        kind().fit(array())
 
 
 def test_fits_are_saved_and_loaded_while_a_client_is_in_use(client, start, tmp_path):
