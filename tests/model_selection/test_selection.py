@@ -470,5 +470,5 @@ def test_arguments_that_need_all_rows_are_refused_where_these_are_read_in_parts(
 
 
 def test_a_bootstrap_test_says_what_memory_its_simulated_tables_need(long_table):
-    with pytest.raises(DeclarationError, match=r"of 40,000 rows: each needs 938KiB .*\n.*memory='938KiB'"):
-        bg.bootstrap_test(long_table, 2, memory="600KiB", progress=False)
+    with pytest.raises(DeclarationError, match=r"of 100,000 rows: each needs 3MiB .*\n.*memory='3MiB'"):
+        bg.bootstrap_test(long_table, 2, memory="2MiB", progress=False)
