@@ -1,4 +1,4 @@
-"""The checkpoint of one fit: opened for it alone, checked to be its own, and what it says when the fit goes on."""
+"""The checkpoint of one fit or table: opened for it alone, checked to be its own, and what is said when it goes on."""
 
 import json
 import os
@@ -52,15 +52,32 @@ class FitCheckpoint:
         """
         if self.store is None:
             return None
+        self.require(identity, "fit")
+        return Checkpoint(self.store)
+
+    def require(self, identity: Mapping[str, object], what: str) -> None:
+        """Check that what is kept has this identity, and store it.
+
+        Parameters
+        ----------
+        identity : dict
+        what : str
+            In words: ``'fit'`` or ``'table'``.
+
+        Raises
+        ------
+        CheckpointError
+            If it is another one.
+        """
+        assert self.store is not None
         texts = {name: json.dumps(value, sort_keys=True, default=str) for name, value in identity.items()}
         known = self._facts
-        if "seed" in known and (wrong := _differences(known, texts)):
+        if "data" in known and (wrong := _differences(known, texts)):
             raise CheckpointError(
-                f"{self.store.folder} is the checkpoint of another fit, with {' and '.join(wrong)}\n"
-                "  Give another folder for this fit, or remove that one."
+                f"{self.store.folder} is the checkpoint of another {what}, with {' and '.join(wrong)}\n"
+                f"  Give another folder for this {what}, or remove that one."
             )
         self.store.tell(**texts)
-        return Checkpoint(self.store)
 
     @property
     def words(self) -> list[str]:
@@ -103,14 +120,16 @@ def opened(folder: str | Path | None) -> Iterator[FitCheckpoint]:
 def _differences(known: Mapping[str, str], own: Mapping[str, str]) -> list[str]:
     """Describe what a kept fit has that differs from another one."""
     wrong = [name for name, text in own.items() if known.get(name) != text]
-    if "method" in wrong:  # whose settings differ, too
+    if "method" in wrong or "answer" in wrong:  # whose settings differ, too
         wrong = [name for name in wrong if name != "settings"]
     return [_difference(name, json.loads(known.get(name, "null")), json.loads(own[name])) for name in wrong]
 
 
 def _difference(name: str, known: object, own: object) -> str:
-    if name in ("data", "model", "start", "transform"):
+    if name in ("data", "fit", "model", "start", "transform"):
         return f"another {name}" if name != "data" else "other data"
+    if name == "answer":
+        return f"the answers of {known} (here {own})"
     if isinstance(known, dict) and isinstance(own, dict):
         return " and ".join(_difference(key, known.get(key), own[key]) for key in own if known.get(key) != own[key])
     return f"{name}={in_short(known)} (here {name}={in_short(own)})"

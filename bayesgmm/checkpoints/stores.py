@@ -77,7 +77,7 @@ class Store:
         name = getattr(error, "sqlite_errorname", "")
         if name.startswith("SQLITE_BUSY"):
             return CheckpointError(
-                f"{self.folder} is the checkpoint of a fit that is running\n"
+                f"{self.folder} is the checkpoint of a command or fit that is running\n"
                 "  Wait for it, or give another folder for this one."
             )
         if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):

@@ -8,6 +8,7 @@ import typer
 
 from bayesgmm.cli.data import check_table, in_parts, noise_of, write
 from bayesgmm.cli.terminal import (
+    CheckpointFolder,
     FitFile,
     Memory,
     NewData,
@@ -35,6 +36,7 @@ def assign(
     data: NewData = None,
     noise_columns: NoiseColumns = None,
     memory: Memory = None,
+    checkpoint: CheckpointFolder = None,
 ) -> None:
     """Write the most probable component of each point, all probabilities, and their entropy."""
     from bayesgmm.posterior.schema import load
@@ -43,8 +45,10 @@ def assign(
     check_table(output, fit, data)
     read = load(fit)
     if in_parts(data, memory):
-        _write_parts(read, data, output, memory, lambda rows: assignments_table(read, rows))
+        options: dict[str, object] = {"answer": "assign"}
+        _write_parts(read, data, output, memory, checkpoint, options, lambda rows: assignments_table(read, rows))
         return
+    _refuse_checkpoint()
     write(assignments_table(read, data, noise=noise_of(data, noise_columns)), output, "points")
 
 
@@ -53,18 +57,27 @@ def _write_parts(
     data: Path | None,
     output: Path,
     memory: str | None,
+    checkpoint: Path | None,
+    options: dict[str, object],
     answer: "Callable[[pd.DataFrame], pd.DataFrame]",
 ) -> None:
-    """Write the answers about a table that is read part by part."""
+    """Write the answers about a table that is read part by part; they depend on these options."""
     from bayesgmm.memory import GIB, as_bytes
-    from bayesgmm.predictions.in_parts import rows_for, write_in_parts
-    from bayesgmm.sources.file_sources import files_of
+    from bayesgmm.predictions.in_parts import kept_in, rows_for, write_in_parts
+    from bayesgmm.sources.file_sources import FileSource, files_of
 
     refuse({"noise_columns", "fdr"}, "can't be used with a table that is read in parts")
     assert data is not None
     check_other(output, *(Path(file.path) for file in files_of(data)))
     room = GIB if memory is None else as_bytes("memory", memory)
-    wrote(output, write_in_parts(fit, rows_for(fit, data), answer, output, room))
+    rows = rows_for(fit, data)
+    assert isinstance(rows, FileSource)
+    with kept_in(checkpoint, fit, rows, options):
+        wrote(output, write_in_parts(fit, rows, answer, output, room, checkpoint))
+
+
+def _refuse_checkpoint() -> None:
+    refuse({"checkpoint"}, "is for a table that is read in parts: give --memory, too")
 
 
 def score(
@@ -79,6 +92,7 @@ def score(
     ] = None,
     seed: Seed = 0,
     memory: Memory = None,
+    checkpoint: CheckpointFolder = None,
 ) -> None:
     """Write an anomaly score for each point: its log density and a p-value."""
     from bayesgmm.posterior.schema import load
@@ -92,8 +106,10 @@ def score(
             answer = anomaly_scores(read, rows, calibration=calibration, seed=seed, progress=False)
             return answer.to_dataframe()
 
-        _write_parts(read, data, output, memory, scores)
+        given: dict[str, object] = {"answer": "score", "settings": {"calibration": str(calibration), "seed": seed}}
+        _write_parts(read, data, output, memory, checkpoint, given, scores)
         return
+    _refuse_checkpoint()
     noise = noise_of(data, noise_columns)
     answer = anomaly_scores(read, data, noise=noise, fdr=fdr, calibration=calibration, seed=seed)
     if fdr is not None:
@@ -116,6 +132,7 @@ def density(
     ] = None,
     ci_prob: Annotated[float, typer.Option(help="Probability of the credible band.")] = 0.9,
     memory: Memory = None,
+    checkpoint: CheckpointFolder = None,
 ) -> None:
     """Write the density at points with a credible band, or on a grid of one or two columns, given others."""
     from bayesgmm.errors import DeclarationError
@@ -134,8 +151,10 @@ def density(
         def densities(rows: "pd.DataFrame") -> "pd.DataFrame":
             return _density_frame(predictive.density(read, rows, ci_prob=ci_prob, progress=False))
 
-        _write_parts(read, data, output, memory, densities)
+        chosen: dict[str, object] = {"answer": "density", "settings": {"ci_prob": ci_prob}}
+        _write_parts(read, data, output, memory, checkpoint, chosen, densities)
         return
+    _refuse_checkpoint()
     if over is None:
         answer = predictive.density(load(fit), data, noise=noise_of(data, noise_columns), ci_prob=ci_prob)
     else:

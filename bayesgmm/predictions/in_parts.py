@@ -2,18 +2,22 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bayesgmm.checkpoints.runs import opened
 from bayesgmm.data.tables import PARQUET
-from bayesgmm.errors import DataError
+from bayesgmm.errors import CheckpointError, CheckpointWarning, DataError, warn
 from bayesgmm.files import append_csv, in_place_of
 from bayesgmm.posterior.schema import transforms_of
 from bayesgmm.progress import counted
+from bayesgmm.sources.file_sources import FileSource
 from bayesgmm.sources.opening import source
 from bayesgmm.sources.rows import Part, RowSource
 from bayesgmm.sources.surveys import rows_within
 from bayesgmm.sweep.parts import ahead
+from bayesgmm.tree_files import digest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +35,13 @@ def rows_for(fit: "xr.DataTree", data: object) -> RowSource:
 
 
 def write_in_parts(
-    fit: "xr.DataTree", rows: RowSource, answer: Answer, output: Path, memory: int, progress: bool = True
+    fit: "xr.DataTree",
+    rows: RowSource,
+    answer: Answer,
+    output: Path,
+    memory: int,
+    folder: Path | None = None,
+    progress: bool = True,
 ) -> int:
     """Write the answers about all rows of a source to a table, one part after another; return the number of rows.
 
@@ -45,6 +55,8 @@ def write_in_parts(
         Ends in .csv, or .parquet or .pq. It is written completely or not at all.
     memory : int
         Bytes that rows and answers may take at a time.
+    folder : Path, optional
+        Where each part of the table is kept, so that the work goes on from there after a kill.
     progress : bool
         Show a progress bar.
 
@@ -52,18 +64,89 @@ def write_in_parts(
     ------
     DataError
         If a row can't be used; the message names its file.
+    CheckpointError
+        If a part in the folder is damaged.
     """
     width = len(rows.columns) + 2 * fit["posterior"].sizes["component"] + ANSWERS
     size, count = rows_within(memory, width), 0
     writing = _parquet(output) if output.suffix.lower() in PARQUET else _csv(output)
     with writing as write, counted("rows", rows.n_rows, progress) as step:
-        for part in ahead(rows.parts(size)):
-            write(_answered(part, rows, answer, count))
-            count += len(part.values)
-            step(len(part.values))
+        for frame in _answers(rows, answer, size, folder):
+            write(frame)
+            count += len(frame)
+            step(len(frame))
         if not count:
             raise DataError(f"{rows.name} has no rows")
     return count
+
+
+@contextmanager
+def kept_in(folder: Path | None, fit: "xr.DataTree", rows: FileSource, options: dict[str, object]) -> Iterator[None]:
+    """Lock a folder for the parts of a table, and say how much of it is there; None: nothing is kept.
+
+    Parameters
+    ----------
+    folder : Path, optional
+    fit : DataTree
+    rows : FileSource
+    options : dict
+        What the answers depend on beside fit and rows.
+
+    Raises
+    ------
+    CheckpointError
+        If another process uses the folder, or it holds parts of another table.
+    FitFileError
+        If the folder can't be written.
+
+    Warns
+    -----
+    CheckpointWarning
+        If there are parts.
+    """
+    if folder is None:
+        yield
+        return
+    with opened(folder) as saved:
+        saved.require(
+            {"bayesgmm": version("bayesgmm"), "data": rows.fingerprint, "fit": digest(fit), **options}, "table"
+        )
+        if count := sum(map(len, _kept(folder, columns=[]))):
+            warn([f"The table goes on from {folder}, where {count:,} rows of it were saved."], CheckpointWarning)
+        yield
+
+
+def _answers(rows: RowSource, answer: Answer, size: int, folder: Path | None) -> "Iterator[pd.DataFrame]":
+    """Yield the parts of the table: those that are kept, then the others, which are kept if there is a folder."""
+    first = 0
+    for frame in _kept(folder) if folder is not None else ():
+        yield frame
+        first += len(frame)
+    for part in ahead(rows.parts(size, first)):
+        frame = _answered(part, rows, answer, first)
+        if folder is not None and len(frame):
+            with in_place_of(_path(folder, first)) as partial:
+                frame.to_parquet(partial)
+        yield frame
+        first += len(frame)
+
+
+def _kept(folder: Path, columns: list[str] | None = None) -> "Iterator[pd.DataFrame]":
+    """Yield the parts that an earlier process left, from the first row on."""
+    import pandas as pd
+
+    first = 0
+    while (path := _path(folder, first)).exists():
+        try:
+            frame = pd.read_parquet(path, columns=columns)
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{path} is damaged: {error}\n  Remove it: its rows are computed again.") from None
+        yield frame
+        first += len(frame)
+
+
+def _path(folder: Path, first: int) -> Path:
+    return folder / f"rows_{first:012d}.parquet"
 
 
 def _answered(part: Part, rows: RowSource, answer: Answer, first: int) -> "pd.DataFrame":

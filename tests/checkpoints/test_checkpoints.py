@@ -231,7 +231,7 @@ def test_another_version_is_refused(tmp_path, monkeypatch):
 def test_two_fits_can_t_share_a_checkpoint(tmp_path):
     with (
         opened(tmp_path / "run"),
-        pytest.raises(CheckpointError, match="run is the checkpoint of a fit that is running"),
+        pytest.raises(CheckpointError, match="run is the checkpoint of a command or fit that is running"),
     ):
         a_fit("em", checkpoint=tmp_path / "run")
     a_fit("em", checkpoint=tmp_path / "run")

@@ -1,6 +1,9 @@
 """Predictions at scale: tables of files, part by part, are those of all rows at once."""
 
 import json
+import signal
+import subprocess
+import sys
 import tracemalloc
 
 import numpy as np
@@ -122,3 +125,74 @@ def test_the_sizes_of_components_come_from_the_weights(folder):
     sizes = json.loads(done.stdout)["points"]
     whole = bg.assignments(bg.load(folder / "fit.nc"), FRAME)["probability"].sum("point")
     np.testing.assert_allclose(sizes, whole, rtol=1e-4)
+
+
+KILLED = """
+import os, signal, sys
+import bayesgmm.predictions.in_parts as in_parts
+from bayesgmm.cli import main
+
+answered, left = in_parts._answered, [3]
+
+def deadly(*given):
+    left[0] -= 1
+    if not left[0]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return answered(*given)
+
+in_parts._answered = deadly
+main()
+"""
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv"])
+def test_a_killed_command_goes_on_where_it_was(ending, folder, tmp_path):
+    options = [
+        "fit.nc",
+        "data/*.parquet",
+        "-o",
+        f"killed.{ending}",
+        "--memory",
+        "10MiB",
+        "--checkpoint",
+        tmp_path / "run",
+    ]
+    for expected, number in ((-signal.SIGKILL, 0), (-signal.SIGKILL, 2), (0, 4)):
+        lines = KILLED if expected else KILLED.replace("[3]", "[0]")
+        command = [sys.executable, "-c", lines, "assign", *map(str, options)]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        assert done.returncode == expected, done.stderr
+        assert (folder / f"killed.{ending}").exists() == (expected == 0)
+        kept = sorted((tmp_path / "run").glob("rows_*.parquet"))
+        assert len(kept) > number
+        assert ("rows of it were saved" in done.stderr) == (number > 0)
+    assert (
+        run("assign", "fit.nc", "data/*.parquet", "-o", f"at_once.{ending}", "--memory", "10MiB", cwd=folder).returncode
+        == 0
+    )
+    read = pd.read_parquet if ending == "parquet" else pd.read_csv
+    pd.testing.assert_frame_equal(read(folder / f"killed.{ending}"), read(folder / f"at_once.{ending}"))
+
+
+def test_a_checkpoint_of_another_table_is_refused(folder, tmp_path):
+    at = ["--memory", "10MiB", "--checkpoint", tmp_path / "run"]
+    assert run("assign", "fit.nc", "whole.parquet", "-o", tmp_path / "a.csv", *at, cwd=folder).returncode == 0
+    for command, data, why in (
+        ("assign", "data/*.parquet", "other data"),
+        ("score", "whole.parquet", "the answers of assign (here score)"),
+    ):
+        done = run(command, "fit.nc", data, "-o", tmp_path / "b.csv", *at, cwd=folder)
+        assert f"run is the checkpoint of another table, with {why}" in " ".join(done.stderr.split())
+    done = run("assign", "fit.nc", "whole.parquet", "-o", tmp_path / "b.csv", *at[2:], cwd=folder)
+    assert "--checkpoint is for a table that is read in parts: give --memory, too" in done.stderr
+
+
+def test_a_damaged_part_of_a_table_is_named(folder, tmp_path):
+    at = ["--memory", "10MiB", "--checkpoint", tmp_path]
+    command = ["assign", "fit.nc", "whole.parquet", "-o", tmp_path / "a.csv", *at]
+    assert run(*command, cwd=folder).returncode == 0
+    part = sorted(tmp_path.glob("rows_*.parquet"))[1]
+    part.write_bytes(part.read_bytes()[:100])
+    done = run(*command, cwd=folder)
+    assert done.returncode == 1
+    assert f"{part.name} is damaged" in " ".join(done.stderr.split())
