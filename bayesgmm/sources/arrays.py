@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -19,6 +20,7 @@ class MemorySource(RowSource):
     """
 
     points: Points
+    in_memory: ClassVar[bool] = True
 
     @property
     def name(self) -> str:

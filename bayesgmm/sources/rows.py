@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,8 @@ class Part:
 
 class RowSource(ABC):
     """Rows of numbers that are read part by part, as often as they are needed."""
+
+    in_memory: ClassVar[bool] = False  # if so, nothing is gained where rows are kept
 
     @property
     @abstractmethod

@@ -57,7 +57,7 @@ def stream(source: RowSource, memory: int, seed: int, convert: Convert | None = 
         return recut((converted(part, source.columns, convert).values for part in checked), rows)
 
     columns = converted(Part(np.empty((0, len(source.columns))), "", np.arange(0)), source.columns, convert).columns
-    kept = _Kept(memory - COPIES * 8 * rows * len(columns))
+    kept = _Kept(0 if source.in_memory else memory - COPIES * 8 * rows * len(columns))
     moments, sample = Moments.of(np.empty((0, len(columns)))), Reservoir(SAMPLE, sampler(seed))
     digest = hashlib.blake2b("\0".join(columns).encode(), digest_size=16)
     with counted("first pass", source.n_rows, progress) as step:

@@ -251,6 +251,11 @@ def test_as_many_rows_are_kept_as_the_memory_suffices_for(tmp_path):
     assert stream(bg.source(tmp_path / "x.npy"), 2**24, seed=0).held
 
 
+def test_rows_of_an_array_are_not_copied():
+    x = np.tile(X, (4, 1))
+    assert not stream(bg.source(x), 2**23, seed=0).kept
+
+
 def test_rows_that_fit_into_the_memory_are_laid_out_in_one(tmp_path):
     read = stream(bg.source(written(tmp_path, X, [5, 50_000])), 2**30, seed=0)
     blocks, points = Standard.of(read).blocks(read), as_points(pd.DataFrame(X, columns=list("abc")))
