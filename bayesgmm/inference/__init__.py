@@ -84,8 +84,8 @@ def fit(
     model : MixtureModel
     data : array, DataFrame, path or source
         (N, D), one point per row. A pattern of file names (``'measurements/*.parquet'``), a folder, a list of files, a
-        ``.npy`` file and a ``source`` are read part by part in each sweep, and need not fit into memory. The fit does
-        not hold their rows. The methods for them: {streaming}.
+        ``.npy`` file, a ``.zarr`` array and a ``source`` are read part by part in each sweep, and need not fit into
+        memory. The fit does not hold their rows. The methods for them: {streaming}.
     method : str
         Name of the engine: {names}. See the notes.
     columns : sequence of str, optional

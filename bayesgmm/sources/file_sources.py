@@ -12,7 +12,8 @@ from bayesgmm.data.tables import PARQUET, require_file
 from bayesgmm.errors import DataError, allowed, did_you_mean
 from bayesgmm.reading.settings import TableFile, as_file
 from bayesgmm.reading.workbooks import is_workbook
-from bayesgmm.sources import numpy_files, parquet, texts
+from bayesgmm.sources import array_files, parquet, texts
+from bayesgmm.sources.array_files import ZARR
 from bayesgmm.sources.rows import Part, RowSource, without_first
 from bayesgmm.wording import listing, plural
 
@@ -40,7 +41,7 @@ class Format:
 
 FORMATS = {
     **dict.fromkeys(sorted(PARQUET), Format(parquet.columns_of, parquet.count_rows, parquet.parts)),
-    ".npy": Format(numpy_files.columns_of, numpy_files.count_rows, numpy_files.parts),
+    **dict.fromkeys((".npy", ZARR), Format(array_files.columns_of, array_files.count_rows, array_files.parts)),
 }
 TEXT = Format(texts.columns_of, texts.count_rows, texts.parts)
 
@@ -88,17 +89,25 @@ def files_of(data: "str | Path | TableFile | Sequence[str | Path | TableFile]") 
         require_file(Path(data.path))
         return (as_file(data),)
     path = Path(str(data))
-    if path.is_dir():
+    if _is_zarr(path):
+        paths = [path]
+    elif path.is_dir():
         paths = sorted(one for one in path.iterdir() if one.suffix.lower() in FORMATS or one.suffix.lower() == ".csv")
         if not paths:
             raise DataError(f"the folder {path} has no files that end in .csv, {', '.join(FORMATS)}")
     elif is_pattern(data):
-        paths = sorted(Path(name) for name in glob(str(data), recursive=True) if Path(name).is_file())
+        matching = [Path(name) for name in glob(str(data), recursive=True)]
+        paths = sorted(one for one in matching if one.is_file() or _is_zarr(one))
         if not paths:
             raise DataError(f"no file matches {data}")
     else:
         paths = [require_file(path)]
     return tuple(as_file(one) for one in paths)
+
+
+def _is_zarr(path: Path) -> bool:
+    """Return True for a folder that is one array."""
+    return path.suffix.lower() == ZARR and path.is_dir()
 
 
 @dataclass(frozen=True, repr=False)
@@ -164,8 +173,9 @@ class FileSource(RowSource):
 
 
 def _stamp(file: TableFile) -> Stamp:
-    status = Path(file.path).stat()
-    return status.st_size, status.st_mtime_ns
+    path = Path(file.path)
+    all_files = [one.stat() for one in (path.rglob("*") if _is_zarr(path) else [path])]
+    return sum(status.st_size for status in all_files), max(status.st_mtime_ns for status in all_files)
 
 
 def _require_unchanged(file: TableFile, stamp: Stamp) -> None:

@@ -20,7 +20,8 @@ def source(data: object, columns: Sequence[str] | None = None) -> RowSource:
     ----------
     data : str, Path, TableFile, list of paths, Dask collection, array or table
         A file or a folder of files; a pattern, ``'measurements/*.parquet'``; several of them. Their formats are
-        Parquet, ``.npy``, CSV and other texts. Or a Dask array or DataFrame; or an array or a table in memory.
+        Parquet, ``.npy``, ``.zarr``, CSV and other texts. Or a Dask array or DataFrame; or an array or a table in
+        memory.
     columns : sequence of str, optional
         Columns to use. Those of files are found by their names, in any order. Default: all.
 

@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zarr
 
 import bayesgmm as bg
 from bayesgmm.data.points import as_points
@@ -42,6 +43,8 @@ def made(kind, folder):
     paths = {"npy": folder / "a.npy", "column order": folder / "f.npy", "csv": folder / "a.csv"}
     np.save(paths["npy"], ROWS)
     np.save(paths["column order"], np.asfortranarray(ROWS))
+    paths["zarr"] = folder / "a.zarr"
+    zarr.create_array(paths["zarr"], data=ROWS, chunks=(70, 2))
     FRAME.to_csv(paths["csv"], index=False)
     several = folder / "several"
     several.mkdir()
@@ -50,7 +53,7 @@ def made(kind, folder):
     return (kinds | paths | {"list": sorted(several.iterdir())})[kind]
 
 
-KINDS = ["array", "table", "parquet", "pattern", "folder", "list", "npy", "column order", "csv"]
+KINDS = ["array", "table", "parquet", "pattern", "folder", "list", "npy", "column order", "zarr", "csv"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -291,3 +294,30 @@ def test_a_source_is_shown_by_its_files_and_columns(tmp_path):
 def test_a_pattern_where_one_table_is_read_is_answered_with_what_reads_it(tmp_path):
     with pytest.raises(DataError, match=r"no file .*\*.csv\n.*fit\(model, pattern, 'em'\)"):
         bg.GaussianMixture(1).fit(str(tmp_path / "*.csv"))
+
+
+def test_several_zarr_arrays_are_one_source_and_numbers_keep_their_precision(tmp_path):
+    for number, rows in enumerate(np.array_split(ROWS[:, 0].astype(np.float32), 3)):
+        zarr.create_array(tmp_path / f"{number}.zarr", data=rows, chunks=(100,))
+    for given in (str(tmp_path / "*.zarr"), tmp_path):
+        parts = [part.values for part in bg.source(given).parts(150)]
+        assert parts[0].dtype == np.float32
+        np.testing.assert_array_equal(np.concatenate(parts)[:, 0], ROWS[:, 0].astype(np.float32))
+
+
+def test_a_zarr_folder_that_is_damaged_changed_or_no_array_is_named(tmp_path):
+    whole = made("zarr", tmp_path)
+    opened = bg.source(whole)
+    chunk = sorted(path for path in whole.rglob("*") if path.is_file() and "json" not in path.name)[4]
+    content = chunk.read_bytes()
+    chunk.write_bytes(content[:10])
+    with pytest.raises(DataError, match=r"a\.zarr has changed"):
+        [*opened.parts(100)]
+    with pytest.raises(DataError, match=r"a\.zarr, rows \d+ to \d+: "):
+        [*bg.source(whole).parts(100)]
+    zarr.create_group(tmp_path / "group.zarr")
+    with pytest.raises(DataError, match=r"group\.zarr is not a complete \.zarr file with an array of numbers"):
+        bg.source(tmp_path / "group.zarr")
+    zarr.create_array(tmp_path / "cube.zarr", data=np.zeros((2, 2, 2)))
+    with pytest.raises(DataError, match=r"holds an array \(2, 2, 2\)"):
+        bg.source(tmp_path / "cube.zarr")
