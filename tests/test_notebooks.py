@@ -78,6 +78,22 @@ def test_it_runs_in_a_kernel():
     assert not [text for text in said if "FitWarning" not in text]
 
 
+@pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")
+def test_each_plot_of_a_notebook_is_shown(tmp_path):
+    cells = [
+        "import bayesgmm as bg\nx = [[0.0], [1.0], [2.0], [9.0], [11.0]]",
+        "fit = bg.fit(bg.MixtureModel(2), x, 'map', progress=False)",
+        "DRAWS = 1\nbg.plots.density(fit);",
+        "bg.plots.weights(fit);",
+    ]
+    written = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code) for code in cells])
+    nbformat.write(written, tmp_path / "two.ipynb")
+    done = execute(tmp_path / "two.ipynb")
+    assert [["image/png" in output.get("data", {}) for output in cell.outputs] for cell in done.cells[2:]] == [
+        [True]
+    ] * 2
+
+
 @pytest.mark.parametrize("code", ["1 / 0", "import warnings; warnings.warn('!', UserWarning)"])
 def test_a_cell_that_fails_or_warns_is_noticed(code):
     with pytest.raises((ZeroDivisionError, UserWarning)):
