@@ -1,0 +1,59 @@
+"""Names of the package in a text, such as ``standard_errors`` or ``bg.select(...)``, lead to their pages."""
+
+import re
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.transforms.post_transforms import SphinxPostTransform
+
+NAME = re.compile(r"(?P<package>bg\.|bayesgmm\.)?(?P<name>[A-Za-z][\w.]*)(?P<call>\(.*\))?")
+WORDS = {"condition", "density", "evidence", "fit", "info", "load", "model", "partition", "report", "save", "source"}
+LINKED = (nodes.reference, nodes.title, nodes.term)  # a name in these is not linked, or is already
+
+
+def named(text: str) -> str | None:
+    """The full name that a code in a text may have; words that are often variables need a prefix or a call.
+
+    Examples
+    --------
+    >>> named("standard_errors"), named("bg.fit(model, X)"), named("fit"), named("a + b")
+    ('bayesgmm.standard_errors', 'bayesgmm.fit', None, None)
+    """
+    found = NAME.fullmatch(text)
+    if found is None or (found["name"] in WORDS and not (found["package"] or found["call"])):
+        return None
+    return f"bayesgmm.{found['name']}"
+
+
+class Link(SphinxPostTransform):
+    """Link the names after everything else is resolved."""
+
+    default_priority = 900
+
+    def run(self, **settings: Any) -> None:
+        """Sphinx calls this for each page."""
+        known = self.env.domains.python_domain.objects
+        for literal in list(self.document.findall(nodes.literal)):
+            object_ = known.get(named(literal.astext()) or "")
+            inside = any(isinstance(parent, LINKED) for parent in ancestors(literal))
+            if object_ is None or inside or object_.docname == self.env.docname:
+                continue
+            address = self.app.builder.get_relative_uri(self.env.docname, object_.docname)
+            link = nodes.reference("", "", internal=True, refuri=f"{address}#{object_.node_id}")
+            literal.replace_self(link)
+            link += literal
+
+
+def ancestors(node: nodes.Node) -> list[nodes.Node]:
+    """The nodes that a node is in."""
+    above = []
+    while node.parent is not None:
+        node = node.parent
+        above.append(node)
+    return above
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_post_transform(Link)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
