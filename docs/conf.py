@@ -67,6 +67,7 @@ html_context = {"default_mode": "auto"}
 html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False
+html_show_search_summary = False  # it fetches pages, which a browser refuses where the site is opened from a file
 html_theme_options = {
     "navbar_end": ["theme-switcher"],
     "navbar_align": "left",

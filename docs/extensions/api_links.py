@@ -7,7 +7,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
-NAME = re.compile(r"(?P<package>bg\.|bayesgmm\.)?(?P<name>[A-Za-z][\w.]*)(?P<call>\(.*\))?")
+NAME = re.compile(r"(\w+ = )?(?P<package>bg\.|bayesgmm\.)?(?P<name>[A-Za-z][\w.]*)(?P<call>\(.*\)(\[.*\])?)?")
 WORDS = {"condition", "density", "evidence", "fit", "info", "load", "model", "partition", "report", "save", "source"}
 LINKED = (nodes.reference, nodes.title, nodes.term)  # a name in these is not linked, or is already
 
@@ -17,8 +17,8 @@ def named(text: str) -> str | None:
 
     Examples
     --------
-    >>> named("standard_errors"), named("bg.fit(model, X)"), named("fit"), named("a + b")
-    ('bayesgmm.standard_errors', 'bayesgmm.fit', None, None)
+    >>> named("standard_errors"), named("a = bg.select(X)['bic']"), named("fit"), named("a + b")
+    ('bayesgmm.standard_errors', 'bayesgmm.select', None, None)
     """
     found = NAME.fullmatch(text)
     if found is None or (found["name"] in WORDS and not (found["package"] or found["call"])):

@@ -58,9 +58,9 @@ def strip(app: Sphinx, page: str, template: str, context: dict[str, Any], doctre
 def tidy(folder: Path) -> None:
     """Remove the template, and the messages of the theme's scripts."""
     (folder / "_static" / TEMPLATE).unlink(missing_ok=True)
-    for script in (folder / "_static" / "scripts").glob("pydata*.js"):
-        text = script.read_text(encoding="utf-8")
-        script.write_text(CONSOLE.sub("void 0", text), encoding="utf-8")
+    for path in [*(folder / "_static" / "scripts").glob("pydata*.js"), *folder.glob("search.html")]:
+        text = path.read_text(encoding="utf-8")
+        path.write_text(CONSOLE.sub("void 0", text), encoding="utf-8")
 
 
 def check(app: Sphinx, failure: Exception | None) -> None:
