@@ -28,7 +28,8 @@ OF_CRITERIA = {"bic": "schwarz1978", "aic": "akaike1974", "icl": "biernacki2000"
 
 def data(subject: Subject) -> str:
     """Describe the data."""
-    columns = subject.columns
+    transforms = subject.info.transforms
+    columns = transforms.names if transforms else subject.columns
     more = f" and {len(columns) - MANY} more" if len(columns) > MANY else ""
     names = f"{plural(len(columns), 'column')}: {listed([code(name) for name in columns[:MANY]])}{more}"
     source = subject.info.source
@@ -38,7 +39,7 @@ def data(subject: Subject) -> str:
         sentences = [f"We analysed {plural(source.n_rows, 'row')} in {names}, which were read in parts."]
     else:
         sentences = [f"The fit does not contain its data, which have {names}."]
-    if transforms := subject.info.transforms:
+    if transforms and transforms.changed:
         fitted = listed([code(name) for name in transforms.changed.values()])
         sentences.append(f"The model was fitted to transformed columns: {fitted}. Its priors are on that scale.")
     return " ".join(sentences)

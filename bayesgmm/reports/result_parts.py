@@ -6,6 +6,7 @@ from bayesgmm.clusterings.component_numbers import n_components
 from bayesgmm.clusterings.label_draws import n_clusters
 from bayesgmm.diagnosis.summary import component_words, convergence_line, convergence_numbers
 from bayesgmm.posterior.draws import number_varies
+from bayesgmm.posterior.schema import transforms_of
 from bayesgmm.priors.weights import SparseDirichlet, StickBreaking
 from bayesgmm.reports.chains import label_free
 from bayesgmm.reports.markdown import code, escaped, grid
@@ -51,7 +52,8 @@ def components(subject: Subject) -> str:
         return "The number of components differs between draws, so components have no table; their clusters follow."
     title, table = component_words(subject.fit, CI_PROB)
     title += "; `points` is the expected number of points" if "points" in table.index else ""
-    table.index = [code(name) if name in subject.columns else name for name in table.index]
+    names = {*subject.columns, *transforms_of(subject.fit).names}
+    table.index = [code(name) if name in names else name for name in table.index]
     if len(table.columns) > len(table):
         table = table.T
     rows = [(str(name), *map(str, row)) for name, row in zip(table.index, table.to_numpy(), strict=True)]

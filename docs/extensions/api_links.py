@@ -12,18 +12,20 @@ WORDS = {"condition", "density", "evidence", "fit", "info", "load", "model", "pa
 LINKED = (nodes.reference, nodes.title, nodes.term)  # a name in these is not linked, or is already
 
 
-def named(text: str) -> str | None:
-    """The full name that a code in a text may have; words that are often variables need a prefix or a call.
+def named(text: str) -> list[str]:
+    """The full names that a code in a text may have; words that are often variables need a prefix or a call.
 
     Examples
     --------
-    >>> named("standard_errors"), named("a = bg.select(X)['bic']"), named("fit"), named("a + b")
-    ('bayesgmm.standard_errors', 'bayesgmm.select', None, None)
+    >>> named("standard_errors")
+    ['bayesgmm.standard_errors', 'bayesgmm.apps.standard_errors']
+    >>> named("a = bg.select(X)['bic']")[0], named("fit"), named("a + b")
+    ('bayesgmm.select', [], [])
     """
     found = NAME.fullmatch(text)
     if found is None or (found["name"] in WORDS and not (found["package"] or found["call"])):
-        return None
-    return f"bayesgmm.{found['name']}"
+        return []
+    return [f"bayesgmm.{found['name']}", f"bayesgmm.apps.{found['name']}"]
 
 
 class Link(SphinxPostTransform):
@@ -35,7 +37,7 @@ class Link(SphinxPostTransform):
         """Sphinx calls this for each page."""
         known = self.env.domains.python_domain.objects
         for literal in list(self.document.findall(nodes.literal)):
-            object_ = known.get(named(literal.astext()) or "")
+            object_ = next((known[name] for name in named(literal.astext()) if name in known), None)
             inside = any(isinstance(parent, LINKED) for parent in ancestors(literal))
             if object_ is None or inside or object_.docname == self.env.docname:
                 continue

@@ -243,6 +243,16 @@ def test_a_trace_of_another_program_has_a_text(fits, with_data):
     assert set(cells(paragraph(text, "Components"))) == {"weight", *COLUMNS} | ({"points"} if with_data else set())
 
 
+def test_transformed_columns_are_named_in_data_units_and_in_their_own(data):
+    transforms = bg.choose_transforms(data, "log", seed=1)
+    text = bg.methods_text(
+        bg.fit(bg.MixtureModel(2), data, "map", transform=transforms, seed=1, progress=False)
+    ).markdown
+    assert "in 2 columns: `petal_length` and `petal_width`. The model was fitted to transformed columns: " in text
+    assert "`log(petal_length)` and `log(petal_width)`. Its priors are on that scale." in text
+    assert {"points", "weight", *COLUMNS} == set(cells(paragraph(text, "Components")))
+
+
 def test_rows_that_were_read_in_parts_are_counted(tmp_path, data):
     path = tmp_path / "rows.npy"
     np.save(path, data.to_numpy())
