@@ -57,6 +57,7 @@ nb_execution_raise_on_error = True
 nb_execution_show_tb = True
 nb_execution_in_temp = True
 nb_merge_streams = True
+nb_render_markdown_format = "myst"  # text that code writes has formulas and tables, too
 nb_mime_priority_overrides = [("*", "text/latex", None)]  # libraries print LaTeX beyond what MathML is made from here
 
 html_theme = "pydata_sphinx_theme"

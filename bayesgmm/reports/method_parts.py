@@ -174,4 +174,17 @@ def _draws(subject: Subject) -> str:
     draws = plural(subject.n_draws, "draw")
     if subject.is_approximation:
         return f"We kept {draws} of an approximation to the posterior."
-    return f"We kept {plural(subject.n_chains, 'chain')} of {draws}."
+    return f"We kept {plural(subject.n_chains, 'chain')} of {draws}.{_changed(subject)}"
+
+
+def _changed(subject: Subject) -> str:
+    """Describe how a run differs from the one that its settings ask for."""
+    notes, text = subject.info.notes, ""
+    if notes.extended is not None:
+        asked = notes.extended.asked
+        text += f" That is more than the {asked:,} draws asked for, because their effective sample size was small."
+    if notes.reconciled is not None:
+        text += f" These draws come from {notes.reconciled.by}, by which the chains of the method were replaced."
+    if notes.interrupted:
+        text += " The run was interrupted."
+    return text

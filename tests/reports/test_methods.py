@@ -15,6 +15,7 @@ from bayesgmm.diagnosis.summary import with_interval
 from bayesgmm.engines import ENGINES
 from bayesgmm.errors import DeclarationError, FitFileError, UnknownName
 from bayesgmm.posterior.info import annotate
+from bayesgmm.posterior.notes import EngineNotes, ExtensionInfo, ReconciliationInfo
 from bayesgmm.references import WORKS, Work
 from bayesgmm.reports import methods
 from bayesgmm.reports.markdown import escaped
@@ -162,6 +163,21 @@ def test_a_warning_of_the_fit_that_no_check_repeats_is_said(fits):
     told = bg.info(fit)
     annotate(fit, replace(told, warnings=("The moon was full.",)))
     assert "- warning (warnings of the fit): The moon was full." in bg.methods_text(fit).markdown
+
+
+def test_a_run_that_was_changed_is_described_as_it_was(fits):
+    stored = bg.info(fits["nuts"])
+    assert "replaced" not in (text := bg.methods_text(fits["nuts"]).markdown)
+    assert "asked for" not in text
+    changed = EngineNotes(
+        extended=ExtensionInfo(asked=50, draws=150),
+        reconciled=ReconciliationInfo("Gibbs sampling", 1.3),
+        interrupted=True,
+    )
+    text = bg.methods_text(annotate(fits["nuts"].copy(), replace(stored, notes=changed))).markdown
+    assert "We kept 2 chains of 150 draws. That is more than the 50 draws asked for" in text
+    assert "These draws come from Gibbs sampling, by which the chains of the method were replaced." in text
+    assert "The run was interrupted." in text
 
 
 @EACH
