@@ -7,23 +7,31 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
-NAME = re.compile(r"(\w+ = )?(?P<package>bg\.|bayesgmm\.)?(?P<name>[A-Za-z][\w.]*)(?P<call>\(.*\)(\[.*\])?)?")
+NAME = re.compile(
+    r"(?P<variable>\w+ = )?(?P<package>bg\.|bayesgmm\.)?(?P<name>[A-Za-z][\w.]*)(?P<call>\(.*\)(\[.*\])?)?"
+)
 WORDS = {"condition", "density", "evidence", "fit", "info", "load", "model", "partition", "report", "save", "source"}
 LINKED = (nodes.reference, nodes.title, nodes.term)  # a name in these is not linked, or is already
 
 
 def named(text: str) -> list[str]:
-    """The full names that a code in a text may have; words that are often variables need a prefix or a call.
+    """The full names that a code in a text may have.
+
+    Words that are often variables need a prefix or a call. An assignment needs a prefix: other libraries have names in
+    common with this one.
 
     Examples
     --------
     >>> named("standard_errors")
     ['bayesgmm.standard_errors', 'bayesgmm.apps.standard_errors']
-    >>> named("a = bg.select(X)['bic']")[0], named("fit"), named("a + b")
-    ('bayesgmm.select', [], [])
+    >>> named("a = bg.select(X)['bic']")[0], named("fit"), named("gmm = GaussianMixture()"), named("a + b")
+    ('bayesgmm.select', [], [], [])
     """
     found = NAME.fullmatch(text)
-    if found is None or (found["name"] in WORDS and not (found["package"] or found["call"])):
+    if found is None:
+        return []
+    ambiguous = found["variable"] or (found["name"] in WORDS and not found["call"])
+    if ambiguous and not found["package"]:
         return []
     return [f"bayesgmm.{found['name']}", f"bayesgmm.apps.{found['name']}"]
 
