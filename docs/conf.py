@@ -28,6 +28,7 @@ extensions = [
     "numpydoc",
     "myst_nb",
     "sphinx_design",
+    "alt_texts",
     "api_links",
     "links",
     "mathml",

@@ -298,7 +298,7 @@ def test_a_warning_on_a_page_shows_no_path(extension, monkeypatch):
     assert warnings.formatwarning("Too few.", bg.FitWarning, "/tmp/ipykernel_1/2.py", 3) == "FitWarning: Too few.\n"
 
 
-@pytest.mark.parametrize("name", ["mathml", "offline", "card_pages", "api_links", "links"])
+@pytest.mark.parametrize("name", ["mathml", "offline", "card_pages", "alt_texts", "api_links", "links"])
 def test_the_examples_of_what_builds_the_pages_hold(name, extension):
     if name != "card_pages":  # the others import Sphinx
         pytest.importorskip("sphinx")
