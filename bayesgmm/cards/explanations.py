@@ -72,7 +72,7 @@ def typeset(markdown: str) -> str:
     --------
     >>> print(typeset(_code(FORMULAS, "μ_k ∼ Normal(0, 1)")))
     $$
-    \\mu_k \\sim \\mathrm{Normal}(0, 1)
+    \mu_k \sim \mathrm{Normal}(0, 1)
     $$
     """
 
