@@ -314,3 +314,31 @@ def test_who_comes_from_another_tool_finds_the_five_tasks(name):
     calls = " ".join(row[-1] for row in rows)
     wanted = ("bg.fit(", "bg.plots.", "bg.assignments", "bg.select(", "bg.save(")
     assert [call for call in wanted if call not in calls] == []
+
+
+def test_small_pictures_and_names_lead_to_their_places(extension, tmp_path):
+    """A small site, built with the two extensions."""
+    pytest.importorskip("myst_parser")
+    from sphinx.application import Sphinx
+    from sphinx.util.docutils import docutils_namespace
+
+    (tmp_path / "conf.py").write_text(
+        'extensions = ["myst_parser", "thumbnails", "api_links"]\ntoc_object_entries = False\n'
+    )
+    (tmp_path / "dot.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
+    (tmp_path / "plots.md").write_text("# Plots\n\n## first\n\n![a](dot.svg)\n\n## second\n\n![b](dot.svg)\n")
+    (tmp_path / "names.rst").write_text(
+        "Names\n=====\n\n.. py:function:: bayesgmm.select\n.. py:function:: bayesgmm.fit\n"
+    )
+    grid = "```{thumbnails}\n:sections:\n\nplots\n```\n\n```{thumbnails}\nplots\n```\n\n"
+    words = "`bg.select(X)`, `select`, `fit`, `a = bg.fit(X)`, `b = select(X)`, `[c](plots.md)`\n"
+    (tmp_path / "index.md").write_text(f"# All\n\n{grid}{words}\n```{{toctree}}\nplots\nnames\n```\n")
+    with docutils_namespace():
+        app = Sphinx(
+            tmp_path, tmp_path, tmp_path / "html", tmp_path / "trees", "html", status=None, warningiserror=True
+        )
+        app.build()
+    page = (tmp_path / "html/index.html").read_text()
+    shown = re.findall(r'href="(plots.html[^"]*)"><img alt="" src="_images/dot.svg" /><span>(\w+)</span>', page)
+    assert shown == [("plots.html#first", "first"), ("plots.html#second", "second"), ("plots.html", "Plots")]
+    assert re.findall(r'href="names.html#bayesgmm.(\w+)"><code', page) == ["select", "select", "fit"]

@@ -1,11 +1,9 @@
 """Names of the package in a text, such as ``standard_errors`` or ``bg.select(...)``, lead to their pages."""
 
 import re
-from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
-from sphinx.transforms.post_transforms import SphinxPostTransform
 
 NAME = re.compile(
     r"(?P<variable>\w+ = )?(?P<package>bg\.|bayesgmm\.)?(?P<name>[A-Za-z][\w.]*)(?P<call>\(.*\)(\[.*\])?)?"
@@ -36,23 +34,18 @@ def named(text: str) -> list[str]:
     return [f"bayesgmm.{found['name']}", f"bayesgmm.apps.{found['name']}"]
 
 
-class Link(SphinxPostTransform):
-    """Link the names after everything else is resolved."""
-
-    default_priority = 900
-
-    def run(self, **settings: Any) -> None:
-        """Sphinx calls this for each page."""
-        known = self.env.domains.python_domain.objects
-        for literal in list(self.document.findall(nodes.literal)):
-            object_ = next((known[name] for name in named(literal.astext()) if name in known), None)
-            inside = any(isinstance(parent, LINKED) for parent in ancestors(literal))
-            if object_ is None or inside or object_.docname == self.env.docname:
-                continue
-            address = self.app.builder.get_relative_uri(self.env.docname, object_.docname)
-            link = nodes.reference("", "", internal=True, refuri=f"{address}#{object_.node_id}")
-            literal.replace_self(link)
-            link += literal
+def link(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Link the names of a page, after everything else is resolved."""
+    known = app.env.domains.python_domain.objects
+    for literal in list(doctree.findall(nodes.literal)):
+        found = next((known[name] for name in named(literal.astext()) if name in known), None)
+        inside = any(isinstance(parent, LINKED) for parent in ancestors(literal))
+        if found is None or inside or found.docname == docname:
+            continue
+        address = f"{app.builder.get_relative_uri(docname, found.docname)}#{found.node_id}"
+        leading = nodes.reference("", "", internal=True, refuri=address)
+        literal.replace_self(leading)
+        leading += literal
 
 
 def ancestors(node: nodes.Node) -> list[nodes.Node]:
@@ -65,5 +58,5 @@ def ancestors(node: nodes.Node) -> list[nodes.Node]:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    app.add_post_transform(Link)
+    app.connect("doctree-resolved", link)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -38,24 +38,23 @@ class Fill(SphinxPostTransform):
         for grid in list(self.document.findall(Grid)):
             box = nodes.container(classes=["thumbnails"])
             for page in grid["pages"]:
-                box += [self.linked(*entry) for entry in self.entries(page, grid["sections"])]
+                box += [self.linked(page, *entry) for entry in self.entries(page, grid["sections"])]
             grid.replace_self(box)
 
     def entries(self, page: str, by_section: bool) -> Iterator[tuple[str, str, nodes.Element]]:
-        """The address, the title and the contents of each entry."""
+        """The place on the page, the title and the contents of each entry."""
         tree = self.env.get_doctree(page)
-        address = self.app.builder.get_relative_uri(self.env.docname, page)
         if not by_section:
-            yield address, self.env.titles[page].astext(), tree
+            yield "", self.env.titles[page].astext(), tree
             return
         (whole,) = (node for node in tree.children if isinstance(node, nodes.section))
         for section in whole.children:
             if isinstance(section, nodes.section):
-                yield f"{address}#{section['ids'][0]}", section.next_node(nodes.title).astext(), section
+                yield f"#{section['ids'][0]}", section.next_node(nodes.title).astext(), section
 
-    def linked(self, address: str, title: str, contents: nodes.Element) -> nodes.paragraph:
+    def linked(self, page: str, place: str, title: str, contents: nodes.Element) -> nodes.paragraph:
         """A picture with its title, as a link."""
-        link = nodes.reference("", "", internal=True, refuri=address)
+        link = nodes.reference("", "", internal=True, page=page, place=place)
         image = next(contents.findall(nodes.image), None)  # there is none where the pages are not run
         if image is not None:
             link += nodes.image(**{**image.attributes, "alt": ""})
@@ -63,8 +62,16 @@ class Fill(SphinxPostTransform):
         return nodes.paragraph("", "", link)
 
 
+def lead(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Give the links their addresses, which only the builder knows."""
+    for link in doctree.findall(nodes.reference):
+        if "page" in link:
+            link["refuri"] = app.builder.get_relative_uri(docname, link["page"]) + link["place"]
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_node(Grid)
     app.add_directive("thumbnails", Thumbnails)
     app.add_post_transform(Fill)
+    app.connect("doctree-resolved", lead)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
