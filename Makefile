@@ -8,7 +8,7 @@ CANDIDATES := python3 python3.14 python3.13 python3.12
 # Compiled tests are kept, also where the environment forbids it: to compile them takes each process seconds.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: demo test quick lint bench evidence docs pictures notebooks uncache clean
+.PHONY: demo test quick lint bench evidence docs browse pictures notebooks uncache clean
 
 demo: $(READY)
 	$(BIN)/bayesgmm warmup
@@ -39,6 +39,9 @@ docs: $(READY)  # BAYESGMM_DOCS_EXECUTE=off builds it without running the pages
 	$(BIN)/python -m pip install --quiet -c constraints.txt --group docs
 	$(BIN)/python -m sphinx -W --keep-going -q -j auto -d docs/_build/doctrees docs docs/_build/html
 	@echo "wrote docs/_build/html/index.html"
+
+browse: docs  # opens each page of the site in Chromium: console messages, missing files, output that is cut, search
+	$(BIN)/python docs/browse.py
 
 pictures: $(READY)  # the pictures of README, into docs; the report's needs Chromium
 	$(BIN)/python docs/readme_pictures.py

@@ -45,6 +45,7 @@ from .priors.scalars import Exponential, Gamma, HalfCauchy, HalfNormal, HalfStud
 from .priors.weights import Dirichlet, DirichletProcess, FiniteMixture, PitmanYor, SparseDirichlet
 from .reading.settings import TableFile
 from .reports import report
+from .reports.methods import methods_text
 from .screening.checks import data_check
 from .screening.results import DataCheck
 from .sources.opening import source
@@ -126,6 +127,7 @@ __all__ = [
     "load_card",
     "log_likelihood",
     "merge_components",
+    "methods_text",
     "model",
     "n_clusters",
     "n_components",

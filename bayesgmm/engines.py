@@ -12,6 +12,7 @@ from textwrap import fill, indent
 from typing import Any, Literal
 
 from bayesgmm.errors import DeclarationError, allowed, choose, did_you_mean
+from bayesgmm.references import WORKS, Work
 from bayesgmm.wording import alternatives
 
 Kind = Literal["sampler", "approximation", "point estimate"]
@@ -122,7 +123,7 @@ class Engine:
     description : str
         Advice for users, in sentences, for the documentation of ``fit``.
     cites : tuple of str
-        References for the report.
+        Works to cite: keys of ``references.WORKS``, or references in words.
     settings : tuple of Setting
     limits : tuple of Limit
         Models that it can't fit.
@@ -152,6 +153,11 @@ class Engine:
     def __call__(self, *args: object, **settings: object) -> Any:
         """Run the engine; return its ``Estimate``."""
         return _loaded(self.function)(*args, **settings)
+
+    @property
+    def works(self) -> tuple[Work, ...]:
+        """Works to cite."""
+        return tuple(WORKS.get(cited) or Work.in_words(cited) for cited in self.cites)
 
     @property
     def defaults(self) -> dict[str, Value]:
@@ -332,18 +338,6 @@ ADVI = (
     Setting("batch_size", None, "number of points per step; None: all"),
     SWEEPS,
 )
-KUCUKELBIR = (
-    "Kucukelbir, A., Tran, D., Ranganath, R., Gelman, A. & Blei, D. (2017). Automatic differentiation "
-    "variational inference. J. Mach. Learn. Res. 18(14), 1–45."
-)
-DEMPSTER = (
-    "Dempster, A., Laird, N. & Rubin, D. (1977). Maximum likelihood from incomplete data via the EM algorithm. "
-    "J. R. Stat. Soc. B 39(1), 1–38."
-)
-ATTIAS = (
-    "Attias, H. (2000). A variational Bayesian framework for graphical models. Adv. Neural Inf. Process. Syst. "
-    "12, 209–215."
-)
 
 ENGINES: dict[str, Engine] = {
     engine.name: engine
@@ -354,7 +348,7 @@ ENGINES: dict[str, Engine] = {
             "bayesgmm.inference.nuts:fit",
             "draws from the posterior by Hamiltonian Monte Carlo (NUTS)",
             "The reference for all others. Chains start in each mode with much posterior mass.",
-            ("Hoffman, M. & Gelman, A. (2014). The No-U-Turn sampler. J. Mach. Learn. Res. 15, 1593–1623.",),
+            ("hoffman2014",),
             (
                 Setting("draws", 1000, "number of draws to keep from each chain; more if they are not enough"),
                 MAX_DRAWS,
@@ -374,10 +368,7 @@ ENGINES: dict[str, Engine] = {
             "draws from the posterior by Gibbs sampling of assignments and parameters",
             "For conjugate priors. A sweep takes microseconds, so that long chains are cheap: they cross between modes "
             "where NUTS stays in one. Successive draws are correlated where components overlap.",
-            (
-                "Diebolt, J. & Robert, C. (1994). Estimation of finite mixture distributions through Bayesian "
-                "sampling. J. R. Stat. Soc. B 56(2), 363–375.",
-            ),
+            ("diebolt1994",),
             (
                 Setting("draws", 1000, "number of draws to keep from each chain; more if they are not enough"),
                 MAX_DRAWS,
@@ -404,7 +395,7 @@ ENGINES: dict[str, Engine] = {
             "It takes a fraction of the time of NUTS. The coordinates are whitened first, so that the correlations at "
             "the mode are kept. If the Gaussian is not close, draws are resampled by their importance ratios; tails "
             "heavier than Gaussian are underestimated.",
-            (KUCUKELBIR,),
+            ("kucukelbir2017",),
             ADVI,
             (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES),
             needs_rows=MANY_SWEEPS,
@@ -415,7 +406,7 @@ ENGINES: dict[str, Engine] = {
             "bayesgmm.inference.advi:fit_fullrank",
             "draws from the Gaussian that is closest to the posterior (full-rank ADVI)",
             "As ``'advi'``, with correlations between the whitened coordinates.",
-            (KUCUKELBIR,),
+            ("kucukelbir2017",),
             ADVI,
             (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES),
             needs_rows=MANY_SWEEPS,
@@ -427,7 +418,7 @@ ENGINES: dict[str, Engine] = {
             "draws from the closest posterior in which weights, means and assignments are independent (variational "
             "Bayes)",
             "The quickest approximation, for conjugate priors. Its intervals are too narrow where components overlap.",
-            (ATTIAS,),
+            ("attias2000",),
             (
                 DRAWS,
                 STARTS,
@@ -462,7 +453,7 @@ ENGINES: dict[str, Engine] = {
             "bayesgmm.inference.mle:fit",
             "the maximum of the likelihood: one estimate, no priors, no uncertainty",
             "Accurate to the last digits; ``standard_errors`` reads it.",
-            (DEMPSTER,),
+            ("dempster1977",),
             (
                 STARTS,
                 SWEEPS,
@@ -479,7 +470,7 @@ ENGINES: dict[str, Engine] = {
             "bayesgmm.inference.em:fit",
             "the maximum of the likelihood by expectation maximisation: one estimate, no priors, no uncertainty",
             "",
-            (DEMPSTER,),
+            ("dempster1977",),
             (
                 STARTS,
                 SWEEPS,

@@ -11,6 +11,8 @@ ROOT = HERE.parent
 sys.path[:0] = [str(HERE / "extensions"), str(ROOT)]
 os.environ["PYTHONPATH"] = str(ROOT)  # the kernels that run the pages import this tree's package
 
+os.environ["PYTHONSTARTUP"] = str(HERE / "extensions" / "startup.py")  # and run this first
+
 import api_page  # noqa: E402
 import card_pages  # noqa: E402
 import course  # noqa: E402
@@ -26,9 +28,13 @@ extensions = [
     "numpydoc",
     "myst_nb",
     "sphinx_design",
+    "alt_texts",
+    "api_links",
+    "links",
     "mathml",
     "offline",
     "public_names",
+    "thumbnails",
 ]
 exclude_patterns = ["_build", "extensions", "templates"]
 templates_path = ["templates"]
@@ -52,14 +58,18 @@ nb_execution_raise_on_error = True
 nb_execution_show_tb = True
 nb_execution_in_temp = True
 nb_merge_streams = True
+nb_render_markdown_format = "myst"  # text that code writes has formulas and tables, too
 nb_mime_priority_overrides = [("*", "text/latex", None)]  # libraries print LaTeX beyond what MathML is made from here
 
 html_theme = "pydata_sphinx_theme"
 html_title = "bayesgmm"
 html_static_path = ["static"]
+html_favicon = "static/favicon.svg"
+html_context = {"default_mode": "auto"}
 html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False
+html_show_search_summary = False  # it fetches pages, which a browser refuses where the site is opened from a file
 html_theme_options = {
     "navbar_end": ["theme-switcher"],
     "navbar_align": "left",

@@ -24,9 +24,9 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if not path.is_relative_to(DOCS / "_build"))
 CELL = re.compile(r"^```\{code-cell\}\n(?::tags: \[(.*?)\]\n)?(.*?)^```$", re.DOTALL | re.MULTILINE)
-MADE = {"gallery/cards.md"}  # by the build, from what tests/cards/test_cards.py runs
+MADE = "gallery/cards"  # made by the build, from what tests/cards/test_cards.py runs
 RUN = {str(path.relative_to(DOCS)): path for path in PAGES if CELL.search(path.read_text())}
-RUN = {name: path for name, path in RUN.items() if name not in MADE}
+RUN = {name: path for name, path in RUN.items() if not name.startswith(MADE)}
 PASS_ON = {"errors", "findings", "labels.relabelling", "inference", "inference.builder", "predictions.elicitation"}
 PASS_ON |= {"apps.images.segmentation", "estimators.online"}  # they pass on what other modules say
 PASS_ON |= {"data.tables", "apps.tables.anomaly_files"}
@@ -264,13 +264,81 @@ def test_every_card_has_a_page(extension, tmp_path):
     extension("card_pages").write(tmp_path)
     assert {path.stem for path in (tmp_path / "cards").glob("*.md")} == set(bg.model.cards())
     gallery = (tmp_path / "cards.md").read_text()
-    assert all(f'bg.run_card("{name}"' in gallery for name in bg.model.cards())
+    for name in bg.model.cards():
+        page = (tmp_path / f"cards/{name}.md").read_text()
+        assert f"\ncards/{name}\n" in gallery
+        assert f'bg.run_card("{name}"' in page
+        assert "{code-cell}\n:tags: [remove-stderr, may-warn]\n\nbg.plots." in page  # its figures, with their code
+        assert "$$" in page
+        assert "```text" not in page  # formulas are typeset
 
 
-@pytest.mark.parametrize("name", ["mathml", "offline", "card_pages"])
+def test_links_that_lead_nowhere_are_noticed(extension, tmp_path):
+    pytest.importorskip("sphinx")
+    links = extension("links")
+    (tmp_path / "a.html").write_text('<a href="b.html#here">1</a><a href="b.html#there">2</a><img src="c.png?v=1">')
+    (tmp_path / "b.html").write_text('<h1 id="here">B</h1><a href="https://example.org/none">3</a><a href="#no">4</a>')
+    assert list(links.dead(tmp_path)) == ["a.html: b.html#there", "a.html: c.png?v=1", "b.html: #no"]
+
+
+def test_messages_of_the_theme_s_scripts_are_removed(extension, tmp_path):
+    pytest.importorskip("sphinx")
+    scripts = tmp_path / "_static/scripts"
+    scripts.mkdir(parents=True)
+    (scripts / "pydata.js").write_text(
+        'a(),console.log(`[PST]: ${b} mode.`),console.info("[PST] c");console.error("d")'
+    )
+    extension("offline").tidy(tmp_path)
+    assert (scripts / "pydata.js").read_text() == 'a(),void 0,void 0;console.error("d")'
+
+
+def test_a_warning_on_a_page_shows_no_path(extension, monkeypatch):
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
+    extension("startup")
+    assert warnings.formatwarning("Too few.", bg.FitWarning, "/tmp/ipykernel_1/2.py", 3) == "FitWarning: Too few.\n"
+
+
+@pytest.mark.parametrize("name", ["mathml", "offline", "card_pages", "alt_texts", "api_links", "links"])
 def test_the_examples_of_what_builds_the_pages_hold(name, extension):
-    if name != "card_pages":
+    if name != "card_pages":  # the others import Sphinx
         pytest.importorskip("sphinx")
     tried = doctest.testmod(extension(name))
     assert tried.attempted
     assert not tried.failed
+
+
+@pytest.mark.parametrize("name", ["scikit_learn", "mclust", "pymc", "arviz"])
+def test_who_comes_from_another_tool_finds_the_five_tasks(name):
+    """Fit, plot, the uncertainty of clusters, the number of components, save: each beside the other tool's call."""
+    rows = [line.split(" | ") for line in (DOCS / f"guides/{name}.md").read_text().splitlines() if line.startswith("|")]
+    calls = " ".join(row[-1] for row in rows)
+    wanted = ("bg.fit(", "bg.plots.", "bg.assignments", "bg.select(", "bg.save(")
+    assert [call for call in wanted if call not in calls] == []
+
+
+def test_small_pictures_and_names_lead_to_their_places(extension, tmp_path):
+    """A small site, built with the two extensions."""
+    pytest.importorskip("myst_parser")
+    from sphinx.application import Sphinx
+    from sphinx.util.docutils import docutils_namespace
+
+    (tmp_path / "conf.py").write_text(
+        'extensions = ["myst_parser", "thumbnails", "api_links"]\ntoc_object_entries = False\n'
+    )
+    (tmp_path / "dot.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
+    (tmp_path / "plots.md").write_text("# Plots\n\n## first\n\n![a](dot.svg)\n\n## second\n\n![b](dot.svg)\n")
+    (tmp_path / "names.rst").write_text(
+        "Names\n=====\n\n.. py:function:: bayesgmm.select\n.. py:function:: bayesgmm.fit\n"
+    )
+    grid = "```{thumbnails}\n:sections:\n\nplots\n```\n\n```{thumbnails}\nplots\n```\n\n"
+    words = "`bg.select(X)`, `select`, `fit`, `a = bg.fit(X)`, `b = select(X)`, `[c](plots.md)`\n"
+    (tmp_path / "index.md").write_text(f"# All\n\n{grid}{words}\n```{{toctree}}\nplots\nnames\n```\n")
+    with docutils_namespace():
+        app = Sphinx(
+            tmp_path, tmp_path, tmp_path / "html", tmp_path / "trees", "html", status=None, warningiserror=True
+        )
+        app.build()
+    page = (tmp_path / "html/index.html").read_text()
+    shown = re.findall(r'href="(plots.html[^"]*)"><img alt="" src="_images/dot.svg" /><span>(\w+)</span>', page)
+    assert shown == [("plots.html#first", "first"), ("plots.html#second", "second"), ("plots.html", "Plots")]
+    assert re.findall(r'href="names.html#bayesgmm.(\w+)"><code', page) == ["select", "select", "fit"]

@@ -1,5 +1,6 @@
 """Explanation of a model card: data, model, priors with reasons, expected results, plots and commands."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,12 @@ from bayesgmm.cards.facts import fact_named, interval_words
 from bayesgmm.data.given import Given
 from bayesgmm.data.points import as_points
 from bayesgmm.declared import Declared
-from bayesgmm.reports.mathematics import number
+from bayesgmm.reports.mathematics import latex, number
 from bayesgmm.reports.priors import Description, descriptions
 from bayesgmm.wording import listing
 
 NAMES = {"weights": "Weights", "means": "Means", "covariances": "Covariances"}
+FORMULAS = "text"  # language of the blocks with formulas
 SHOWN = 6  # maximum number of values listed by column
 
 
@@ -35,10 +37,13 @@ class Part:
     paragraphs: tuple[str, ...]
     descriptions: dict[str, Description] = field(default_factory=dict)
 
+    def __str__(self) -> str:
+        return "\n\n".join([f"## {self.title}", *self.paragraphs])
+
 
 @dataclass(frozen=True)
 class Explanation:
-    """Explanation of a card; ``str`` gives Markdown.
+    """Explanation of a card; ``str`` gives Markdown, and a notebook shows its formulas typeset.
 
     Parameters
     ----------
@@ -54,11 +59,27 @@ class Explanation:
     parts: tuple[Part, ...]
 
     def __str__(self) -> str:
-        parts = ["\n\n".join([f"## {part.title}", *part.paragraphs]) for part in self.parts]
-        return "\n\n".join([f"# {self.title}", f"*{self.about}*", *parts])
+        return "\n\n".join([f"# {self.title}", f"*{self.about}*", *map(str, self.parts)])
 
     def _repr_markdown_(self) -> str:
-        return str(self)
+        return typeset(str(self))
+
+
+def typeset(markdown: str) -> str:
+    r"""Write the formulas of an explanation in LaTeX.
+
+    Examples
+    --------
+    >>> print(typeset(_code(FORMULAS, "μ_k ∼ Normal(0, 1)")))
+    $$
+    \mu_k \sim \mathrm{Normal}(0, 1)
+    $$
+    """
+
+    def as_latex(block: re.Match[str]) -> str:
+        return "\n\n".join(f"$$\n{latex(line)}\n$$" for line in block[1].splitlines())
+
+    return re.sub(rf"```{FORMULAS}\n(.*?)\n```", as_latex, markdown, flags=re.DOTALL)
 
 
 def explain_card(name: str | Path, *, data_anywhere: bool = False) -> Explanation:
@@ -190,7 +211,7 @@ def _columns(description: Description, names: list[str]) -> str:
 
 
 def _formulas(description: Description) -> str:
-    return _code("text", "\n".join(description.formulas))
+    return _code(FORMULAS, "\n".join(description.formulas))
 
 
 def _expected(card: Card) -> tuple[str, ...]:

@@ -181,7 +181,8 @@ def component_words(fit: "xr.DataTree", ci_prob: float = 0.9) -> "tuple[str, pd.
 
     numbers = component_table(fit, ci_prob)
     components = fit["posterior"].coords["component"].values
-    rows = {"points": [f"{size:.1f}" for size in component_sizes(fit)]}
+    known = holds_points(fit) or info(fit).source is not None
+    rows = {"points": [f"{size:.1f}" for size in component_sizes(fit)]} if known else {}
     for quantity in numbers.index.unique("quantity"):
         rows[str(quantity)] = [
             with_interval(*numbers.loc[(k, quantity), ["mean", "lower", "upper"]]) for k in components

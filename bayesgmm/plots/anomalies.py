@@ -190,7 +190,7 @@ def _draw_points(axis: "Axes", scores: "xr.Dataset") -> None:
     if len(names) == 1:
         axis.set_yscale("log")
     counts = f"{flagged.sum()} of {len(x)} points flagged as anomalous"
-    title = f"{counts} (false discovery rate {scores.attrs['fdr']:g}; darker: smaller p)"
+    title = f"{counts}\n(false discovery rate {scores.attrs['fdr']:g}; darker: smaller p)"
     axis.set_title(title, fontsize=10, loc="left")
 
 

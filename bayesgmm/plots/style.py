@@ -1,6 +1,7 @@
 """Colours, markers, text, grids, curves and intervals of all plots."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -29,15 +30,30 @@ def literal[**P](draw: "Callable[P, Figure]") -> "Callable[P, Figure]":
 
     @wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> "Figure":
-        import matplotlib as mpl
-
-        with mpl.rc_context(LITERAL):
+        with settings(LITERAL):
             figure = draw(*args, **kwargs)
         plain_powers(figure)
         make_printable(figure)
         return figure
 
     return drawn
+
+
+@contextmanager
+def settings(values: Mapping[Any, object]) -> Iterator[None]:
+    """Change some of matplotlib's settings, and restore these only.
+
+    ``rc_context`` would restore all of them, also what a backend sets when it starts at the first figure: a notebook
+    would then show no further figure.
+    """
+    import matplotlib as mpl
+
+    before = {name: mpl.rcParams[name] for name in values}
+    mpl.rcParams.update(values)
+    try:
+        yield
+    finally:
+        mpl.rcParams.update(before)
 
 
 def make_printable(artist: "Artist") -> None:

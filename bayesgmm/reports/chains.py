@@ -64,7 +64,7 @@ def convergence(subject: Subject) -> list[Block]:
         good = f"All {len(r_hat)} values of R-hat are below {HIGH_RHAT}: the chains agree. The largest is"
         bad = f"{over} of {len(r_hat)} values of R-hat are above {HIGH_RHAT}: the chains do not agree. The largest is"
         sentences.insert(0, f"{bad if over else good} {r_hat[high]:.3f} ({asked.names[high]}).")
-    sentences += _label_free(subject)
+    sentences += label_free(subject)
     why = (
         "R-hat compares the variance between chains with the variance within chains, and is 1 when they agree. The "
         "effective sample size is the number of independent draws that would give the same precision."
@@ -72,7 +72,7 @@ def convergence(subject: Subject) -> list[Block]:
     return [Paragraph(" ".join(sentences)), Paragraph(why), *tempering(subject)]
 
 
-def _label_free(subject: Subject) -> list[str]:
+def label_free(subject: Subject) -> list[str]:
     """Return the worst numbers of what does not depend on labels, which the checks look at first."""
     free = monitored(subject.fit)
     if not free.data_vars:

@@ -103,23 +103,23 @@ def engine(subject: Subject) -> list[Block]:
     if stored.seconds is not None:
         facts.append(("Time", f"{number(stored.seconds, 3)} seconds"))
     if not subject.is_point and subject.n_components > 1:
-        facts.append(("Label switching", _labels(stored)))
+        facts.append(("Label switching", label_words(stored)))
     if stored.notes.elbo is not None:
         error = f" ± {number(stored.notes.elbo_se, 2)}" if stored.notes.elbo_se else ""
         facts.append(("Evidence lower bound (ELBO)", f"{number(stored.notes.elbo, 6)}{error}"))
-    versions = stored.versions or _foreign_versions(subject)
+    versions = stored.versions or foreign_versions(subject)
     if versions:
         facts.append(("Versions", ", ".join(f"{name} {version}" for name, version in versions.items())))
     return [Facts(tuple(facts))]
 
 
-def _labels(facts: FitInfo) -> str:
+def label_words(facts: FitInfo) -> str:
     """Describe how label switching was undone, and the agreement of the labels.
 
     Examples
     --------
     >>> from bayesgmm.posterior.notes import LabelInfo
-    >>> _labels(FitInfo(relabelled="ecr", labels=LabelInfo("ecr", agreement=0.973)))
+    >>> label_words(FitInfo(relabelled="ecr", labels=LabelInfo("ecr", agreement=0.973)))
     'undone by ECR; in a draw, a point has its most probable label with probability 0.973'
     """
     method = facts.relabelled
@@ -132,7 +132,8 @@ def _labels(facts: FitInfo) -> str:
     return f"undone by {name}; in a draw, a point has its most probable label with probability {number(agreement, 3)}"
 
 
-def _foreign_versions(subject: Subject) -> dict[str, str]:
+def foreign_versions(subject: Subject) -> dict[str, str]:
+    """Return the library that made a trace, with its version."""
     attrs = subject.fit["posterior"].attrs
     known = {attrs.get("inference_library"): attrs.get("inference_library_version")}
     return {str(name): str(version) for name, version in known.items() if name and version}

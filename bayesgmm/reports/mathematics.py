@@ -8,6 +8,21 @@ from markupsafe import Markup, escape
 TOKEN = re.compile(r"\s*(\d+(?:\.\d+)?(?:e[+−-]?\d+)?|[A-Za-z]+|.)", re.DOTALL)
 LARGE = {"∑", "∏"}  # symbols with limits below and above
 GREEK = re.compile(r"[α-ωΑ-Ω]")
+COMMANDS = {
+    "α": "alpha",
+    "β": "beta",
+    "λ": "lambda",
+    "μ": "mu",
+    "ν": "nu",
+    "σ": "sigma",
+    "τ": "tau",
+    "Σ": "Sigma",
+    "∑": "sum",
+    "∏": "prod",
+    "∼": "sim",
+    "≤": "le",
+    "…": "ldots",
+}
 
 
 def mathml(source: str) -> Markup:
@@ -34,6 +49,24 @@ def mathml(source: str) -> Markup:
         raise ValueError(f"{source!r}: a brace is closed that was not opened")
     spoken = source.replace("{", "").replace("}", "")
     return Markup('<math display="block" aria-label="{}">{}</math>').format(spoken, row)
+
+
+def latex(source: str) -> str:
+    r"""Convert a formula to LaTeX.
+
+    Examples
+    --------
+    >>> latex("μ_{k j} ∼ Normal(m_j, 10)")
+    '\\mu_{k j} \\sim \\mathrm{Normal}(m_j, 10)'
+    """
+    return re.sub(r"([A-Za-z]{2,}|[^\x00-\x7f])(?=(.?))", lambda found: _command(*found.groups()), source)
+
+
+def _command(token: str, following: str) -> str:
+    """Return a word or a symbol in LaTeX; a space divides it from a letter."""
+    if token.isascii():
+        return rf"\mathrm{{{token}}}"
+    return "-" if token == "−" else f"\\{COMMANDS[token]}{' ' if following.isalpha() else ''}"
 
 
 @dataclass

@@ -11,7 +11,7 @@ SHOWN = 6  # maximum number of components in a sentence
 
 def verdict(subject: Subject) -> list[Block]:
     """Summarise the fit in three sentences: the result, its uncertainty, and the verdict of the checks."""
-    sentences = (_result(subject), _uncertainty(subject), subject.findings.verdict)
+    sentences = (_result(subject), uncertainty(subject), subject.findings.verdict)
     return [Paragraph(text, "lead") for text in sentences]
 
 
@@ -32,7 +32,8 @@ def _result(subject: Subject) -> str:
     return f"A mixture of {subject.n_components} Gaussians was fitted to {data}. {weights}"
 
 
-def _uncertainty(subject: Subject) -> str:
+def uncertainty(subject: Subject) -> str:
+    """Describe how certain the components of the points are, and the most uncertain point."""
     if not subject.has_points:
         return "The fit does not contain its data, so single points can't be assigned to components."
     if subject.n_components == 1:

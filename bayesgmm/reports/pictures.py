@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from bayesgmm.plots.style import COLOURS, LITERAL, make_printable, plain_powers
+from bayesgmm.plots.style import COLOURS, LITERAL, make_printable, plain_powers, settings
 from bayesgmm.reports.blocks import Picture
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ CHAINS = (
     "#999933",
     "#882255",
 )  # Tol (2021); different from those of the components
+OF_BACKENDS = {"backend", "backend_fallback", "interactive"}  # settings that do not belong to a style
 STYLE: dict[str, object] = {
     "font.size": 10.0,
     "axes.titlesize": 10.0,
@@ -53,15 +54,14 @@ def style() -> Iterator[None]:
     import matplotlib as mpl
     from cycler import cycler
 
-    with mpl.rc_context(), warnings.catch_warnings():
+    usual = {name: value for name, value in mpl.rcParamsDefault.items() if name not in OF_BACKENDS}
+    own: Any = STYLE | LITERAL | {"axes.prop_cycle": cycler(color=CHAINS), "font.family": _fonts()}
+    with warnings.catch_warnings(), settings(usual | own):
         for known in (
             "Glyph .* missing from font",
             ".* look binary",
         ):  # missing letters are boxes; a column may have tiny units
             warnings.filterwarnings("ignore", known, UserWarning)
-        mpl.rcdefaults()
-        settings: Any = STYLE | LITERAL | {"axes.prop_cycle": cycler(color=CHAINS), "font.family": _fonts()}
-        mpl.rcParams.update(settings)
         yield
 
 

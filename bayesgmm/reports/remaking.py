@@ -6,22 +6,10 @@ from importlib.metadata import version
 from bayesgmm.declared import Declared
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.info import Setting
+from bayesgmm.references import WORKS, software
 from bayesgmm.reports.blocks import Block, Code, Items, Omitted, Paragraph
 from bayesgmm.reports.subject import Subject
 
-WORKS = {
-    "labels": "Stephens, M. (2000). Dealing with label switching in mixture models. J. R. Stat. Soc. B 62(4), 795–809.",
-    "arviz": "Kumar, R., Carroll, C., Hartikainen, A. & Martin, O. (2019). ArviZ: a unified library for exploratory "
-    "analysis of Bayesian models in Python. J. Open Source Softw. 4(33), 1143.",
-    "rhat": "Vehtari, A., Gelman, A., Simpson, D., Carpenter, B. & Bürkner, P.-C. (2021). Rank-normalization, "
-    "folding, and localization: an improved R-hat. Bayesian Analysis 16(2), 667–718.",
-    "loo": "Vehtari, A., Gelman, A. & Gabry, J. (2017). Practical Bayesian model evaluation using leave-one-out "
-    "cross-validation and WAIC. Stat. Comput. 27(5), 1413–1432.",
-    "vi": "Wade, S. & Ghahramani, Z. (2018). Bayesian cluster analysis: point estimation and credible balls. Bayesian "
-    "Analysis 13(2), 559–626.",
-    "salso": "Dahl, D., Johnson, D. & Müller, P. (2022). Search algorithms and loss functions for Bayesian clustering. "
-    "J. Comput. Graph. Stat. 31(4), 1189–1201.",
-}
 OPTIONS = ("draws", "max_draws", "chains")  # settings for which the command has options
 
 
@@ -102,12 +90,9 @@ def _command(subject: Subject) -> str:
 
 def citations(subject: Subject) -> list[Block]:
     """List the works to cite."""
-    own = f"bayesgmm {version('bayesgmm')}: Bayesian Gaussian mixtures with honest uncertainty. Python package."
-    works = [own, WORKS["labels"], WORKS["arviz"]]
-    if subject.engine is not None:
-        works += subject.engine.cites
-    if subject.is_chains:
-        works.append(WORKS["rhat"])
-    if not subject.is_point:
-        works += [WORKS["loo"], WORKS["vi"], WORKS["salso"]]
-    return [Paragraph("Software and methods of this fit and this report:"), Items(tuple(works))]
+    keys = ["stephens2000", "kumar2019"]
+    keys += ["vehtari2021"] if subject.is_chains else []
+    keys += [] if subject.is_point else ["vehtari2017", "wade2018", "dahl2022"]
+    own = () if subject.engine is None else subject.engine.works
+    works = (software(version("bayesgmm")), *own, *(WORKS[key] for key in keys))
+    return [Paragraph("Software and methods of this fit and this report:"), Items(tuple(map(str, works)))]

@@ -50,8 +50,9 @@ PURPOSES = {
         "partition credible_ball co_clustering n_clusters n_components condition merge_components",
     ),
     "Diagnose": (
-        "Convergence, label switching, and checks of a fit.",
-        "diagnose report relabel label_convergence findings.Finding findings.Findings",
+        "Convergence, label switching, checks of a fit, and what is written about it.",
+        "diagnose report methods_text reports.methods.MethodsText relabel label_convergence findings.Finding "
+        "findings.Findings",
     ),
     "Choose": ("How many components, and which method.", "select bootstrap_test compare evidence"),
     "scikit-learn's estimators": (

@@ -1,10 +1,11 @@
 """The gallery of model cards, made from the cards: one page with their pictures, and one about each."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-OPENING = """\
+HEAD = """\
 ---
 file_format: mystnb
 kernelspec:
@@ -13,14 +14,16 @@ kernelspec:
   language: python
 ---
 
+"""
+GALLERY = """\
 # Model cards
 
 A model card is a worked analysis as a file: the data, the declaration with its priors, and facts that the tests hold
-it to. These come with the package: `bayesgmm models` lists them, `bayesgmm models show NAME` explains one, and a title
-here leads to what it says.
+it to. These come with the package: `bayesgmm models` lists them, and `bayesgmm models show NAME` explains one. A
+picture leads to the card and to the code that draws it.
 
-```{{code-cell}}
-import bayesgmm as bg
+```{{thumbnails}}
+{names}
 ```
 
 ```{{toctree}}
@@ -29,20 +32,14 @@ import bayesgmm as bg
 {names}
 ```
 """
-SHOWN = """
-## [{title}](cards/{name}.md)
-
-{about}
-
-```{{code-cell}}
+CELL = """```{{code-cell}}
 :tags: [remove-stderr, may-warn]
 
-fit = bg.run_card("{name}", progress=False).fit
-columns = list(fit["posterior"]["feature"].values)[:{maximum}]
-bg.plots.pairs(fit, columns=columns);
-```
-"""
-MAX_COLUMNS = 3  # columns of a picture
+{code}
+```"""
+RUN = 'import bayesgmm as bg\n\nfit = bg.run_card("{name}", progress=False).fit'
+PAIRS = 'bg.plots.pairs(fit, columns=list(fit["posterior"]["feature"].values)[:3])'  # of a card that names no plot
+LOOK = "What to look at"
 
 
 def write(folder: Path) -> None:
@@ -65,30 +62,33 @@ def put(path: Path, text: str) -> None:
 
 
 def gallery(cards: Mapping[str, Any]) -> str:
-    """The page with the pictures."""
-    opening = OPENING.format(names="\n".join(f"cards/{name}" for name in cards))
-    shown = [
-        SHOWN.format(title=card.title, name=name, about=sentence(card.about), maximum=MAX_COLUMNS)
-        for name, card in cards.items()
-    ]
-    return "".join([opening, *shown])
+    """The page with a small picture of each card."""
+    return GALLERY.format(names="\n".join(f"cards/{name}" for name in cards))
 
 
-def sentence(text: str) -> str:
-    """With a capital and a full stop.
+def plots(look: Iterable[str]) -> list[str]:
+    """The calls of plots among what a card says to look at.
 
     Examples
     --------
-    >>> sentence("three species of iris")
-    'Three species of iris.'
+    >>> plots(["The density: `bg.plots.density(fit)`.", "The label of row 3."])
+    ['bg.plots.density(fit)']
     """
-    return text[:1].upper() + text[1:].rstrip(".") + "." if text else ""
+    return [call for text in look for call in re.findall(r"`(bg\.plots\.[^`]+)`", text)] or [PAIRS]
 
 
 def explanation(name: str, path: Path) -> str:
-    """The page about a card: what it explains of itself, and the file."""
+    """The page about a card: what it explains of itself, its figures with their code, and the file."""
     import bayesgmm as bg
+    from bayesgmm.cards.explanations import typeset
 
-    told = bg.explain_card(name)
+    told, card = bg.explain_card(name), bg.load_card(path)
+    codes = [RUN.format(name=name), *(f"{call};" for call in plots(card.lesson.look))]
+    figures = "\n\n".join(CELL.format(code=code) for code in codes)
+    parts = [f"# {told.title}", f"*{told.about}*"]
+    for part in told.parts:
+        parts.append(typeset(str(part)))
+        if part.title == LOOK:
+            parts.append(figures)
     file = f"## The card\n\n```toml\n{path.read_text().rstrip()}\n```"
-    return f"{told}\n\n{file}\n\n[All cards with their pictures](../cards.md)\n"
+    return HEAD + "\n\n".join([*parts, file, "[All cards with their pictures](../cards.md)\n"])

@@ -7,8 +7,9 @@ OPENING = """\
 # The course
 
 Mixtures from the beginning, for a class or for yourself: each lesson is a notebook that runs in less than three
-minutes, with exercises and their solutions. Read them here with their pictures, or open them in Jupyter: they lie in
-`notebooks/` of the repository. New to the package, not to mixtures? [Start in five minutes](../start.md) instead.
+minutes, with a caption for each figure, and exercises with hints and solutions. Read them here with their pictures, or
+open them in Jupyter: they lie in `notebooks/` of the repository. New to the package, not to mixtures?
+[Start in five minutes](../start.md) instead.
 """
 LESSONS = "\n```{{toctree}}\n:maxdepth: 1\n\n{}\n```\n"
 

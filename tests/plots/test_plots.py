@@ -23,14 +23,32 @@ from bayesgmm.plots import (
 from bayesgmm.plots.densities import held_by
 from bayesgmm.plots.mixtures import AVERAGED, MEANS, region
 from bayesgmm.plots.partitions import matched
-from bayesgmm.plots.style import COLOURS, colour
+from bayesgmm.plots.style import COLOURS, colour, literal
 from bayesgmm.posterior.info import declaration
 from bayesgmm.posterior.schema import unpack
 from bayesgmm.predictions.replication import simulate
+from bayesgmm.reports.pictures import style
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.path import Path
+
+
+@pytest.mark.parametrize("drawing", [literal, lambda draw: style()(draw)])
+def test_a_plot_keeps_what_a_backend_sets_at_its_first_figure(drawing):
+    """Inline backends make matplotlib interactive then, and show nothing if that is undone."""
+
+    @drawing
+    def draw():
+        assert not mpl.rcParams["text.parse_math"]
+        mpl.rcParams["interactive"] = True
+        return plt.figure()
+
+    with mpl.rc_context({"interactive": False, "text.parse_math": True, "font.size": 3.0}):
+        draw()
+        assert mpl.rcParams["interactive"]
+        assert mpl.rcParams["text.parse_math"]
+        assert mpl.rcParams["font.size"] == 3.0
 
 
 def test_a_plot_refuses_a_partition_of_other_points(fit, iris):
