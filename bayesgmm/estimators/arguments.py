@@ -17,7 +17,8 @@ from bayesgmm.data.standards import Standard
 from bayesgmm.declared import positive, whole
 from bayesgmm.errors import ComponentError, DataError, DeclarationError, choose
 from bayesgmm.estimators.initialisation import SLICE
-from bayesgmm.families.structures import COVARIANCES, Family
+from bayesgmm.families.family import Family
+from bayesgmm.families.structures import family_named
 from bayesgmm.inference.starts import CENTRES
 from bayesgmm.model import MixtureModel
 from bayesgmm.priors.covariances import WishartPrecision
@@ -155,7 +156,7 @@ def family_of(covariance_type: str) -> Family:
     ------
     UnknownName
     """
-    return choose(covariance_type, COVARIANCES, "covariance_type")
+    return family_named(covariance_type, "covariance_type")
 
 
 def not_negative(name: str, value: object) -> float:

@@ -22,7 +22,7 @@ from bayesgmm.estimators.posteriors import PosteriorEstimator
 from bayesgmm.estimators.row_sources import batch_by_batch
 from bayesgmm.estimators.truncation import truncated_early
 from bayesgmm.estimators.variational_search import Approximation, Start, carried_over, search
-from bayesgmm.families.structures import Family
+from bayesgmm.families.family import Family
 from bayesgmm.inference.coordinate_ascent import Ascent
 from bayesgmm.inference.engine import Run
 from bayesgmm.model import MixtureModel, as_model

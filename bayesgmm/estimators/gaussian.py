@@ -24,7 +24,7 @@ from bayesgmm.estimators.em_iterations import EMRun, Report, run_em
 from bayesgmm.estimators.fits import Fitted, one_draw
 from bayesgmm.estimators.initialisation import ASSIGN, from_assignment, without_weightless
 from bayesgmm.estimators.row_sources import is_read_in_parts, rows_of
-from bayesgmm.families.structures import Family
+from bayesgmm.families.family import Family
 from bayesgmm.inference import em
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.inference.remedies import Remedies
@@ -213,7 +213,7 @@ class GaussianMixture(MixtureEstimator):
             return False
         k, d = self.means_.shape
         last = {"n_components": k, "covariance_type": self._family.name}
-        now = (self.n_components, self.covariance_type)
+        now = (self.n_components, self._declared_family.name)
         columns = continuation.columns_changed(self, d, named, points.sample)
         return not continuation.remark_changes("warm_start=True", last, now, columns)
 

@@ -15,7 +15,8 @@ from bayesgmm.declared import whole
 from bayesgmm.errors import DataError
 from bayesgmm.estimators import arguments, fits
 from bayesgmm.estimators.arguments import RandomState
-from bayesgmm.families.structures import COVARIANCES, Family
+from bayesgmm.families.family import Family
+from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.schema import Posterior, points_for, unpack
 from bayesgmm.predictions.densities import DRAWS

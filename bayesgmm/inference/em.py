@@ -8,7 +8,7 @@ import numpy as np
 
 from bayesgmm.checkpoints.units import once
 from bayesgmm.errors import ComponentError, DegenerateComponent, choose
-from bayesgmm.families.structures import Family
+from bayesgmm.families.family import Family
 from bayesgmm.inference.acceleration import ROUNDING, remaining_gain
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.exploration import Optimum, explore
@@ -73,7 +73,7 @@ class Sweep:
         """
         self.watch()
         stats = fold(self.blocks, mixture.table(self.family), self.threads)
-        return stats.loglik, maximise(self.family, stats, self.prior, self.floor)
+        return stats.loglik, maximise(self.family, stats, self.prior, self.floor, mixture.core_roots)
 
     def watch(self) -> None:
         """Do nothing: called before each sweep; a subclass may raise an error to stop."""

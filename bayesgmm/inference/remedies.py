@@ -12,7 +12,8 @@ from bayesgmm.data.points import Points
 from bayesgmm.data.streams import Stream
 from bayesgmm.engines import ENGINES
 from bayesgmm.errors import ComponentError, EmptyComponent
-from bayesgmm.families.structures import COVARIANCES, SINGULAR, Family
+from bayesgmm.families.family import SINGULAR, Family
+from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.model import MixtureModel
 from bayesgmm.wording import alternatives, plural
 

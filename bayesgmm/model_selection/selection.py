@@ -15,8 +15,8 @@ from bayesgmm.data.points import DataLike, Points, as_points
 from bayesgmm.data.standards import Standard
 from bayesgmm.declared import whole, whole_numbers
 from bayesgmm.engines import ENGINES
-from bayesgmm.errors import BayesGMMError, DeclarationError, choose, warn
-from bayesgmm.families.structures import COVARIANCES
+from bayesgmm.errors import BayesGMMError, choose, warn
+from bayesgmm.families.structures import COVARIANCES, families_named
 from bayesgmm.inference.em import SWEEPS
 from bayesgmm.inference.searches import cores_of, find_maximum, require_data, run_all, seed_of
 from bayesgmm.inference.variational import highest_elbo
@@ -48,7 +48,9 @@ class Candidates:
         the others.
     seed, n_init, sweeps : int
     bounded : bool
-        Compute the ELBO, too.
+        Compute the ELBO, too, of the families that have one.
+    criterion : str
+        Criterion to sort by. If it is the ELBO, a family that has none has a problem.
     n_transforms : int
         Number of parameters of the transforms.
     log_jacobian : float
@@ -61,6 +63,7 @@ class Candidates:
     n_init: int
     sweeps: int = SWEEPS
     bounded: bool = True
+    criterion: str = "bic"
     n_transforms: int = 0
     log_jacobian: float = 0.0
 
@@ -98,7 +101,9 @@ class Candidates:
             row = named | self._maximum(density, size, stop)
         except BayesGMMError as error:
             return named | {"problem": _plain(error)}
-        return row | self._bound(density, row["problem"]) if self.bounded else row
+        if not self.bounded or (model.family.chart is None and self.criterion != "elbo"):
+            return row
+        return row | self._bound(density, row["problem"])
 
     def _maximum(self, density: LogPosterior, size: int, stop: Event) -> Row:
         blocks = density.blocks
@@ -155,7 +160,7 @@ def select(
     n_components : int or iterable of int or str
         Numbers of components to try; a text as at the terminal, ``"1-9"`` or ``"2,4,8"``, is read, too.
     covariance : str or sequence of str
-        Covariance families to try.
+        Covariance families to try; ``'all'`` for mclust's fourteen.
     criterion : str
         Criterion to sort by: ``'bic'`` (for the density), ``'icl'`` (for well-separated clusters) or ``'aic'``, lower
         is better; or ``'elbo'``, higher is better.
@@ -185,7 +190,8 @@ def select(
     DataFrame
         A row for each choice: ``n_components``, ``covariance``, ``loglik`` (total log likelihood, data units),
         ``n_parameters``, ``bic``, ``aic``, ``icl``; ``elbo``, the lower bound of the log evidence by variational Bayes
-        under the default priors, plus log K! for the K! equal labellings [1]_; and ``problem``, a text. A choice that
+        under the default priors, plus log K! for the K! equal labellings [1]_ (NaN for families that only EM fits); and
+        ``problem``, a text. A choice that
         can't be fitted has no criteria and comes last. If columns are transformed, ``attrs["transforms"]`` is the
         ColumnTransforms.
 
@@ -230,14 +236,14 @@ def select(
     2
     """
     require_data(data, "select(data, n_components=[1, 2, 3], covariance='full')")
-    counts, covariances = whole_numbers("n_components", n_components), _covariances(covariance)
+    counts, covariances = whole_numbers("n_components", n_components), families_named(covariance)
     choose(criterion, CRITERIA, "criterion")
     points, seed = as_points(data, columns, gaps=True).weighed(sample_weight).measured(noise), seed_of(seed)
     points = points.labelled(labels, max(counts))
     if points.labels is not None:  # so that they suit each number of components
         points = replace(points, labels=points.labels.gathered())
     chosen = choose_transforms(points, transform, covariance=covariances, seed=seed)
-    candidates = Candidates.of(points, chosen, covariances, seed, whole("n_init", n_init))
+    candidates = Candidates.of(points, chosen, covariances, seed, whole("n_init", n_init), criterion=criterion)
     tasks = [partial(candidates.row, k, name) for k in counts for name in covariances]
     rows, interrupted = run_all(tasks, "choosing a model", cores_of(cores), progress)
     done = [row for row in rows if row is not None]
@@ -273,21 +279,3 @@ def table_of(rows: list[Row], criterion: str) -> "pd.DataFrame":
     table = pd.DataFrame(rows, columns=names)
     order = np.argsort(CRITERIA[criterion] * table[criterion].to_numpy(np.float64), kind="stable")
     return WholeTable(table.iloc[order].reset_index(drop=True))
-
-
-def _covariances(covariance: str | Sequence[str]) -> list[str]:
-    """Validate the covariance families to try; each is kept once.
-
-    Raises
-    ------
-    UnknownName
-        When there is no such family.
-    DeclarationError
-        When there is none.
-    """
-    names = [covariance] if isinstance(covariance, str) else [*dict.fromkeys(covariance)]
-    for name in names:
-        choose(name, COVARIANCES, "covariance")
-    if not names:
-        raise DeclarationError("covariance=(): give at least one family, for example 'full'")
-    return names

@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike
 
 from bayesgmm.dispatch import by_class
 from bayesgmm.families.diagonals import Diagonals
+from bayesgmm.families.family import Family
 from bayesgmm.families.forms import Form
 from bayesgmm.families.squares import Squares
-from bayesgmm.families.structures import Family
 from bayesgmm.model import MixtureModel
 from bayesgmm.priors.covariances import CovariancesPrior, LKJCovariance, WishartPrecision
 from bayesgmm.priors.means import ConjugateMeans, HierarchicalMeans, MeansPrior, NormalMeans

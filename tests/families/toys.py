@@ -5,8 +5,8 @@ from typing import ClassVar
 
 from bayesgmm.families.charts import Logarithms
 from bayesgmm.families.diagonals import Diagonals, Multiples
+from bayesgmm.families.family import Family
 from bayesgmm.families.sharing import OneForAll
-from bayesgmm.families.structures import Family
 
 
 @dataclass(frozen=True)
