@@ -4,21 +4,17 @@
 """
 
 import json
-import shutil
-import subprocess
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import bayesgmm as bg
 from bayesgmm.data.points import as_points
 from bayesgmm.data.standards import Standard
 from bayesgmm.families.structures import COVARIANCES, family_named
 from bayesgmm.inference import em
 from bayesgmm.inference.starts import from_responsibilities
-from bayesgmm.posterior.criteria import n_parameters
 
 HERE = Path(__file__).parent / "mclust"
 STORED = json.loads((HERE / "numbers.json").read_text())
