@@ -14,10 +14,9 @@ from bayesgmm.inference.populations import Climb, Population
 from bayesgmm.inference.starts import from_responsibilities
 from bayesgmm.sweep.stats import Blocks, Stats, Table, fold
 from tests.families.neighbours import near
+from tests.families.registry import CHARTED, SKLEARN
 
 K, D, N = 3, 3, 400
-CHARTED = [name for name, family in COVARIANCES.items() if family.chart is not None]
-SKLEARN = ["full", "tied", "diag", "spherical"]
 
 
 def blocks_and_stats(family, seed=0, n_features=D):
