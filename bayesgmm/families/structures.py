@@ -253,5 +253,8 @@ def chart_of(family: Family) -> Chart:
     """
     if family.chart is None:
         what, instead = next(iter(without_chart(family).items()))
-        raise DeclarationError(f"{what} has no unconstrained coordinates\n  Use method='em', or declare {instead}.")
+        raise DeclarationError(
+            f"{what} has no unconstrained coordinates and no prior: only method='em' can fit it, without standard "
+            f"errors\n  For more, declare {instead}."
+        )
     return family.chart

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 import bayesgmm as bg
-from bayesgmm.errors import DeclarationError, UnknownName
+from bayesgmm.errors import DeclarationError, DegenerateComponent, EmptyComponent, UnknownName
 from bayesgmm.families.structures import COVARIANCES, chart_of, families_named, without_chart
 from bayesgmm.inference import ENGINES
 
@@ -92,6 +92,34 @@ def test_engines_that_need_a_chart_refuse_a_structure_without_one(method):
         bg.fit(bg.MixtureModel(3, covariance="VEV"), clusters()[0], method, progress=False)
     for part in (method, "covariance='VEV'", "Methods that can: 'em'", "'full' or 'tied' or 'diag' or 'spherical'"):
         assert part in str(error.value)
+
+
+def test_what_needs_the_prior_of_a_structure_without_a_chart_is_refused_by_name():
+    model, x = bg.MixtureModel(3, covariance="VEV"), clusters()[0]
+    fit = bg.fit(model, x, "em", seed=1, progress=False)
+    with_priors = {
+        "build_model": lambda: bg.build_model(model, x),
+        "prior_predictive": lambda: bg.prior_predictive(model, x, seed=1),
+        "standard_errors": lambda: bg.standard_errors(fit),
+    }
+    for name, call in with_priors.items():
+        with pytest.raises(DeclarationError, match="covariance='VEV' has no unconstrained coordinates"):
+            pytest.fail(f"{name} returned {call()}")
+
+
+def test_advice_does_not_name_methods_that_refuse_the_structure():
+    with pytest.raises(EmptyComponent) as error:
+        bg.fit(bg.MixtureModel(3, covariance="VVE"), clusters(n=7)[0], "em", seed=1, progress=False)
+    assert "Try" in str(error.value)
+    assert "map" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["VEV", "EVE", "VEE"])
+def test_a_singular_component_of_a_structure_is_named(name):
+    x = clusters()[0]
+    x = np.column_stack([x, x[:, 0]])
+    with pytest.raises(DegenerateComponent, match="the covariance of component . is singular"):
+        bg.fit(bg.MixtureModel(3, covariance=name), x, "em", seed=1, progress=False)
 
 
 def test_coordinates_of_a_family_without_a_chart_are_refused_by_name():

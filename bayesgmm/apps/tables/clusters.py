@@ -240,7 +240,7 @@ def _found(
 
 
 def default_method(model: MixtureModel, shape: tuple[int, int]) -> str:
-    """Choose NUTS, or variational Bayes where NUTS would take minutes.
+    """Choose NUTS, or variational Bayes where NUTS would take minutes, or EM where there is nothing else.
 
     Examples
     --------
@@ -248,6 +248,8 @@ def default_method(model: MixtureModel, shape: tuple[int, int]) -> str:
     ('nuts', 'vb')
     """
     (n, d), k = shape, model.n_components
+    if model.family.chart is None:
+        return "em"
     coordinates = k * (1 + d) + COVARIANCES[model.covariance].size(k, d)
     return "nuts" if n * k * d * d < MAX_NUTS_WORK and coordinates < MAX_COORDINATES else "vb"
 
