@@ -222,3 +222,29 @@ def test_a_degenerate_component_is_named():
     table = Table.from_parameters([0.0], [[0.0, 0.0]], np.eye(2)[None])
     with pytest.raises(DegenerateComponent, match="component 0 is singular"):
         maximise(COVARIANCES["full"], fold(Blocks.from_rows(x), table))
+
+
+@pytest.mark.parametrize("name", COVARIANCES)
+def test_a_family_says_whether_the_units_of_the_columns_matter(name):
+    """Columns in other units: the maximum is the same in these units, if the family needs no common scale."""
+    family, units = COVARIANCES[name], np.array([1.0, 8.0, 0.25])
+    _, stats = blocks_and_stats(family)
+    power = units**2 if stats.s2.ndim == 2 else np.outer(units, units)
+    scaled = Stats(stats.n, stats.s1 * units, stats.s2 * power, 0.0, stats.about * units)
+    here, there = (family.as_matrices(family.maximise(one), K, D) for one in (stats, scaled))
+    same = np.allclose(there / np.outer(units, units), here, rtol=1e-6, atol=1e-8)
+    assert same is not family.needs_common_scale
+
+
+@pytest.mark.parametrize("name", COVARIANCES)
+def test_a_floor_keeps_the_structure(name):
+    """Covariances with a minimum variance, also of too few points, are those of the family."""
+    family = COVARIANCES[name]
+    x = np.random.default_rng(0).normal(size=(4, D))
+    means = np.array([[0.0] * D, [0.5] * D, [50.0] * D])
+    stats = fold(Blocks.from_rows(x), Mixture(np.full(K, 1 / K), means, family.identity(K, D)).table(family))
+    mixture = maximise(family, stats, floor=np.full(D, 0.01))
+    covariance = family.matrices(mixture.core_roots, K, D)
+    assert (np.linalg.eigvalsh(covariance) > 0).all()
+    again = family.restrict(family.cores(covariance), family.sharing.pool(stats.n + 1.0))
+    np.testing.assert_allclose(again, family.cores(covariance), rtol=1e-6, atol=1e-9)
