@@ -141,18 +141,25 @@ class CommonAxes(Decomposed):
     needs_common_scale: ClassVar = True
 
     def _restricted(self, core: Array, n: Array, before: Array | None) -> Array:
-        axes = self._start(core, n) if before is None else _axes_of(before)
+        starts = _starts(core, n) if before is None else [_axes_of(before)]
+        tried = [self._climbed(core, n, axes) for axes in starts]
+        cost = np.array([_log_volume(variances, n) for _, variances in tried])
+        best, mixtures = np.argmin(np.nan_to_num(cost, nan=np.inf), axis=0), np.arange(len(core))
+        axes, variances = (np.array(part)[best, mixtures] for part in zip(*tried, strict=True))
+        return _along(axes[:, None], variances)
+
+    def _climbed(self, core: Array, n: Array, axes: Array) -> tuple[Array, Array]:
+        """Return the best axes (S, D, D) from a start, and the variances (S, K, D) along them."""
         turned = np.swapaxes(axes, 1, 2)[:, None] @ core @ axes[:, None]
         rotate_to_common_axes(turned, np.ascontiguousarray(n), self.name[0] == "E", axes)
-        return _along(axes[:, None], self._spectra(np.diagonal(turned, axis1=2, axis2=3), n))
+        return axes, self._spectra(np.diagonal(turned, axis1=2, axis2=3), n)
 
-    def _start(self, core: Array, n: Array) -> Array:
-        """Return the best axes (S, D, D) among those of each covariance and of their mean."""
-        mean = _pooled(core.reshape(*n.shape, -1), n)[:, :1].reshape(-1, 1, *core.shape[2:])
-        axes = np.linalg.eigh(np.concatenate([mean, core], axis=1))[1]
-        variances = np.einsum("scij,skil,sclj->sckj", axes, core, axes)
-        cost = np.stack([_log_volume(self._spectra(one, n), n) for one in np.moveaxis(variances, 1, 0)], axis=1)
-        return axes[np.arange(len(axes)), np.argmin(np.nan_to_num(cost, nan=np.inf), axis=1)].copy()
+
+def _starts(core: Array, n: Array) -> list[Array]:
+    """Return the axes (S, D, D) of the mean covariance, and of each one: the search has local maxima."""
+    mean = _pooled(core.reshape(*n.shape, -1), n)[:, :1].reshape(-1, 1, *core.shape[2:])
+    axes = np.linalg.eigh(np.concatenate([mean, core], axis=1))[1]
+    return [one.copy() for one in np.moveaxis(axes, 1, 0)]
 
 
 def _along(axes: Array, variances: Array) -> Array:
