@@ -41,6 +41,20 @@ class Decomposed(Family):
 
     sharing: ClassVar = OneEach()
 
+    @property
+    def formula(self) -> str:
+        """Formula of the restrictions, for reports.
+
+        Examples
+        --------
+        >>> VEV().formula
+        'Σ_k = λ_k D_k A D_k^⊤, |A| = 1'
+        """
+        letters = zip("λAD", self.name, strict=True)
+        volume, shape, axes = (f"{symbol}_k" if letter == "V" else symbol for symbol, letter in letters)
+        turned = shape if self.name[2] == "I" else f"{axes} {shape} {axes}^⊤"
+        return f"Σ_k = {volume} {turned}, |{shape}| = 1"
+
     def size(self, n_components: int, n_features: int) -> int:  # noqa: D102
         times = {"E": 1, "V": n_components, "I": 0}
         sizes = 1, n_features - 1, n_features * (n_features - 1) // 2

@@ -70,6 +70,11 @@ class Family(ABC):
         """Name of the family's own covariances in a PyMC model."""
         return f"{self.sharing.prefix}{self.form.variable}"
 
+    @property
+    def formula(self) -> str:
+        """Formula of the restrictions, for reports; empty if the covariances that are not shared are free."""
+        return ""
+
     def size(self, n_components: int, n_features: int) -> int:
         """Number of free parameters of the covariances."""
         return self.sharing.count(n_components) * self.form.size(n_features)
