@@ -47,7 +47,7 @@ class BayesianGaussianMixture(PosteriorEstimator):
     Parameters
     ----------
     n_components : int
-    covariance_type : {'full', 'tied', 'diag', 'spherical'}
+    covariance_type : {'full', 'tied', 'diag', 'spherical', 'EII', 'EEI'}
     tol, max_iter, n_init : float, int, int
         Settings of ``method='vb'`` and ``'em'``. The fit has converged when the lower bound ('em': the mean log
         likelihood) changes by less than ``tol``, in nats, from one iteration to the next. ``max_iter`` is the maximum

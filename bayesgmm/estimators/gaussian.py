@@ -55,7 +55,8 @@ class GaussianMixture(MixtureEstimator):
     Parameters
     ----------
     n_components : int
-    covariance_type : {'full', 'tied', 'diag', 'spherical'}
+    covariance_type : {'full', 'tied', 'diag', 'spherical', 'EII', 'VEV', ...}
+        scikit-learn's words, or one of mclust's fourteen structures, as in ``MixtureModel``.
     tol : float
         Converged when an iteration gains less than this in mean log likelihood, in nats.
     reg_covar : float
@@ -85,7 +86,8 @@ class GaussianMixture(MixtureEstimator):
     weights_ : (K,) float
     means_ : (K, D) float
     covariances_, precisions_, precisions_cholesky_ : float arrays
-        (K, D, D) for 'full', (D, D) for 'tied', (K, D) for 'diag', (K,) for 'spherical'. Factors are upper triangular:
+        (K, D, D) for 'full', (D, D) for 'tied', (K, D) for 'diag', (K,) for 'spherical'; for a structure those of each
+        component, if it is not EII or EEI. Factors are upper triangular:
         ``precisions_[k] = precisions_cholesky_[k] @ precisions_cholesky_[k].T``.
     converged_ : bool
     n_iter_ : int
