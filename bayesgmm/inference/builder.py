@@ -32,10 +32,10 @@ def build_model(
     """Build a PyMC model with the same posterior as a MixtureModel, for any tool of PyMC.
 
     Its free variables are ``weight`` [component], ``mean`` [component, feature] and ``covariance`` [component,
-    feature, feature_bis] (or, for a family with fewer numbers, ``tied_covariance``, ``variance`` or ``sd``, of which
-    ``covariance`` is made), and the hyperparameters that the priors learn. The one observed variable is ``x`` [point,
-    feature], a ``MvNormalMixture`` of ``bayesgmm.pymc_ops.distributions`` over the data ``data``, which ``pm.set_data``
-    can exchange.
+    feature, feature_bis] (or, for a family with fewer numbers, ``tied_covariance``, ``variance``, ``tied_variance``
+    or ``sd``, of which ``covariance`` is made), and the hyperparameters that the priors learn. The one observed
+    variable is ``x`` [point, feature], a ``MvNormalMixture`` of ``bayesgmm.pymc_ops.distributions`` over the data
+    ``data``, which ``pm.set_data`` can exchange.
     All variables are in data units. Samplers work in standardised coordinates, the same as those of bayesgmm. A trace
     is a valid input of ``bayesgmm.assignments`` and the other functions of fits.
 

@@ -25,7 +25,7 @@ from tests.interpreted import AS_WRITTEN, BY_INTERPRETER, INTERPRETED
 
 # In the order of our coordinates.
 VARIABLES = ["weight", "concentration", "mean", "mean_centre", "mean_spread"]
-VARIABLES += ["covariance", "tied_covariance", "variance", "sd", "covariance_scale"]
+VARIABLES += ["covariance", "tied_covariance", "variance", "tied_variance", "sd", "covariance_scale"]
 
 
 def both_writings(model, x, noise=None):
