@@ -1,6 +1,7 @@
 """Covariance families: no other module depends on their parts, and a structure without a chart is valid."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import bayesgmm as bg
 from bayesgmm.errors import DeclarationError, DegenerateComponent, EmptyComponent, UnknownName
 from bayesgmm.families.structures import COVARIANCES, chart_of, families_named, without_chart
 from bayesgmm.inference import ENGINES
+from tests.commands import run
 
 PACKAGE = Path(__file__).parents[2] / "bayesgmm"
 WITHOUT_CHART = ["VEI", "EVI", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV"]
@@ -152,3 +154,29 @@ def test_other_combinations_of_sharing_and_form_go_through_every_kind_of_engine(
     expected = np.diag(variance if name == "EEI" else np.full(2, variance.mean()))
     np.testing.assert_allclose(covariance, np.broadcast_to(expected, (3, 2, 2)), rtol=0.2, atol=1e-12)
     assert np.ptp(covariance, axis=0).max() < 1e-12
+
+
+@pytest.mark.parametrize("name", COVARIANCES)
+def test_a_structure_goes_through_declarations_and_files(name, tmp_path):
+    model = bg.MixtureModel(3, covariance=name)
+    assert bg.MixtureModel.parse(tomllib.loads(model.to_toml())["mixture"], "a card") == model
+    x = clusters()[0]
+    fit = bg.fit(model, x, "em", seed=1, progress=False)
+    bg.save(fit, tmp_path / "fit.nc")
+    again = bg.load(tmp_path / "fit.nc")
+    np.testing.assert_array_equal(bg.density(again, x)["log_density"], bg.density(fit, x)["log_density"])
+    assert bg.GaussianMixture(3, covariance_type=COVARIANCES[name].mclust, random_state=0).fit(x).score(x) < 0
+
+
+def test_the_terminal_takes_the_names_of_structures(tmp_path):
+    table = tmp_path / "table.csv"
+    np.savetxt(table, clusters()[0], delimiter=",", header="a,b", comments="")
+    chosen = run("select", str(table), "--covariance", "all", "-k", "3", "-o", str(tmp_path / "choices.csv"))
+    assert chosen.returncode == 0, chosen.stderr
+    listed = (tmp_path / "choices.csv").read_text()
+    assert all(name in listed for name in COVARIANCES)
+    refused = run("fit", str(table), "-k", "3", "--covariance", "VEV", "-o", str(tmp_path / "fit.nc"))
+    assert refused.returncode != 0
+    assert "Methods that can: 'em'" in " ".join(refused.stderr.split())
+    fitted = run("fit", str(table), "-k", "3", "--covariance", "VEV", "--method", "em", "-o", str(tmp_path / "fit.nc"))
+    assert fitted.returncode == 0, fitted.stderr
