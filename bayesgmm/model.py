@@ -14,8 +14,9 @@ from bayesgmm.data.points import Points
 from bayesgmm.data.streams import Stream
 from bayesgmm.data.summaries import Summary
 from bayesgmm.declared import Declared, by_name
-from bayesgmm.errors import DataError, DeclarationError, choose
-from bayesgmm.families.structures import COVARIANCES, Family
+from bayesgmm.errors import DataError, DeclarationError
+from bayesgmm.families.family import Family
+from bayesgmm.families.structures import COVARIANCES, family_named
 from bayesgmm.priors.backgrounds import Background
 from bayesgmm.priors.covariances import COVARIANCE_PRIORS, CovariancesPrior, WishartPrecision
 from bayesgmm.priors.means import MEANS, MeansPrior, NormalMeans
@@ -49,7 +50,9 @@ class MixtureModel(Declared):
     n_components : int
         K, at least 1; the largest K for ``FiniteMixture``, which draws the number of components.
     covariance : str
-        ``'full'``, ``'tied'``, ``'diag'`` or ``'spherical'``: scikit-learn's words for its ``covariance_type``.
+        ``'full'``, ``'tied'``, ``'diag'`` or ``'spherical'``: scikit-learn's words for its ``covariance_type``; or one
+        of mclust's fourteen structures of volume, shape and orientation, for example ``'VEV'`` ('VVV' is 'full', 'EEE'
+        'tied', 'VVI' 'diag', 'VII' 'spherical'). VEI, EVI, VEE, EVE, VVE, EEV, VEV and EVV are fitted by EM only.
     weights : WeightsPrior
         ``Dirichlet``, ``SparseDirichlet``, ``DirichletProcess``, ``PitmanYor`` or ``FiniteMixture``.
     means : MeansPrior
@@ -86,8 +89,7 @@ class MixtureModel(Declared):
     @field_validator("covariance")
     @classmethod
     def _known(cls, name: str) -> str:
-        choose(name, COVARIANCES, "covariance")
-        return name
+        return family_named(name).name
 
     @property
     def family(self) -> Family:

@@ -93,6 +93,7 @@ def _steps() -> list[Step]:
     return [
         *densities,
         lambda: fit_by("em", n_init=1),
+        lambda: fit(MixtureModel(2, covariance="VVE"), x, "em", seed=0, cores=1, progress=False, n_init=1),
         lambda: fit_by("mle", n_init=1),
         in_parts,
         lambda: fit_by("gibbs", draws=100, tune=100, chains=2),

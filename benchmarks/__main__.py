@@ -29,6 +29,7 @@ from benchmarks import (
     segmentation,
     speech,
     startup,
+    structures,
     sweeps,
 )
 
@@ -55,6 +56,7 @@ PARTS = {
     "speech": speech,
     "anomalies": anomalies,
     "startup": startup,
+    "structures": structures,
 }
 PACKAGES = (
     "bayesgmm",

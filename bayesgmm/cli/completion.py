@@ -11,17 +11,11 @@ from bayesgmm.engines import ENGINES
 
 METHODS = tuple(ENGINES)
 CRITERIA = ("bic", "aic", "icl", "elbo")
+FAMILIES = ("full", "tied", "diag", "spherical", "EII", "EEI", "VEI", "EVI", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV")
 LOSSES = ("vi", "binder")
 TABLES = (".csv", ".parquet", ".pq", ".tsv", ".txt", ".xlsx", ".xls", ".ods")
 FITS = (".nc", ".zarr")
 Completer = Callable[[str], list[str]]
-
-
-def covariances() -> list[str]:
-    """Return the names of the covariance families; this imports NumPy."""
-    from bayesgmm.families.structures import COVARIANCES
-
-    return list(COVARIANCES)
 
 
 def one_of(*names: str) -> Completer:
@@ -49,21 +43,6 @@ def either(names: Iterable[str]) -> str:
     """
     *before, last = names
     return f"{', '.join(before)} or {last}" if before else last
-
-
-def late(completer: Callable[..., Completer], names: Callable[[], Iterable[str]]) -> Completer:
-    """Make a completer whose names are read when the shell asks for them.
-
-    Examples
-    --------
-    >>> late(one_of, covariances)("t")
-    ['tied']
-    """
-
-    def complete(incomplete: str) -> list[str]:
-        return completer(*names())(incomplete)
-
-    return complete
 
 
 def some_of(*names: str) -> Completer:

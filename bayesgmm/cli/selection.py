@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bayesgmm.cli.completion import CRITERIA, METHODS, covariances, either, late, one_of, some_of
+from bayesgmm.cli.completion import CRITERIA, FAMILIES, METHODS, either, one_of, some_of
 from bayesgmm.cli.data import (
     check_picture,
     check_table,
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 SHOWN = 12  # rows
 HEADINGS = {"n_components": "k", "n_parameters": "parameters"}  # short, so that a table fits a terminal
-FAMILIES = "full,tied,diag,spherical"
+FOUR = "full,tied,diag,spherical"  # families of scikit-learn
 MaybeTable = Annotated[
     Path | None, typer.Option("-o", "--output", help="Output file for the table (.csv or .parquet).")
 ]
@@ -65,9 +65,10 @@ def select(
     covariance: Annotated[
         str,
         typer.Option(
-            help="Covariance families to try, separated by commas.", autocompletion=late(some_of, covariances)
+            help="Covariance families to try, separated by commas; all: each of them.",
+            autocompletion=some_of("all", *FAMILIES),
         ),
-    ] = FAMILIES,
+    ] = FOUR,
     criterion: Annotated[
         str,
         typer.Option(help="Criterion to sort by: bic, aic, icl or elbo.", autocompletion=one_of(*CRITERIA)),
@@ -170,7 +171,7 @@ def _show_posterior(
     from bayesgmm.priors.counts import Uniform
     from bayesgmm.priors.weights import FiniteMixture
 
-    families = ["full"] if covariance == FAMILIES else names_of(covariance)
+    families = ["full"] if covariance == FOUR else names_of(covariance)
     if len(families) != 1:
         raise DeclarationError(f"--covariance {covariance}: --bayes takes one family, for example full")
     weights = FiniteMixture(Uniform(min(counts), max(counts)))

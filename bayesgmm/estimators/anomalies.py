@@ -43,7 +43,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     n_components : int or 'auto'
         With 'auto', several tied mixtures are fitted; ``posterior_`` is the one with the lowest BIC, from which
         p-values are computed.
-    covariance_type : {'full', 'tied', 'diag', 'spherical'}
+    covariance_type : {'full', 'tied', 'diag', 'spherical', 'EII', 'VEV', ...}
+        scikit-learn's words, or one of mclust's fourteen structures, as in ``MixtureModel``.
         With ``n_components='auto'``, that of ``posterior_`` is always 'tied'.
     contamination : float or 'auto'
         Fraction of the training points that are anomalies, in (0, 0.5]. With 'auto', anomalies are points whose

@@ -18,7 +18,8 @@ from bayesgmm.data.streams import Stream
 from bayesgmm.declared import positive, whole
 from bayesgmm.errors import ComponentError, DataError, DeclarationError, choose
 from bayesgmm.estimators.initialisation import SLICE
-from bayesgmm.families.structures import COVARIANCES, Family
+from bayesgmm.families.family import Family
+from bayesgmm.families.structures import family_named
 from bayesgmm.inference.starts import CENTRES
 from bayesgmm.memory import in_words
 from bayesgmm.model import MixtureModel
@@ -195,7 +196,7 @@ def family_of(covariance_type: str) -> Family:
     ------
     UnknownName
     """
-    return choose(covariance_type, COVARIANCES, "covariance_type")
+    return family_named(covariance_type, "covariance_type")
 
 
 def not_negative(name: str, value: object) -> float:

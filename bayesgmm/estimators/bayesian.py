@@ -22,7 +22,7 @@ from bayesgmm.estimators.posteriors import PosteriorEstimator
 from bayesgmm.estimators.row_sources import batch_by_batch
 from bayesgmm.estimators.truncation import truncated_early
 from bayesgmm.estimators.variational_search import Approximation, Start, carried_over, search
-from bayesgmm.families.structures import Family
+from bayesgmm.families.family import Family
 from bayesgmm.inference.coordinate_ascent import Ascent
 from bayesgmm.inference.engine import Run
 from bayesgmm.model import MixtureModel, as_model
@@ -47,7 +47,7 @@ class BayesianGaussianMixture(PosteriorEstimator):
     Parameters
     ----------
     n_components : int
-    covariance_type : {'full', 'tied', 'diag', 'spherical'}
+    covariance_type : {'full', 'tied', 'diag', 'spherical', 'EII', 'EEI'}
     tol, max_iter, n_init : float, int, int
         Settings of ``method='vb'`` and ``'em'``. The fit has converged when the lower bound ('em': the mean log
         likelihood) changes by less than ``tol``, in nats, from one iteration to the next. ``max_iter`` is the maximum

@@ -37,7 +37,8 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
     ----------
     n_components : int
         Number of components per class. A class with fewer distinct rows gets one component for each of them.
-    covariance_type : {'full', 'tied', 'diag', 'spherical'}
+    covariance_type : {'full', 'tied', 'diag', 'spherical', 'EII', 'VEV', ...}
+        scikit-learn's words, or one of mclust's fourteen structures, as in ``MixtureModel``.
         Covariance structure of the components of one class.
     priors : (n_classes,) float, optional
         Prior probabilities of the classes, in the order of ``classes_``. Default: class frequencies; with unlabelled

@@ -24,7 +24,7 @@ from bayesgmm.estimators.em_iterations import EMRun, Report, run_em
 from bayesgmm.estimators.fits import Fitted, one_draw
 from bayesgmm.estimators.initialisation import ASSIGN, from_assignment, without_weightless
 from bayesgmm.estimators.row_sources import rows_of
-from bayesgmm.families.structures import Family
+from bayesgmm.families.family import Family
 from bayesgmm.inference import em
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.inference.remedies import Remedies
@@ -55,7 +55,8 @@ class GaussianMixture(MixtureEstimator):
     Parameters
     ----------
     n_components : int
-    covariance_type : {'full', 'tied', 'diag', 'spherical'}
+    covariance_type : {'full', 'tied', 'diag', 'spherical', 'EII', 'VEV', ...}
+        scikit-learn's words, or one of mclust's fourteen structures, as in ``MixtureModel``.
     tol : float
         Converged when an iteration gains less than this in mean log likelihood, in nats.
     reg_covar : float
@@ -85,7 +86,8 @@ class GaussianMixture(MixtureEstimator):
     weights_ : (K,) float
     means_ : (K, D) float
     covariances_, precisions_, precisions_cholesky_ : float arrays
-        (K, D, D) for 'full', (D, D) for 'tied', (K, D) for 'diag', (K,) for 'spherical'. Factors are upper triangular:
+        (K, D, D) for 'full', (D, D) for 'tied', (K, D) for 'diag', (K,) for 'spherical'; for a structure those of each
+        component, if it is not EII or EEI. Factors are upper triangular:
         ``precisions_[k] = precisions_cholesky_[k] @ precisions_cholesky_[k].T``.
     converged_ : bool
     n_iter_ : int
@@ -213,7 +215,7 @@ class GaussianMixture(MixtureEstimator):
             return False
         k, d = self.means_.shape
         last = {"n_components": k, "covariance_type": self._family.name}
-        now = (self.n_components, self.covariance_type)
+        now = (self.n_components, self._declared_family.name)
         columns = continuation.columns_changed(self, d, named, points.sample)
         return not continuation.remark_changes("warm_start=True", last, now, columns)
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.data.points import Points
 from bayesgmm.data.standards import Standard
-from bayesgmm.families.structures import Family
+from bayesgmm.families.family import Family
 from bayesgmm.inference.mixtures import Mixture, at_least_empty, maximise
 from bayesgmm.sweep.stats import Array, Stats
 

@@ -15,7 +15,8 @@ from bayesgmm.declared import whole
 from bayesgmm.errors import DataError
 from bayesgmm.estimators import arguments, fits
 from bayesgmm.estimators.arguments import RandomState
-from bayesgmm.families.structures import COVARIANCES, Family
+from bayesgmm.families.family import Family
+from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.schema import Posterior, points_for, unpack
 from bayesgmm.predictions.densities import DRAWS
@@ -45,7 +46,8 @@ class MixtureRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     ----------
     n_components : int
         With fewer distinct rows, one component for each of them.
-    covariance_type : {'full', 'tied', 'diag', 'spherical'}
+    covariance_type : {'full', 'tied', 'diag', 'spherical', 'EII', 'VEV', ...}
+        scikit-learn's words, or one of mclust's fourteen structures, as in ``MixtureModel``.
         Covariance structure of the components of X and y. With 'tied' all lines have the same slope; with 'diag' and
         'spherical' they have none, and the mean is a weighted mean of the components.
     method : str

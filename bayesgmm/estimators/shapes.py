@@ -8,7 +8,7 @@ rows divided by the scale.
 import numpy as np
 
 from bayesgmm.data.standards import Standard
-from bayesgmm.families.structures import Family
+from bayesgmm.families.family import Family
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.sweep.stats import Array, Table
 

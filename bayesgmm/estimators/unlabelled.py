@@ -109,13 +109,13 @@ def fit_classes(
     ----------
     .. [1] Miller & Uyar (1997), Advances in Neural Information Processing Systems 9, 571-577.
     """
-    if model.covariance == "tied":
+    if (free := model.family.free) != model.covariance:
         if max(counts) > 1:
             raise DeclarationError(
-                "covariance_type='tied' with unlabelled rows and several components of a class: all classes would "
-                "share one covariance\n  Use 'full', 'diag' or 'spherical', or n_components=1."
+                f"covariance_type={model.covariance!r} with unlabelled rows and several components of a class: all "
+                "classes would share it\n  Use 'full', 'diag' or 'spherical', or n_components=1."
             )
-        model = model.model_copy(update={"covariance": "full"})  # of one component: the same
+        model = model.model_copy(update={"covariance": free})  # of one component: the same
     owner = np.repeat(np.arange(len(counts)), counts)
     plausible = ((classes[:, None] == owner) | (classes[:, None] == UNLABELLED)).astype(np.float64)
     labels = Labels(np.column_stack([plausible, classes == UNLABELLED]))

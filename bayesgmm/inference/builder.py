@@ -10,6 +10,7 @@ from bayesgmm.data.points import DataLike, as_points
 from bayesgmm.data.standards import Standard
 from bayesgmm.declared import whole
 from bayesgmm.errors import DeclarationError, warn
+from bayesgmm.families.structures import chart_of
 from bayesgmm.model import MixtureModel, as_model
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.schema import plain_index
@@ -31,10 +32,10 @@ def build_model(
     """Build a PyMC model with the same posterior as a MixtureModel, for any tool of PyMC.
 
     Its free variables are ``weight`` [component], ``mean`` [component, feature] and ``covariance`` [component,
-    feature, feature_bis] (or, for a family with fewer numbers, ``tied_covariance``, ``variance`` or ``sd``, of which
-    ``covariance`` is made), and the hyperparameters that the priors learn. The one observed variable is ``x`` [point,
-    feature], a ``MvNormalMixture`` of ``bayesgmm.pymc_ops.distributions`` over the data ``data``, which ``pm.set_data``
-    can exchange.
+    feature, feature_bis] (or, for a family with fewer numbers, ``tied_covariance``, ``variance``, ``tied_variance``
+    or ``sd``, of which ``covariance`` is made), and the hyperparameters that the priors learn. The one observed
+    variable is ``x`` [point, feature], a ``MvNormalMixture`` of ``bayesgmm.pymc_ops.distributions`` over the data
+    ``data``, which ``pm.set_data`` can exchange.
     All variables are in data units. Samplers work in standardised coordinates, the same as those of bayesgmm. A trace
     is a valid input of ``bayesgmm.assignments`` and the other functions of fits.
 
@@ -74,6 +75,7 @@ def build_model(
     from bayesgmm.inference.pymc_priors import pymc_covariances, pymc_means, pymc_weights
     from bayesgmm.pymc_ops.distributions import MvNormalMixture
 
+    chart_of(as_model(model).family)
     points = as_points(data, columns, gaps=True).measured(noise).labelled(labels, as_model(model).n_components)
     if batch_size is not None and points.complete("batch_size=").labels is not None:
         raise DeclarationError("batch_size= can't be combined with labels=\n  Leave one of them out.")

@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from bayesgmm.errors import DegenerateComponent
-from bayesgmm.families.structures import Family
+from bayesgmm.families.family import Family
 from bayesgmm.inference.weight_shares import Shares, weight_shares
 from bayesgmm.late import Late
 from bayesgmm.priors.scalars import Scalar, log_densities

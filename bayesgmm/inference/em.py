@@ -8,10 +8,11 @@ import numpy as np
 
 from bayesgmm.checkpoints.units import once
 from bayesgmm.errors import ComponentError, DegenerateComponent, choose
-from bayesgmm.families.structures import Family
+from bayesgmm.families.family import Family
 from bayesgmm.inference.acceleration import ROUNDING, remaining_gain
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.exploration import Optimum, explore
+from bayesgmm.inference.extrapolation import extrapolate
 from bayesgmm.inference.faults import is_suspect
 from bayesgmm.inference.label_matching import matched_start
 from bayesgmm.inference.mixtures import NONE, CovariancePrior, Exponents, Mixture, maximise
@@ -25,7 +26,7 @@ from bayesgmm.sweep.stats import Array, Blocks, fold
 from bayesgmm.wording import FEWER, advice, plural
 
 SHORT_RUN = 20  # iterations of a short run
-PATIENCE = 10  # if EM needs more further iterations than this, quasi-Newton steps replace them
+PATIENCE = 10  # if EM needs more further iterations than this, faster steps replace them
 POLISHED = 3  # maximum number of maxima of the search that are continued until they converge
 RANKING = 15.0  # the weak prior of the search changes differences of log likelihoods by less than this, in nats
 MARGIN = 5.0  # a short run is dropped if this many times its estimated remaining gain would not make it the best
@@ -73,14 +74,14 @@ class Sweep:
         """
         self.watch()
         stats = fold(self.blocks, mixture.table(self.family), self.threads)
-        return stats.loglik, maximise(self.family, stats, self.prior, self.floor)
+        return stats.loglik, maximise(self.family, stats, self.prior, self.floor, mixture.core_roots)
 
     def watch(self) -> None:
         """Do nothing: called before each sweep; a subclass may raise an error to stop."""
 
     def is_smooth(self, mixture: Mixture) -> bool:
-        """True if EM maximises the likelihood itself here, so that the gradient of the likelihood can be used."""
-        if self.prior is not None or self.family.chart is None:
+        """True if EM maximises the likelihood itself here, so that faster steps may be judged by the likelihood."""
+        if self.prior is not None:
             return False
         if self.floor is None:
             return True
@@ -152,9 +153,9 @@ def take_steps(
 
 
 def run(sweep: Sweep, start: Mixture, max_iter: int = 1000, tol: float = 1e-8) -> EMResult:
-    """Run EM, with quasi-Newton steps if it is slow, until the remaining gain in mean log likelihood is below ``tol``.
+    """Run EM, with faster steps if it is slow, until the remaining gain in mean log likelihood is below ``tol``.
 
-    The likelihood never falls. Each phase of quasi-Newton steps ends with an EM step, which raises the errors of EM.
+    The likelihood never falls. Each phase of faster steps ends with an EM step, which raises the errors of EM.
 
     Raises
     ------
@@ -169,11 +170,11 @@ def run(sweep: Sweep, start: Mixture, max_iter: int = 1000, tol: float = 1e-8) -
 
 
 def accelerate(sweep: Sweep, result: EMResult, max_iter: int, tol: float) -> EMResult:
-    """Continue an EM result with quasi-Newton steps until they converge or fail."""
+    """Continue an EM result with quasi-Newton steps, or without coordinates by extrapolation, until it converges."""
     phases = 0
     while not result.converged and result.n_iter + 2 < max_iter and sweep.is_smooth(result.mixture):
         try:
-            further = _quasi_newton_phase(sweep, result, phases, max_iter, tol)
+            further = _phase(sweep, result, phases, max_iter, tol)
         except ComponentError:  # plain EM may still succeed
             break
         if len(further.history) == len(result.history):
@@ -182,12 +183,15 @@ def accelerate(sweep: Sweep, result: EMResult, max_iter: int, tol: float) -> EMR
     return result
 
 
-def _quasi_newton_phase(sweep: Sweep, result: EMResult, phase: int, max_iter: int, tol: float) -> EMResult:
-    """Run one phase of quasi-Newton steps; converged if both its estimated gap and its gain are below ``tol``."""
-    wanted = tol * max(1.0, sweep.blocks.total_weight)
-    n = fold(sweep.blocks, result.mixture.table(sweep.family), sweep.threads).n
-    anchor = Anchor(sweep.blocks, sweep.family, result.mixture, np.maximum(n, 1.0), sweep.threads)
-    reached = ascend(anchor, wanted, phase, max_iter - result.n_iter - 2)
+def _phase(sweep: Sweep, result: EMResult, phase: int, max_iter: int, tol: float) -> EMResult:
+    """Run one phase of faster steps; converged if both its estimated gap and its gain are below ``tol``."""
+    wanted, room = tol * max(1.0, sweep.blocks.total_weight), max_iter - result.n_iter - 2
+    if sweep.family.chart is None:
+        reached = extrapolate(sweep, sweep.family, result.mixture, wanted, room)
+    else:
+        n = fold(sweep.blocks, result.mixture.table(sweep.family), sweep.threads).n
+        anchor = Anchor(sweep.blocks, sweep.family, result.mixture, np.maximum(n, 1.0), sweep.threads)
+        reached = ascend(anchor, wanted, phase, room)
     loglik, _ = sweep(reached.mixture)
     over = reached.gap < wanted and loglik - result.loglik < wanted
     n_iter = result.n_iter + reached.evaluations + 2

@@ -14,7 +14,7 @@ import numpy as np
 
 from bayesgmm.checkpoints.units import once
 from bayesgmm.data.labels import exchangeable_groups
-from bayesgmm.families.structures import Family
+from bayesgmm.families.family import Family
 from bayesgmm.inference.label_matching import matched, reordered
 from bayesgmm.inference.mixtures import NONE, CovariancePrior, Exponents, Mixture
 from bayesgmm.inference.moves import offspring

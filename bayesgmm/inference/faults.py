@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.errors import ComponentError
-from bayesgmm.families.structures import Family
+from bayesgmm.families.family import Family
 from bayesgmm.inference.mixtures import Mixture, maximise
 from bayesgmm.sweep.stats import Blocks, fold
 
@@ -18,7 +18,7 @@ def fault_of(blocks: Blocks, family: Family, mixture: Mixture, threads: int = 1)
     points = blocks.total_weight
     try:
         for _ in range(GRADING if _few(mixture, family, points).any() else 1):
-            mixture = maximise(family, fold(blocks, mixture.table(family), threads))
+            mixture = maximise(family, fold(blocks, mixture.table(family), threads), before=mixture.core_roots)
     except (ComponentError, np.linalg.LinAlgError):
         return SINGULAR
     return SUSPECT if is_suspect(mixture, family, points) else 0

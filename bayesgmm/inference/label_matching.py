@@ -3,7 +3,7 @@
 import numpy as np
 
 from bayesgmm.data.labels import component_columns
-from bayesgmm.families.structures import Family
+from bayesgmm.families.family import Family
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.inference.populations import Population
 from bayesgmm.labels.alignments import Order, Responsibilities, solve_assignments

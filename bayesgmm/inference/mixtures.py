@@ -6,7 +6,7 @@ import numpy as np
 
 from bayesgmm.data.standards import Standard
 from bayesgmm.dispatch import by_class
-from bayesgmm.families.structures import Family
+from bayesgmm.families.family import Family
 from bayesgmm.priors.covariances import CovariancesPrior, LKJCovariance, WishartPrecision
 from bayesgmm.priors.dirichlet import Dirichlet
 from bayesgmm.priors.scalars import Scalar
@@ -125,7 +125,13 @@ def at_least_empty(counts: Array) -> Array:
     return np.maximum(counts, EMPTY * min(1.0, counts.sum()))
 
 
-def maximise(family: Family, stats: Stats, prior: CovariancePrior | None = None, floor: Array | None = None) -> Mixture:
+def maximise(
+    family: Family,
+    stats: Stats,
+    prior: CovariancePrior | None = None,
+    floor: Array | None = None,
+    before: Array | None = None,
+) -> Mixture:
     """Compute the M step: the mixture that maximises the expected log likelihood, or posterior, of the statistics.
 
     Parameters
@@ -136,19 +142,19 @@ def maximise(family: Family, stats: Stats, prior: CovariancePrior | None = None,
         Prior of the covariances, for the mode of the posterior.
     floor : (D,) float, optional
         Added to the variances, so that no component is degenerate.
+    before : roots in core shape, optional
+        Those of the mixture that made the statistics.
 
     Raises
     ------
     EmptyComponent, DegenerateComponent
         If a component can't be estimated in spite of the prior and the floor.
     """
-    if prior is None and floor is None:
-        core = family.maximise(stats)
-    else:  # with a tiny weight, the mean of an empty component does not change
+    if prior is not None or floor is not None:  # with a tiny weight, the mean of an empty component does not change
         stats = replace(stats, n=at_least_empty(stats.n))
-        core = family.moments(stats) if prior is None else family.maximise(stats, prior.dof, prior.scale)
-    if floor is None or not floor.any():
-        roots = family.roots(core)
-    else:  # covariances that the floor keeps positive are accepted, however small
-        roots = family.roots(family.widen(core, floor), vanishing=0.0, singular=0.0)
+    dof, scale = (0.0, None) if prior is None else (prior.dof, prior.scale)
+    core = family.maximise(stats, dof, scale, floor=floor, before=before)
+    # covariances that a floor keeps positive are accepted, however small
+    limits = {} if floor is None or not floor.any() else {"vanishing": 0.0, "singular": 0.0}
+    roots = family.roots(core, **limits)
     return Mixture(stats.n / stats.n.sum(), stats.means(), roots)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.families.structures import Family
+from bayesgmm.families.family import Family
 from bayesgmm.inference.faults import fault_of
 from bayesgmm.inference.mixtures import NONE, CovariancePrior, Exponents, Mixture
 from bayesgmm.sweep.stats import Array, Blocks, Stats, Table, fold_each
@@ -119,26 +119,26 @@ class Climb:
         if self.drops_small:
             enough = self.family.points_needed(population.mean.shape[-1]) + SMALL
             value = np.where(stats.n.reshape(len(population), -1).min(axis=1) > enough, value, -np.inf)
-        return value, self.maximise(stats, len(population))
+        return value, self.maximise(stats, len(population), population.core_roots)
 
-    def maximise(self, stats: Stats, size: int) -> Population:
-        """Compute the M step of a population from the statistics of its S K components."""
+    def maximise(self, stats: Stats, size: int, before: Array | None = None) -> Population:
+        """Compute the M step of a population from the statistics of its S K components, and its roots before."""
         stats = replace(stats, n=np.maximum(stats.n, EMPTY))
         n = stats.n.reshape(size, -1)
-        core_roots = self._core_roots(stats, size)
+        core_roots = self._core_roots(stats, size, before)
         mean = stats.means().reshape(*n.shape, -1)
         n = n + self.exponents.weight
         return Population(n / n.sum(axis=1, keepdims=True), mean, core_roots)
 
-    def _core_roots(self, stats: Stats, size: int) -> Array:
+    def _core_roots(self, stats: Stats, size: int, before: Array | None) -> Array:
         if self.family.maximises_many:
-            roots = self._roots(stats, size)
+            roots = self._roots(stats, size, before)
             return roots.reshape(size, -1, *roots.shape[1:])
         parts = zip(*(np.split(part, size) for part in (stats.n, stats.s1, stats.s2, stats.about)), strict=True)
         return np.array([self._roots(Stats(n, s1, s2, 0.0, about)) for n, s1, s2, about in parts])
 
-    def _roots(self, stats: Stats, n_mixtures: int = 1) -> Array:
-        core = self.family.maximise(stats, self.prior.dof, self.prior.scale, n_mixtures)
+    def _roots(self, stats: Stats, n_mixtures: int = 1, before: Array | None = None) -> Array:
+        core = self.family.maximise(stats, self.prior.dof, self.prior.scale, n_mixtures, before=before)
         roots = self.family.roots(core, vanishing=0.0, singular=0.0)
         if not self.exponents.pivots.any():
             return roots

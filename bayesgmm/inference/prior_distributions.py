@@ -18,9 +18,9 @@ from scipy.special import gammaln, multigammaln
 
 from bayesgmm.dispatch import by_class
 from bayesgmm.families.diagonals import Diagonals
+from bayesgmm.families.family import Family
 from bayesgmm.families.forms import Form
 from bayesgmm.families.squares import Squares
-from bayesgmm.families.structures import Family
 from bayesgmm.inference.pymc_scalars import pymc_class, pymc_parameters, pymc_scalar
 from bayesgmm.priors import lkj
 from bayesgmm.priors.scalars import Scalar

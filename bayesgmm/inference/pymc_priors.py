@@ -7,7 +7,7 @@ from pytensor.tensor.variable import TensorVariable
 from bayesgmm.data.standards import Standard
 from bayesgmm.dispatch import by_class
 from bayesgmm.errors import DeclarationError
-from bayesgmm.families.structures import Family
+from bayesgmm.families.family import Family
 from bayesgmm.inference.prior_distributions import (
     Tensor,
     conjugate_normal,

@@ -12,7 +12,8 @@ import scipy  # its parts are imported when they are used
 
 from bayesgmm.blas import one_blas_thread
 from bayesgmm.families.charts import Chart
-from bayesgmm.families.structures import Family, chart_of
+from bayesgmm.families.family import Family
+from bayesgmm.families.structures import chart_of
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.posterior.parameters import softmax
 from bayesgmm.sweep.stats import Array, Blocks, fold

@@ -12,7 +12,8 @@ from bayesgmm.data.points import Points
 from bayesgmm.data.streams import Stream
 from bayesgmm.engines import ENGINES
 from bayesgmm.errors import ComponentError, EmptyComponent
-from bayesgmm.families.structures import COVARIANCES, SINGULAR, Family
+from bayesgmm.families.family import SINGULAR, Family
+from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.model import MixtureModel
 from bayesgmm.wording import alternatives, plural
 
@@ -106,7 +107,7 @@ def advising(points: Points | Stream, model: MixtureModel, method: str | None = 
     except ComponentError as error:
         if "\n" in str(error):  # it has its own
             raise
-        stronger = [] if method is None else [_stronger(model, method)]
+        stronger = [] if method is None or model.family.chart is None else [_stronger(model, method)]
         if points.labels is not None and (free := _without_rows(points.labels, model.n_components)):
             rest = plural(free, "component has", "components have")
             what = f"every row has a label, and {rest} none: no row is left for {'it' if free == 1 else 'them'}"

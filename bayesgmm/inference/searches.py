@@ -13,7 +13,7 @@ import numpy as np
 from bayesgmm.blas import one_blas_thread
 from bayesgmm.declared import whole
 from bayesgmm.errors import DeclarationError
-from bayesgmm.families.structures import Family
+from bayesgmm.families.family import Family
 from bayesgmm.inference import em
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.model import MixtureModel

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.families.structures import Family
+from bayesgmm.families.family import Family
 from bayesgmm.inference.mixtures import Mixture, maximise
 from bayesgmm.sweep.kernels import BLOCK
 from bayesgmm.sweep.latent_cells import LatentCells

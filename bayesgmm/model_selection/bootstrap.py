@@ -11,8 +11,9 @@ from bayesgmm.data.points import DataLike, Points, as_points
 from bayesgmm.data.standards import Standard
 from bayesgmm.data.streams import Stream
 from bayesgmm.declared import whole
-from bayesgmm.errors import ComponentError, DeclarationError, choose, warn
-from bayesgmm.families.structures import COVARIANCES, Family
+from bayesgmm.errors import ComponentError, DeclarationError, warn
+from bayesgmm.families.family import Family
+from bayesgmm.families.structures import COVARIANCES, family_named
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.inference.remedies import advising
 from bayesgmm.inference.searches import Maximum, cores_of, find_maximum, require_data, run_all, seed_of
@@ -159,7 +160,7 @@ def bootstrap_test(
     against : int, optional
         Number of components of the alternative. Default: one more.
     covariance : str
-        ``'full'``, ``'tied'``, ``'diag'`` or ``'spherical'``.
+        Covariance family, as in ``MixtureModel``.
     replicates : int
         Number of simulated data sets. The minimum p-value is 1 / (1 + replicates).
     columns : sequence of str, optional
@@ -267,7 +268,7 @@ def _hypotheses(n_components: int, against: int | None, covariance: str, seed: i
     against = n_components + 1 if against is None else whole("against", against)
     if not against > n_components:
         raise DeclarationError(f"against={against}: must be more than n_components={n_components}")
-    family = choose(covariance, COVARIANCES, "covariance")
+    family = family_named(covariance)
     return Hypotheses(family, n_components, against, seed_of(seed), whole("n_init", n_init))
 
 

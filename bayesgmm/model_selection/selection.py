@@ -15,8 +15,8 @@ from bayesgmm.data.standards import Standard
 from bayesgmm.data.streams import Stream
 from bayesgmm.declared import whole, whole_numbers
 from bayesgmm.engines import ENGINES
-from bayesgmm.errors import BayesGMMError, DeclarationError, choose, warn
-from bayesgmm.families.structures import COVARIANCES
+from bayesgmm.errors import BayesGMMError, choose, warn
+from bayesgmm.families.structures import COVARIANCES, families_named
 from bayesgmm.inference.em import SWEEPS
 from bayesgmm.inference.searches import cores_of, find_maximum, require_data, run_all, seed_of
 from bayesgmm.inference.variational import highest_elbo
@@ -51,7 +51,9 @@ class Candidates:
         the others.
     seed, n_init, sweeps : int
     bounded : bool
-        Compute the ELBO, too.
+        Compute the ELBO, too, of the families that have one.
+    criterion : str
+        Criterion to sort by. If it is the ELBO, a family that has none has a problem.
     n_transforms : int
         Number of parameters of the transforms.
     log_jacobian : float
@@ -66,6 +68,7 @@ class Candidates:
     n_init: int
     sweeps: int = SWEEPS
     bounded: bool = True
+    criterion: str = "bic"
     n_transforms: int = 0
     log_jacobian: float = 0.0
     threads: int = 1
@@ -110,7 +113,9 @@ class Candidates:
             row = named | self._maximum(density, size, stop)
         except BayesGMMError as error:
             return named | {"problem": _plain(error)}
-        return row | self._bound(density, row["problem"]) if self.bounded else row
+        if not self.bounded or (model.family.chart is None and self.criterion != "elbo"):
+            return row
+        return row | self._bound(density, row["problem"])
 
     def _maximum(self, density: LogPosterior, size: int, stop: Event) -> Row:
         blocks = density.blocks
@@ -170,7 +175,7 @@ def select(
     n_components : int or iterable of int or str
         Numbers of components to try; a text as at the terminal, ``"1-9"`` or ``"2,4,8"``, is read, too.
     covariance : str or sequence of str
-        Covariance families to try.
+        Covariance families to try; ``'all'`` for mclust's fourteen.
     criterion : str
         Criterion to sort by: ``'bic'`` (for the density), ``'icl'`` (for well-separated clusters) or ``'aic'``, lower
         is better; or ``'elbo'``, higher is better.
@@ -205,7 +210,8 @@ def select(
     DataFrame
         A row for each choice: ``n_components``, ``covariance``, ``loglik`` (total log likelihood, data units),
         ``n_parameters``, ``bic``, ``aic``, ``icl``; ``elbo``, the lower bound of the log evidence by variational Bayes
-        under the default priors, plus log K! for the K! equal labellings [1]_; and ``problem``, a text. A choice that
+        under the default priors, plus log K! for the K! equal labellings [1]_ (NaN for families that only EM fits); and
+        ``problem``, a text. A choice that
         can't be fitted has no criteria and comes last. If columns are transformed, ``attrs["transforms"]`` is the
         ColumnTransforms.
 
@@ -252,7 +258,7 @@ def select(
     2
     """
     require_data(data, "select(data, n_components=[1, 2, 3], covariance='full')")
-    counts, covariances = whole_numbers("n_components", n_components), _covariances(covariance)
+    counts, covariances = whole_numbers("n_components", n_components), families_named(covariance)
     choose(criterion, CRITERIA, "criterion")
     seed, n_init, cores = seed_of(seed), whole("n_init", n_init), cores_of(cores)
     chosen, settings = None, (covariances, seed, n_init)
@@ -266,11 +272,12 @@ def select(
             points = replace(points, labels=points.labels.gathered())
     if isinstance(points, Stream):
         require_no_values_for_rows({"transform": None if transform == NONE else transform})
-        candidates = Candidates.of(points, *settings, threads=1 if points.on_workers else cores)
+        threads = 1 if points.on_workers else cores
+        candidates = Candidates.of(points, *settings, criterion=criterion, threads=threads)
         cores, client = cores if points.on_workers else 1, None
     else:
         chosen = choose_transforms(points, transform, covariance=covariances, seed=seed)
-        candidates = Candidates.transformed(points, chosen, *settings)
+        candidates = Candidates.transformed(points, chosen, *settings, criterion=criterion)
         client = client or client_of(data)
     calls = [(k, name) for k in counts for name in covariances]
     rows, interrupted = run_all(candidates.row, calls, "choosing a model", cores, progress, client=client)
@@ -307,21 +314,3 @@ def table_of(rows: list[Row], criterion: str) -> "pd.DataFrame":
     table = pd.DataFrame(rows, columns=names)
     order = np.argsort(CRITERIA[criterion] * table[criterion].to_numpy(np.float64), kind="stable")
     return WholeTable(table.iloc[order].reset_index(drop=True))
-
-
-def _covariances(covariance: str | Sequence[str]) -> list[str]:
-    """Validate the covariance families to try; each is kept once.
-
-    Raises
-    ------
-    UnknownName
-        When there is no such family.
-    DeclarationError
-        When there is none.
-    """
-    names = [covariance] if isinstance(covariance, str) else [*dict.fromkeys(covariance)]
-    for name in names:
-        choose(name, COVARIANCES, "covariance")
-    if not names:
-        raise DeclarationError("covariance=(): give at least one family, for example 'full'")
-    return names

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm.data.points import DataLike, Points, as_points
-from bayesgmm.errors import ComponentError, DataError, DeclarationError, choose
-from bayesgmm.families.structures import COVARIANCES
+from bayesgmm.errors import ComponentError, DataError, choose
+from bayesgmm.families.structures import COVARIANCES, families_named
 from bayesgmm.inference.em import Sweep, short_runs
 from bayesgmm.posterior.criteria import n_parameters
 from bayesgmm.screening.lattices import lattice_of
@@ -30,7 +30,6 @@ TOLERANCE = 1e-4  # in mean log likelihood
 FAMILIES = ("full", "tied")
 NONE, AUTO = "none", "auto"
 KINDS = {AUTO: "by evidence", NONE: "none", **dict.fromkeys(("log", "power", "arcsinh"), "for each column")}
-EQUAL = frozenset({"tied", "spherical"})  # families whose components have the same spread in a column
 
 type Transform = str | ColumnTransforms
 
@@ -152,12 +151,8 @@ def _families(covariance: str | Sequence[str]) -> list[str]:
 
     In one column ``'full'`` is the same as ``'diag'``, which takes less time.
     """
-    names = [covariance] if isinstance(covariance, str) else [*covariance]
-    if not names:
-        raise DeclarationError("covariance=(): give at least one family, for example 'full'")
-    for name in names:
-        choose(name, COVARIANCES, "covariance")
-    return list(dict.fromkeys("tied" if name in EQUAL else "diag" for name in names))
+    equal = [COVARIANCES[name].size_per_component(1) == 0 for name in families_named(covariance)]
+    return list(dict.fromkeys("tied" if one else "diag" for one in equal))
 
 
 def _chosen(x: Array, transform: str, families: Sequence[str], min_gain: float, seed: int) -> Curve | None:

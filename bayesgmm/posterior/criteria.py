@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from bayesgmm.data.labels import IMPOSSIBLE, component_columns
-from bayesgmm.families.structures import Family
+from bayesgmm.families.family import Family
 from bayesgmm.sweep.stats import Array, Blocks, Stats, Table, responsibilities
 
 HIGH_KHAT = 0.7  # Pareto k-hat above which importance weights are not reliable for any number of draws

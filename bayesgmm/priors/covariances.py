@@ -11,8 +11,8 @@ from bayesgmm.data.standards import Standard
 from bayesgmm.data.summaries import Summary
 from bayesgmm.declared import Declared, Positive, Row
 from bayesgmm.errors import DeclarationError
+from bayesgmm.families.family import Family
 from bayesgmm.families.squares import is_positive_definite
-from bayesgmm.families.structures import Family
 from bayesgmm.priors import lkj
 from bayesgmm.priors.covariance_densities import lkj_density, wishart_density
 from bayesgmm.priors.native_calls import PriorDensity

@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike
 
 from bayesgmm.dispatch import by_class
 from bayesgmm.families.diagonals import Diagonals
+from bayesgmm.families.family import Family
 from bayesgmm.families.forms import Form
 from bayesgmm.families.squares import Squares
-from bayesgmm.families.structures import Family
 from bayesgmm.model import MixtureModel
 from bayesgmm.priors.covariances import CovariancesPrior, LKJCovariance, WishartPrecision
 from bayesgmm.priors.means import ConjugateMeans, HierarchicalMeans, MeansPrior, NormalMeans
@@ -76,7 +76,8 @@ def _of_data(model: MixtureModel) -> Description:
         )
     count = "K" if model.weights.draws_n_components else str(model.n_components)
     words = f"Each point comes from one of {count} Gaussians; {model.family.words}."
-    return Description(words, (f"x_n ∼ ∑_{{k = 1}}^{{{count}}} w_k Normal(μ_k, {covariance})",))
+    formulas = f"x_n ∼ ∑_{{k = 1}}^{{{count}}} w_k Normal(μ_k, {covariance})", model.family.formula
+    return Description(words, tuple(filter(None, formulas)))
 
 
 def _with_background(description: Description, model: MixtureModel) -> Description:
@@ -89,7 +90,8 @@ def _with_background(description: Description, model: MixtureModel) -> Descripti
         "not distort the components. Its mean c and its standard deviation b in each column are fixed."
     )
     mixture = description.formulas[0].removeprefix("x_n ∼ ")
-    return Description(words, (f"x_n ∼ {number(1 - share)} {mixture} + {number(share)} Normal(c, b^2)",))
+    mixed = f"x_n ∼ {number(1 - share)} {mixture} + {number(share)} Normal(c, b^2)"
+    return Description(words, (mixed, *description.formulas[1:]))
 
 
 def _is_common(value: ArrayLike) -> bool:

@@ -7,10 +7,9 @@ from bayesgmm.families.chart_kernels import pull_back, unpack_roots
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.sweep.stats import Blocks, Stats, fold
-from tests.families.toys import CHARTED
 
 K, D = 3, 2
-FAMILIES = {**COVARIANCES, **CHARTED}
+FAMILIES = {name: family for name, family in COVARIANCES.items() if family.chart is not None}
 
 
 def drawn(name, n_features=D, seed=0):

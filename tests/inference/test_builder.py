@@ -18,14 +18,14 @@ import bayesgmm as bg
 from bayesgmm.data.points import as_points
 from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import DataError, FitFileError, FitWarning
-from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.posterior.log_posterior import LogPosterior
 from tests.declarations import covariance_priors, mean_priors, weight_priors
+from tests.families.registry import CHARTED
 from tests.interpreted import AS_WRITTEN, BY_INTERPRETER, INTERPRETED
 
 # In the order of our coordinates.
 VARIABLES = ["weight", "concentration", "mean", "mean_centre", "mean_spread"]
-VARIABLES += ["covariance", "tied_covariance", "variance", "sd", "covariance_scale"]
+VARIABLES += ["covariance", "tied_covariance", "variance", "tied_variance", "sd", "covariance_scale"]
 
 
 def both_writings(model, x, noise=None):
@@ -67,7 +67,7 @@ def some_combinations(seed):
     Where K is D or its square, sizes do not tell which family it is: K rows of D numbers are as many as a matrix has.
     """
     rng = np.random.default_rng(seed)
-    for number, family in enumerate(COVARIANCES):
+    for number, family in enumerate(CHARTED):
         for m in range(len(mean_priors(2))):
             yield family, 2, 2, (0, m, 0)
         yield family, 2, 4, (0, number % len(mean_priors(2)), 0)
@@ -78,7 +78,7 @@ def some_combinations(seed):
 
 
 def every_combination():
-    for family, d, k in itertools.product(COVARIANCES, range(1, 5), range(1, 5)):
+    for family, d, k in itertools.product(CHARTED, range(1, 5), range(1, 5)):
         sizes = (len(weight_priors(k)), len(mean_priors(d)), len(covariance_priors(d)))
         for chosen in np.ndindex(sizes):
             yield family, d, k, chosen
@@ -91,7 +91,7 @@ def test_a_background_is_in_both_densities():
 
 
 @pytest.mark.parametrize("errors", ["none", "standard errors", "covariances"])
-@pytest.mark.parametrize("family", COVARIANCES)
+@pytest.mark.parametrize("family", CHARTED)
 def test_missing_cells_and_errors_are_in_both_densities(family, errors):
     rng = np.random.default_rng(1)
     x = np.where(rng.random((15, 2)) < 0.2, np.nan, rng.normal(size=(15, 2)) * [1, 10])

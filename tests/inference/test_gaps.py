@@ -11,8 +11,8 @@ import bayesgmm as bg
 from bayesgmm.data.points import as_points
 from bayesgmm.datasets import make_mixture
 from bayesgmm.engines import ENGINES
-from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.posterior.log_posterior import LogPosterior
+from tests.families.registry import CHARTED
 
 SHORT = {"draws": 200, "tune": 200, "chains": 2, "max_draws": 200}
 SETTINGS = {"nuts": SHORT, "gibbs": SHORT} | {name: {"draws": 200} for name in ("advi", "fullrank_advi", "vb")}
@@ -46,7 +46,7 @@ def brute(x: np.ndarray, weight: np.ndarray, mean: np.ndarray, covariance: np.nd
     return total
 
 
-@pytest.mark.parametrize("covariance", COVARIANCES)
+@pytest.mark.parametrize("covariance", CHARTED)
 def test_the_log_posterior_and_its_gradient_are_those_of_the_marginals(covariance: str) -> None:
     x = holed(SAMPLE.X[:60] * [1.0, 10.0, 0.1])
     x[4] = np.nan
@@ -76,7 +76,7 @@ def test_every_engine_finds_the_truth_among_gaps(method: str) -> None:
     assert np.isnan(fit["observed_data"]["x"].values).sum() == np.isnan(HOLED).sum()
 
 
-@pytest.mark.parametrize("covariance", COVARIANCES)
+@pytest.mark.parametrize("covariance", CHARTED)
 def test_the_maximum_has_a_zero_gradient(covariance: str) -> None:
     fit = quick_fit("em", model=bg.MixtureModel(2, covariance))
     p = fit["posterior"].isel(chain=0, draw=0)
@@ -133,7 +133,7 @@ def test_minibatches_reach_the_bound_of_all_rows(method: str) -> None:
     assert elbo[1] == pytest.approx(elbo[0], abs=0.3)
 
 
-@pytest.mark.parametrize("covariance", COVARIANCES)
+@pytest.mark.parametrize("covariance", CHARTED)
 @pytest.mark.parametrize("noise", [None, 0.3])
 def test_only_the_jacobian_of_triangular_roots_depends_on_the_order_of_the_columns(
     covariance: str, noise: float | None

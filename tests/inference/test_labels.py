@@ -12,8 +12,8 @@ import bayesgmm as bg
 from bayesgmm.data.points import as_points
 from bayesgmm.engines import ENGINES
 from bayesgmm.errors import DataError, DeclarationError, EmptyComponent
-from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.posterior.log_posterior import LogPosterior
+from tests.families.registry import CHARTED
 from tests.inference import test_gaps
 from tests.labelled_points import POINTS, conjugate, exact_evidence, exact_probabilities
 
@@ -44,7 +44,7 @@ def test_every_engine_gives_components_their_names(method: str) -> None:
 
 @pytest.mark.parametrize("exact", [True, False])
 @pytest.mark.parametrize("background", [None, bg.Background(0.1)])
-@pytest.mark.parametrize("covariance", COVARIANCES)
+@pytest.mark.parametrize("covariance", CHARTED)
 def test_the_log_posterior_and_its_gradient_count_plausibilities(covariance: str, background, exact: bool) -> None:
     """Together with missing values, errors of measurement, row weights and a background."""
     x, rng = X[::7].copy(), np.random.default_rng(0)

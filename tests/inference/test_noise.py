@@ -8,8 +8,8 @@ import bayesgmm as bg
 from bayesgmm.data.points import as_points
 from bayesgmm.engines import ENGINES
 from bayesgmm.errors import DataError
-from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.posterior.log_posterior import LogPosterior
+from tests.families.registry import CHARTED
 from tests.inference.test_gaps import quick_fit
 
 RNG = np.random.default_rng(1)
@@ -33,7 +33,7 @@ def test_every_engine_finds_the_spread_before_the_errors(method: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["standard errors", "covariances"])
-@pytest.mark.parametrize("covariance", COVARIANCES)
+@pytest.mark.parametrize("covariance", CHARTED)
 def test_the_log_posterior_and_its_gradient_are_those_of_the_convolution(covariance: str, kind: str) -> None:
     x, sd = X[:40] * [1.0, 10.0], SD[:40] * [1.0, 10.0]
     matrices = sd[:, :, None] ** 2 * np.eye(2)

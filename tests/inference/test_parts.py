@@ -22,6 +22,7 @@ from bayesgmm.sources import surveys
 from bayesgmm.sources.surveys import stream
 from bayesgmm.sweep.parts import Parts, ahead
 from bayesgmm.sweep.stats import Blocks, Table, fold, fold_each
+from tests.families.registry import CHARTED
 
 SAMPLE = make_mixture(80_000, 3, 4, overlap=0.2, seed=2)
 X = SAMPLE.X
@@ -68,11 +69,9 @@ def test_the_statistics_of_parts_are_those_of_all_points(cuts):
 
 
 @pytest.mark.parametrize("prior", [{}, {"means": bg.HierarchicalMeans()}, {"weights": bg.DirichletProcess()}])
-@pytest.mark.parametrize("covariance", COVARIANCES)
+@pytest.mark.parametrize("covariance", CHARTED)
 def test_the_log_posterior_of_parts_and_its_gradient_are_those_of_all_points(covariance, prior):
     model, points = bg.MixtureModel(3, covariance, **prior), as_points(X)
-    if covariance not in with_chart():
-        pytest.skip("it has no coordinates")
     whole = LogPosterior.of(model, points)
     parts = LogPosterior.of(model, stream(bg.source(X), 2**21, seed=0))
     q = whole.coordinates(*start_of(whole)) + np.random.default_rng(1).normal(0, 0.1, (3, whole.size))
@@ -83,10 +82,6 @@ def test_the_log_posterior_of_parts_and_its_gradient_are_those_of_all_points(cov
         assert parts.value(one) == pytest.approx(value, rel=1e-12)
         assert parts.log_prior(one) == pytest.approx(whole.log_prior(one), rel=1e-9)
     np.testing.assert_allclose(parts.values(q, 2), whole.values(q, 2), rtol=1e-12)
-
-
-def with_chart():
-    return [name for name, family in COVARIANCES.items() if family.chart is not None]
 
 
 def start_of(density):

@@ -20,6 +20,7 @@ from bayesgmm.model_selection import information
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.schema import unpack
 from bayesgmm.predictions.replication import simulate
+from tests.families.registry import CHARTED
 
 SAMPLE = make_mixture(n_points=300, n_features=2, n_components=2, overlap=0.1, seed=4)
 
@@ -88,7 +89,7 @@ def louis(likelihood, q, rows):
     return complete - (own - mean.T @ mean)
 
 
-@pytest.mark.parametrize("family", COVARIANCES)
+@pytest.mark.parametrize("family", CHARTED)
 def test_the_hessian_is_louis_formula(family):
     density = LogPosterior.of(bg.MixtureModel(2, family), as_points(SAMPLE.X))
     likelihood = density.likelihood()
@@ -122,7 +123,7 @@ def bootstrap(family, x, replicates):
     return table, np.array(again)
 
 
-@pytest.mark.parametrize("family", COVARIANCES)
+@pytest.mark.parametrize("family", CHARTED)
 def test_standard_errors_match_the_parametric_bootstrap(family):
     """200 replicates of 2000 points: a bootstrap error has a relative error of 5 %, and the tolerance is 5 times that.
 

@@ -18,6 +18,7 @@ from bayesgmm.priors.covariances import COVARIANCE_PRIORS
 from bayesgmm.priors.means import MEANS
 from bayesgmm.priors.scalars import SCALARS
 from tests.declarations import FIXED, SDS, covariance_priors, mean_priors, weight_priors
+from tests.families.registry import CHARTED
 
 
 def make(family, n_features, n_components, weights=None, means=None, covariances=None, n_points=40):
@@ -54,7 +55,7 @@ def combinations(d, k):
 SIZES = {(1, 1), (1, 2), (2, 4), (3, 1), (4, 3)}  # each number of columns and of components
 
 
-@pytest.mark.parametrize("family", COVARIANCES)
+@pytest.mark.parametrize("family", CHARTED)
 @pytest.mark.parametrize("d", range(1, 5))
 @pytest.mark.parametrize("k", range(1, 5))
 def test_gradient_is_the_slope_under_every_combination_of_priors(family, d, k, request):
@@ -82,7 +83,7 @@ def test_threads_that_ask_at_once_share_one_plan(monkeypatch):
 
 
 @pytest.mark.parametrize("background", [None, bg.Background()])
-@pytest.mark.parametrize("family", COVARIANCES)
+@pytest.mark.parametrize("family", CHARTED)
 def test_the_value_alone_is_the_value_to_the_last_bit(family, background):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(20_000, 2)) + 5 * rng.integers(2, size=(20_000, 1))  # several chunks
@@ -91,7 +92,7 @@ def test_the_value_alone_is_the_value_to_the_last_bit(family, background):
     assert density.value(q) == density(q)[0]
 
 
-@pytest.mark.parametrize("family", COVARIANCES)
+@pytest.mark.parametrize("family", CHARTED)
 @pytest.mark.parametrize("d", [5, 6])
 def test_gradient_is_the_slope_in_more_dimensions(family, d):
     for priors in combinations(d, 5):
@@ -132,7 +133,7 @@ def log_inverse_wishart(core, dof, scale):
     return total
 
 
-@pytest.mark.parametrize("family", COVARIANCES)
+@pytest.mark.parametrize("family", CHARTED)
 @pytest.mark.parametrize("d", range(1, 7))
 @pytest.mark.parametrize("k", range(1, 6))
 def test_density_is_what_scipy_says(family, d, k):
@@ -157,7 +158,7 @@ def test_density_is_what_scipy_says(family, d, k):
     np.testing.assert_allclose(value - density.log_prior(q), loglik, rtol=1e-10)
 
 
-@pytest.mark.parametrize("family", COVARIANCES)
+@pytest.mark.parametrize("family", CHARTED)
 def test_coordinates_and_parameters_agree(family):
     density, _, q = make(family, 2, 3)
     k, d, kind = 3, 2, COVARIANCES[family]
@@ -169,7 +170,7 @@ def test_coordinates_and_parameters_agree(family):
     assert np.isclose(p.weight.sum(), 1)
 
 
-@pytest.mark.parametrize("family", COVARIANCES)
+@pytest.mark.parametrize("family", CHARTED)
 def test_units_do_not_matter(family):
     """A change of units shifts the density by a constant, and moves nothing else."""
     x = np.random.default_rng(3).normal(size=(50, 2)) @ [[1, 0.5], [0, 1]]
@@ -187,7 +188,7 @@ def test_units_do_not_matter(family):
     np.testing.assert_allclose(grad, grad_, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("family", COVARIANCES)
+@pytest.mark.parametrize("family", CHARTED)
 def test_a_wishart_draw_has_the_declared_mean(family):
     """Mean of 4,000 draws of the first variance within 6 standard errors: false alarm 2e-9."""
     points = as_points(np.random.default_rng(0).normal(size=(50, 2)))

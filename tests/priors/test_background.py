@@ -11,13 +11,13 @@ from scipy.stats import binom, multivariate_normal, norm
 import bayesgmm as bg
 from bayesgmm.data.points import as_points
 from bayesgmm.errors import DataError, DeclarationError, FitWarning
-from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference.em import Sweep, take_steps
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.inference.starts import sample_rows
 from bayesgmm.posterior.contamination import as_modelled, background
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import fold
+from tests.families.registry import CHARTED
 
 ENGINES = ("em", "mle", "map", "vb", "advi", "fullrank_advi", "gibbs", "nuts")
 
@@ -45,7 +45,7 @@ def contaminated(clean):
     return np.concatenate([clean, np.random.default_rng(4).uniform(-60, 60, size=(42, 2))])
 
 
-@pytest.mark.parametrize("family", COVARIANCES)
+@pytest.mark.parametrize("family", CHARTED)
 @pytest.mark.parametrize(("d", "k"), [(1, 1), (1, 3), (2, 2), (3, 4), (5, 2)])
 def test_the_density_equals_the_formula_and_the_gradient_finite_differences(family, d, k):
     rng = np.random.default_rng(10 * d + k)
@@ -61,7 +61,7 @@ def test_the_density_equals_the_formula_and_the_gradient_finite_differences(fami
     np.testing.assert_allclose(value - density.log_prior(q), np.log(everything).sum(), rtol=1e-9)
 
 
-@pytest.mark.parametrize("family", COVARIANCES)
+@pytest.mark.parametrize("family", CHARTED)
 def test_a_fold_with_a_background_equals_a_fold_with_one_more_component(family, clean):
     density = LogPosterior.of(declared(2, family), as_points(clean))
     mixture = Mixture(*density.mixture(np.random.default_rng(0).normal(size=density.size)))
@@ -81,7 +81,7 @@ def test_a_fold_with_a_background_equals_a_fold_with_one_more_component(family, 
     np.testing.assert_allclose(density(q)[0] - density.log_prior(q), in_data_units, rtol=1e-9)
 
 
-@pytest.mark.parametrize("family", COVARIANCES)
+@pytest.mark.parametrize("family", CHARTED)
 def test_em_never_lowers_the_likelihood(family, contaminated):
     density = LogPosterior.of(declared(2, family), as_points(contaminated))
     start = Mixture(*density.mixture(np.random.default_rng(1).normal(size=density.size)))

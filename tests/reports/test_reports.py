@@ -520,6 +520,19 @@ def test_a_variance_s_prior_is_the_one_that_is_drawn_from():
     assert kstest(1 / drawn.ravel(), gamma(float(shape), scale=1 / eval(rate)).cdf).pvalue > 1e-6
 
 
+def test_a_structure_is_described_in_words_and_mathematics():
+    points = as_points(np.random.default_rng(0).normal(size=(20, 2)))
+    described = {
+        name: descriptions(bg.MixtureModel(2, name, background=background).resolve(points), 2)["data"]
+        for name, background in (("VEV", None), ("EVI", bg.Background()), ("full", None))
+    }
+    assert "the same shape but different sizes and directions" in described["VEV"].words
+    assert described["VEV"].formulas[1:] == ("Σ_k = λ_k D_k A D_k^⊤, |A| = 1",)
+    assert described["EVI"].formulas[1:] == ("Σ_k = λ A_k, |A_k| = 1",)
+    assert len(described["full"].formulas) == 1
+    assert "⊤" in mathml(described["VEV"].formulas[1])
+
+
 def test_every_family_and_relabelling_has_a_description():
     assert all(family.words for family in COVARIANCES.values())
     assert set(declared.RELABELLED) == set(alignments.METHODS)

@@ -16,7 +16,7 @@ from bayesgmm.data.standards import Standard
 from bayesgmm.declared import positive, whole
 from bayesgmm.errors import DeclarationError, FitWarning
 from bayesgmm.estimators import arguments, fits
-from bayesgmm.families.structures import Family
+from bayesgmm.families.family import Family
 from bayesgmm.inference.mixtures import CovariancePrior, Mixture, closest_wishart, maximise
 from bayesgmm.inference.starts import from_centres, spread_out_centres
 from bayesgmm.model import MixtureModel

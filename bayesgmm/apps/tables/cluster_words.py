@@ -94,9 +94,9 @@ def method_words(found: FoundClusters) -> list[str]:
     lines += found.scales.words()
     lines.append(
         "the spread of each column is estimated, so the result does not depend on the units"
-        if model.covariance != "spherical"
-        else "columns keep their units: a spherical covariance has the same spread in all of them, so columns with "
-        "large values dominate"
+        if not model.family.needs_common_scale
+        else f"columns keep their units: a {model.covariance} covariance depends on them, so columns with large values "
+        "dominate"
     )
     lines += choice_words(found.choices, found.table.rows)
     if found.is_separate and found.n_clusters < model.n_components:

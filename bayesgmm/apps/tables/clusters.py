@@ -19,7 +19,7 @@ from bayesgmm.clusterings.partitions import partition
 from bayesgmm.data.points import DataLike
 from bayesgmm.declared import whole_numbers
 from bayesgmm.errors import DataError, FitWarning, warn
-from bayesgmm.families.structures import COVARIANCES
+from bayesgmm.families.structures import COVARIANCES, families_named
 from bayesgmm.inference import fit
 from bayesgmm.model import MixtureModel
 from bayesgmm.model_selection.shortlists import shortlist
@@ -198,14 +198,12 @@ def cluster_table(
     rows = table.rows
     if len(rows) < MIN_ROWS:
         raise DataError(f"{plural(len(rows), 'row')} with values: too few to find clusters; give at least {MIN_ROWS}")
-    require_rows(table, [covariance] if isinstance(covariance, str) else covariance)
+    families = families_named(covariance)
+    require_rows(table, families)
     counts = whole_numbers("n_components", n_components)
     possible = [k for k in counts if k * ROWS_EACH <= len(rows)] or counts[:1]
-    families = [covariance] if isinstance(covariance, str) else [*covariance]
-    scales = scales_of(rows, transform, covariance, seed)
-    choices = shortlist(
-        scales.fitted, [*dict.fromkeys(possible)], [*dict.fromkeys(families)], seed=seed, progress=progress
-    )
+    scales = scales_of(rows, transform, families, seed)
+    choices = shortlist(scales.fitted, [*dict.fromkeys(possible)], families, seed=seed, progress=progress)
     if not np.isfinite(choices["bic"].iloc[0]):
         raise DataError(f"no model could be fitted: {choices['problem'].iloc[0]}")
     best = MixtureModel(int(choices["n_components"].iloc[0]), str(choices["covariance"].iloc[0]))
@@ -242,7 +240,7 @@ def _found(
 
 
 def default_method(model: MixtureModel, shape: tuple[int, int]) -> str:
-    """Choose NUTS, or variational Bayes where NUTS would take minutes.
+    """Choose NUTS, or variational Bayes where NUTS would take minutes, or EM where there is nothing else.
 
     Examples
     --------
@@ -250,6 +248,8 @@ def default_method(model: MixtureModel, shape: tuple[int, int]) -> str:
     ('nuts', 'vb')
     """
     (n, d), k = shape, model.n_components
+    if model.family.chart is None:
+        return "em"
     coordinates = k * (1 + d) + COVARIANCES[model.covariance].size(k, d)
     return "nuts" if n * k * d * d < MAX_NUTS_WORK and coordinates < MAX_COORDINATES else "vb"
 

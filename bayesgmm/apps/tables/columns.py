@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bayesgmm.data.columns import select
 from bayesgmm.data.points import DataLike, as_points
 from bayesgmm.errors import DataError
+from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.reading.settings import Source
 from bayesgmm.screening.checks import data_check
 from bayesgmm.screening.dependence import finite, numbers_of
@@ -21,7 +22,6 @@ from bayesgmm.wording import plural
 if TYPE_CHECKING:
     import pandas as pd
 
-CORRELATED = frozenset({"full", "tied"})  # families with correlations
 __all__ = ["UsableTable", "as_frame", "beside", "finite", "free_name", "require_rows", "usable_table"]
 
 
@@ -120,7 +120,7 @@ def require_rows(table: UsableTable, families: Iterable[str]) -> None:
     DataError
     """
     n_rows, n_columns = table.rows.shape
-    if n_rows <= n_columns and {*families} & CORRELATED:
+    if n_rows <= n_columns and any(COVARIANCES[name].form.block_size(2) > 1 for name in families):
         raise DataError(
             f"{plural(n_rows, 'row is', 'rows are')} too few for {plural(n_columns, 'column')} and their correlations\n"
             "  Choose fewer columns, or covariance='diag'."

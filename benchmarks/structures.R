@@ -1,0 +1,10 @@
+# mclust's fits of all structures from partitions of hierarchical clustering: Rscript structures.R table.csv fits.json
+suppressMessages({library(mclust); library(jsonlite)})
+files <- commandArgs(trailingOnly = TRUE)
+x <- as.matrix(read.csv(files[1], header = FALSE))
+tree <- hc(x, modelName = "VVV", use = "SVD")
+partitions <- lapply(1:9, function(k) as.vector(hclass(tree, k)))
+fit <- function(model) sapply(1:9, function(k) me(x, model, unmap(partitions[[k]]))$loglik)
+taken <- system.time(loglik <- sapply(mclust.options("emModelNames"), fit, simplify = FALSE))
+result <- list(partitions = partitions, loglik = loglik, seconds = unname(taken[1] + taken[2]))
+write_json(result, files[2], digits = I(10), auto_unbox = TRUE, na = "null")

@@ -1,0 +1,49 @@
+# Fits of R's mclust, from given partitions: Rscript numbers.R numbers.json
+library(mclust)
+library(jsonlite)
+
+set.seed(1)
+simulated <- function() {
+  # three groups with the same principal axes but different variances along them, partly overlapping
+  axes <- qr.Q(qr(matrix(rnorm(16), 4)))
+  group <- function(n, centre, sd) sweep(sweep(matrix(rnorm(4 * n), n), 2, sd, "*") %*% t(axes), 2, centre, "+")
+  round(rbind(
+    group(80, c(0, 0, 0, 0), c(3, 1, 0.5, 0.3)),
+    group(60, c(2, 2, 0, 1), c(0.5, 2, 1, 0.3)),
+    group(60, c(-2, 3, 2, 0), c(1, 0.4, 0.4, 1.5))
+  ), 3)
+}
+
+data(diabetes); data(thyroid); data(banknote)
+tables <- list(
+  iris = as.matrix(iris[, 1:4]), diabetes = as.matrix(diabetes[, -1]), faithful = as.matrix(faithful),
+  thyroid = as.matrix(thyroid[, -1]), banknote = as.matrix(banknote[, -1]), simulated = simulated()
+)
+sizes <- c(iris = 3, diabetes = 3, faithful = 3, thyroid = 3, banknote = 3, simulated = 3)
+chosen <- list(iris = c("VEV", 2), diabetes = c("VVV", 3), faithful = c("EEE", 3))
+models <- c("EII", "VII", "EEI", "VEI", "EVI", "VVI", "EEE", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV", "VVV")
+strict <- emControl(tol = c(1e-14, 1e-12), itmax = c(20000, 5000))
+
+fitted <- function(x, partition, model) {
+  fit <- me(x, model, unmap(partition), control = strict)
+  if (is.na(fit$loglik)) return(NULL)
+  p <- fit$parameters
+  list(loglik = fit$loglik, n_parameters = nMclustParams(model, ncol(x), ncol(fit$z)),
+       weight = p$pro, mean = t(p$mean), covariance = aperm(p$variance$sigma, c(3, 1, 2)))
+}
+
+result <- list()
+for (name in names(tables)) {
+  x <- unname(tables[[name]])
+  partition <- as.vector(hclass(hc(x, modelName = "VVV", use = "SVD"), sizes[[name]]))
+  fits <- sapply(models, function(model) fitted(x, partition, model), simplify = FALSE)
+  result[[name]] <- list(x = x, partition = partition - 1, fits = Filter(Negate(is.null), fits))
+  if (!is.null(chosen[[name]])) {
+    best <- mclustBIC(x, verbose = FALSE)
+    result[[name]]$chosen <- unname(strsplit(names(summary(best)[1]), ",")[[1]])
+    result[[name]]$bic <- unname(unclass(summary(best))[1])
+  }
+}
+edda <- MclustDA(iris[, 1:4], iris$Species, modelType = "EDDA", modelNames = "VEV", verbose = FALSE)
+result$edda <- list(loglik = edda$loglik, n_parameters = edda$df)
+write_json(result, commandArgs(trailingOnly = TRUE)[1], digits = I(10), auto_unbox = TRUE)
