@@ -109,7 +109,7 @@ def _as_numbers(texts: "pd.Series") -> "pd.Series":
         for kind in (pa.int64(), pa.float64()):
             with suppress(pa.ArrowInvalid):
                 return pd.Series(pc.cast(column, kind).to_numpy(), index=texts.index)
-    numbers = pd.to_numeric(texts, errors="coerce")
+    numbers = pd.to_numeric(texts.astype(object), errors="coerce")
     return _to_the_last_digit(numbers, texts) if numbers.dtype == float else numbers
 
 
