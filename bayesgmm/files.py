@@ -156,7 +156,7 @@ def _to_disk(path: Path, whole: bool = True) -> None:
         _to_disk(inner, whole=False)
     if os.name == "nt" and path.is_dir():
         return  # Windows can't open folders
-    opened = os.open(path, os.O_RDONLY)
+    opened = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)  # Windows flushes only what can be written
     try:
         os.fsync(opened)
     finally:

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,22 @@ def test_a_file_is_replaced_completely_or_not_at_all(tmp_path):
     with in_place_of(path) as partial:
         partial.write_text("new")
     assert path.read_text() == "new"
+
+
+def test_a_file_is_on_disk_before_it_takes_its_place(tmp_path, monkeypatch):
+    """Windows refuses to flush a file that is open for reading only."""
+    flushed = []
+
+    def fsync(opened):
+        status = os.fstat(opened)
+        if stat.S_ISREG(status.st_mode):
+            os.write(opened, b"")  # fails if it is open for reading only
+            flushed.append((tmp_path / "t.csv").exists())
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with in_place_of(tmp_path / "t.csv") as partial:
+        partial.write_text("new")
+    assert flushed == [False]
 
 
 def test_a_folder_replaces_a_folder(tmp_path):

@@ -113,7 +113,7 @@ def test_workflows_run_what_can_be_run_here():
 
 @pytest.mark.skipif(not shutil.which("actionlint"), reason="actionlint is not installed")
 def test_actionlint_accepts_the_workflows():
-    subprocess.run(["actionlint", *WORKFLOWS], check=True)
+    subprocess.run(["actionlint", *WORKFLOWS], cwd=ROOT, check=True)
 
 
 def metadata(home, monkeypatch):
