@@ -331,8 +331,8 @@ def _replace(latent: IntArray, at: int, centred: Array, memory: Array, kept: int
 
 @latent_callback
 def expect_cells(
-    latent_: Any, root_: Any, centred_: Any, row_: Any, sums_: Any, memory_: Any, block: Any, d: Any, diagonal_: Any
-) -> Any:
+    latent_: Any, root_: Any, centred_: Any, row_: Any, sums_: Any, memory_: Any, block: int, d: int, diagonal_: int
+) -> int:
     """Replace the latent cells of one block by their expectations; write what is to be added to its scores."""
     latent, root = pointers.carray(latent_, UNKNOWN), pointers.carray(root_, UNKNOWN)
     floats = pointers.carray(pointers.as_floats(latent_), UNKNOWN)
@@ -374,8 +374,8 @@ def _moment(i: int, j: int, diagonal: bool) -> int:
 
 @latent_callback
 def add_variances(
-    latent_: Any, root_: Any, centred_: Any, row_: Any, sums_: Any, memory_: Any, block: Any, d: Any, diagonal_: Any
-) -> Any:
+    latent_: Any, root_: Any, centred_: Any, row_: Any, sums_: Any, memory_: Any, block: int, d: int, diagonal_: int
+) -> int:
     """Replace the latent cells of one block by their expectations; add their conditional covariances to the sums."""
     latent, memory = pointers.carray(latent_, UNKNOWN), pointers.carray(memory_, UNKNOWN)
     centred, row = pointers.carray(centred_, UNKNOWN), pointers.carray(row_, BLOCK)
@@ -470,8 +470,8 @@ def _add_scatter(
 
 @latent_callback
 def draw_cells(
-    latent_: Any, counters_: Any, centred_: Any, row_: Any, sums_: Any, memory_: Any, block: Any, d: Any, diagonal_: Any
-) -> Any:
+    latent_: Any, counters_: Any, centred_: Any, row_: Any, sums_: Any, memory_: Any, block: int, d: int, diagonal_: int
+) -> int:
     """Replace the latent cells of the points of a component by draws, given what is measured.
 
     A row's number is that of its points in the component. All have their own cells: their mean replaces the row's, and
