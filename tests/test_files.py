@@ -105,7 +105,7 @@ def test_a_guarded_csv_runs_nothing_in_a_spreadsheet(tmp_path):
     write_csv(frame, tmp_path / "plain.csv")
     with guarded_csv():
         write_csv(frame, tmp_path / "guarded.csv")
-    assert pd.read_csv(tmp_path / "plain.csv", index_col=0).index.tolist() == ["=r", "s", "－t"]
+    assert (tmp_path / "plain.csv").read_text(encoding="utf-8").startswith("+i,@a,n,-k\n=r,=1+1,-1,")
     with (tmp_path / "guarded.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))
     assert rows == [
