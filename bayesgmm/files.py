@@ -1,5 +1,6 @@
 """Output files: checked before the computation starts, and written completely or not at all."""
 
+import csv
 import ctypes
 import os
 import stat
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 HERE, RENAME_EXCHANGE = -100, 2  # of Linux: paths are relative to the current folder; exchange them
 RUN = tuple("=+-@\t\r＝＋－＠")  # a spreadsheet runs what starts so; full-width forms too
+NO_TEXT = ["number", "bool", "datetime", "timedelta"]  # kinds of columns that a spreadsheet can't run
 _guards: ContextVar[bool] = ContextVar("guards", default=False)
 
 
@@ -156,7 +158,7 @@ def _to_disk(path: Path, whole: bool = True) -> None:
         _to_disk(inner, whole=False)
     if os.name == "nt" and path.is_dir():
         return  # Windows can't open folders
-    opened = os.open(path, os.O_RDONLY)
+    opened = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)  # Windows flushes only what can be written
     try:
         os.fsync(opened)
     finally:
@@ -177,7 +179,11 @@ def write_parquet(frame: "pd.DataFrame", path: Path, *, index: bool = True) -> N
 
 def append_csv(frame: "pd.DataFrame", file: "Path | TextIO", **settings: Any) -> None:
     """Write a table to a path or an open file, with pandas' settings; see also ``guarded_csv``."""
-    (_guarded(frame) if _guards.get() else frame).to_csv(file, **settings)
+    if _guards.get():
+        frame = _guarded(frame)
+        if _has_carriage_return(frame):  # Python 3.12 leaves such a text bare: its rest would begin a row
+            settings = {"quoting": csv.QUOTE_NONNUMERIC} | settings
+    frame.to_csv(file, **settings)
 
 
 @contextmanager
@@ -215,7 +221,7 @@ def guarded_csv() -> Iterator[None]:
 
 def _guarded(frame: "pd.DataFrame") -> "pd.DataFrame":
     """Return a copy whose texts, also those of headers and row labels, run nothing."""
-    texts = frame.select_dtypes(exclude=["number", "bool", "datetime", "timedelta"]).columns
+    texts = frame.select_dtypes(exclude=NO_TEXT).columns
     positions = [i for i, name in enumerate(frame.columns) if name in texts]
     copy = frame.copy()
     for i in positions:
@@ -224,6 +230,11 @@ def _guarded(frame: "pd.DataFrame") -> "pd.DataFrame":
     copy.index = frame.index.map(_harmless)
     copy.index.names = [_harmless(name) for name in frame.index.names]
     return copy
+
+
+def _has_carriage_return(frame: "pd.DataFrame") -> bool:
+    texts = (frame.columns, frame.index, *(column for _, column in frame.select_dtypes(exclude=NO_TEXT).items()))
+    return any("\r" in value for values in texts for value in values if isinstance(value, str))
 
 
 def _harmless(value: object) -> object:

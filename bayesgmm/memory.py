@@ -1,7 +1,10 @@
 """Memory: a request that can't be met is refused before it is made."""
 
+import ctypes
 import os
 import re
+import sys
+from collections.abc import Callable
 
 from bayesgmm.errors import BayesGMMError, DeclarationError
 
@@ -84,6 +87,16 @@ def require_memory(n_bytes: int, what: str, error: type[BayesGMMError] = Declara
 def total_memory() -> int:
     """Return the memory of the machine in bytes; where the system does not say, 2^40."""
     try:
+        if sys.platform == "win32":
+            return _memory_of_windows(ctypes.windll.kernel32.GlobalMemoryStatusEx)
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):
         return 2**40
+
+
+def _memory_of_windows(fill: Callable[[object], int]) -> int:
+    """Return what Windows' function tells, which fills in a MEMORYSTATUSEX: two short numbers, then seven long ones."""
+    status = (ctypes.c_uint64 * 8)(ctypes.sizeof(ctypes.c_uint64) * 8)  # the first short number is the size of it all
+    if not fill(ctypes.byref(status)):
+        raise OSError("Windows does not tell its memory")
+    return status[1]

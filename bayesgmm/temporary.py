@@ -25,7 +25,8 @@ def temporary_folder() -> Path:
         folder.mkdir(mode=0o700, exist_ok=True)
         status = folder.lstat()
         ours = not hasattr(os, "getuid") or status.st_uid == os.getuid()
-        if ours and not folder.is_symlink() and not status.st_mode & 0o022 and os.access(folder, os.W_OK):
+        others = status.st_mode & 0o022 and os.name != "nt"  # Windows has no such bits, and a folder for each user
+        if ours and not folder.is_symlink() and not others and os.access(folder, os.W_OK):
             return folder
     except OSError:
         pass

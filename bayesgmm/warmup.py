@@ -58,7 +58,7 @@ def warm_up(progress: bool = True) -> int:
     return len(KERNELS)
 
 
-def _compile(made: Callback) -> int:
+def _compile(made: Callback[..., Any]) -> int:
     return made.address
 
 

@@ -30,6 +30,14 @@ SEARCHED = {  # files of tests whose law is about searches, and about regions th
     "test_starts.py",
     "test_tail_checks.py",
 }
+POSIX = [  # about signals, pseudo-terminals, permissions and limits that Windows does not have
+    "apps/speech/test_speech_terminal.py",
+    "checkpoints/test_checkpoints.py",
+    "cli/test_terminal.py",
+    "test_disks.py",
+    "workers/test_clusters.py",
+]
+collect_ignore = POSIX if os.name == "nt" else []
 
 
 def pytest_addoption(parser):

@@ -25,7 +25,7 @@ HEAVY_ESTIMATORS = ("anomalies", "bayesian", "classifier", "density", "gaussian"
 MAY_BE_HEAVY += tuple(f"estimators.{name}" for name in HEAVY_ESTIMATORS)
 
 ROOMS = """
-wording late temporary blas synonyms whole_tables references
+wording late temporary blas renamed synonyms whole_tables references
 notebooks
 errors
 memory progress files

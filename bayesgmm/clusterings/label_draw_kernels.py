@@ -5,17 +5,18 @@ Flood 2014), so that labels depend neither on the thread that draws them nor on 
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayesgmm.sweep.compilation import jit, kernel
-from bayesgmm.sweep.layout import BLOCK
-from bayesgmm.sweep.orchestration import assign_block, count_blocks, workspace
+from bayesgmm.sweep.layout import BLOCK, Array, IntArray
+from bayesgmm.sweep.orchestration import NativePoints, NativeTable, Workspace, assign_block, count_blocks, workspace
 
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
 
 @jit
-def uniform(key, counter):
+def uniform(key: int, counter: int) -> float:
     """Return the random number in [0, 1) of a key (uint64) and a counter."""
     z = key + np.uint64(counter + 1) * _STEP
     z = (z ^ (z >> np.uint64(30))) * _FIRST
@@ -25,7 +26,16 @@ def uniform(key, counter):
 
 
 @jit
-def _draw_block(points, block, table, draw, key, one, work, label):
+def _draw_block(
+    points: NativePoints,
+    block: int,
+    table: NativeTable,
+    draw: int,
+    key: int,
+    one: Array,
+    work: Workspace,
+    label: IntArray,
+) -> None:
     """Draw a component for each point of a block under one draw; a background is component K."""
     assign_block(points, block, table, draw, one, 0, work)
     a, counter = work.score, draw * points.n_points + block * BLOCK
@@ -41,7 +51,9 @@ def _draw_block(points, block, table, draw, key, one, work, label):
 
 
 @kernel
-def draw_labels(points, table, key, start, stop, out):
+def draw_labels(
+    points: NativePoints, table: NativeTable, key: int, start: int, stop: int, out: NDArray[np.int16]
+) -> None:
     """Draw a component for every point under draws start to stop: out[draw, point]."""
     work, one, label = workspace(points, table), np.ones(BLOCK), np.zeros(BLOCK, np.int64)
     for s in range(start, stop):
@@ -52,7 +64,7 @@ def draw_labels(points, table, key, start, stop, out):
 
 
 @kernel
-def count_labels(points, table, key, start, stop, out):
+def count_labels(points: NativePoints, table: NativeTable, key: int, start: int, stop: int, out: IntArray) -> None:
     """Count the points of each component for draws start to stop: out[draw, component].
 
     The labels are those of ``draw_labels``. The background is not a component: its points are not counted.

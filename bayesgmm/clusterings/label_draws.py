@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +62,7 @@ def count_labels(posterior: Posterior, blocks: Blocks, seed: int = 0, threads: i
 
 
 def _run(
-    kernel: Callable[..., None], posterior: Posterior, blocks: Blocks, seed: int, threads: int | None, out: NDArray
+    kernel: Callable[..., None], posterior: Posterior, blocks: Blocks, seed: int, threads: int | None, out: NDArray[Any]
 ) -> None:
     args = (blocks.native, posterior.tables().native, key_of(seed))
     run_ranges(lambda start, stop: kernel(*args, start, stop, out), posterior.n_draws, threads or os.cpu_count() or 1)

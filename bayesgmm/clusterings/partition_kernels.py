@@ -9,20 +9,25 @@ A ``problem`` is (z, n_groups, gain, split_cost, join_cost, max_clusters). A ``s
 acc, order).
 """
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from bayesgmm.clusterings.label_draw_kernels import uniform
 from bayesgmm.late import Late
 from bayesgmm.sweep.compilation import jit, kernel
-from bayesgmm.sweep.layout import LANES
+from bayesgmm.sweep.layout import LANES, Array, IntArray
 
 simd = Late("bayesgmm.sweep.simd")
+Search = tuple[NDArray[np.int16], int, Array, float, float, int]  # a problem
+State = tuple[IntArray, NDArray[np.int32], Array, IntArray, Array, IntArray]
 _L = LANES
 _TOLERANCE = 1e-9  # changes of the loss times N below this are rounding errors
 
 
 @kernel
-def compress(labels, out):
+def compress(labels: NDArray[np.integer[Any]], out: NDArray[np.int16]) -> int:
     """Number each draw's clusters from 0: labels[draw, point] to out[point, draw]; return their maximum number."""
     n_draws, n_points = labels.shape
     maximum = 0
@@ -41,7 +46,7 @@ def compress(labels, out):
 
 
 @kernel
-def tabulate(z, labels, start, stop, count):
+def tabulate(z: NDArray[np.int16], labels: IntArray, start: int, stop: int, count: NDArray[np.int32]) -> None:
     """Fill count[draw, group, cluster] for draws start to stop."""
     count[start:stop] = 0
     for i in range(z.shape[0]):
@@ -51,7 +56,9 @@ def tabulate(z, labels, start, stop, count):
 
 
 @kernel
-def agreement(z, labels, f, start, stop, count, out):
+def agreement(
+    z: NDArray[np.int16], labels: IntArray, f: Array, start: int, stop: int, count: NDArray[np.int32], out: Array
+) -> None:
     """out[draw] = sum of f over the counts, for draws start to stop."""
     tabulate(z, labels, start, stop, count)
     for s in range(start, stop):
@@ -63,7 +70,16 @@ def agreement(z, labels, f, start, stop, count, out):
 
 
 @kernel
-def jaccard_distances(z, labels, count, group_size, size, start, stop, out):
+def jaccard_distances(
+    z: NDArray[np.int16],
+    labels: IntArray,
+    count: NDArray[np.int32],
+    group_size: Array,
+    size: Array,
+    start: int,
+    stop: int,
+    out: Array,
+) -> None:
     """Write the mean Jaccard distance of each point's cluster from its cluster in the draws: points start to stop."""
     n_draws = z.shape[1]
     for i in range(start, stop):
@@ -77,7 +93,7 @@ def jaccard_distances(z, labels, count, group_size, size, start, stop, out):
 
 
 @jit
-def _scan(problem, state, i, used):
+def _scan(problem: Search, state: State, i: int, used: int) -> None:
     """acc[cluster] = gain of point i in each cluster, summed over the draws."""
     z, n_groups = problem[:2]
     _, _, value, size, acc, _ = state
@@ -94,7 +110,7 @@ def _scan(problem, state, i, used):
 
 
 @jit
-def _stay(problem, state, i):
+def _stay(problem: Search, state: State, i: int) -> float:
     """Return the contribution of point i to the loss (times N) in its own cluster."""
     z, n_groups, gain, split_cost, join_cost, _ = problem
     labels, count, _, size, _, _ = state
@@ -106,21 +122,21 @@ def _stay(problem, state, i):
 
 
 @jit
-def _put(problem, state, i, k):
+def _put(problem: Search, state: State, i: int, k: int) -> None:
     """Put point i, which has no cluster, into cluster k."""
     state[0][i] = k
     _change(problem, state, i, k, 1)
 
 
 @jit
-def _take(problem, state, i):
+def _take(problem: Search, state: State, i: int) -> None:
     """Take point i out of its cluster."""
     _change(problem, state, i, state[0][i], -1)
     state[0][i] = -1
 
 
 @jit
-def _change(problem, state, i, k, by):
+def _change(problem: Search, state: State, i: int, k: int, by: int) -> None:
     z, n_groups, gain = problem[:3]
     _, count, value, size, _, _ = state
     size[k] += by
@@ -131,7 +147,7 @@ def _change(problem, state, i, k, by):
 
 
 @jit
-def _used(size):
+def _used(size: IntArray) -> int:
     used = size.size
     while used > 0 and size[used - 1] == 0:
         used -= 1
@@ -139,7 +155,7 @@ def _used(size):
 
 
 @jit
-def _best(problem, state, i):
+def _best(problem: Search, state: State, i: int) -> tuple[int, float]:
     """Return the best cluster for point i, and the contribution of the point to the loss (times N) in it.
 
     A point without a cluster has the label -1. For a point that is alone in its cluster, a new cluster changes nothing.
@@ -164,7 +180,7 @@ def _best(problem, state, i):
 
 
 @jit
-def _shuffle(order, key, counter):
+def _shuffle(order: IntArray, key: int, counter: int) -> int:
     for i in range(order.size - 1, 0, -1):
         j = int(uniform(key, counter + i) * (i + 1))
         order[i], order[j] = order[j], order[i]
@@ -172,7 +188,7 @@ def _shuffle(order, key, counter):
 
 
 @jit
-def _sweep(problem, state, key, counter, max_sweeps):
+def _sweep(problem: Search, state: State, key: int, counter: int, max_sweeps: int) -> int:
     """Move every point to its best cluster, in random order, until none moves; return the next counter."""
     labels, order = state[0], state[5]
     for _ in range(max_sweeps):
@@ -190,7 +206,7 @@ def _sweep(problem, state, key, counter, max_sweeps):
 
 
 @jit
-def _dissolve(problem, state, key, counter, cluster):
+def _dissolve(problem: Search, state: State, key: int, counter: int, cluster: int) -> int:
     """Dissolve a cluster and allocate its points again, unless that is worse; return the next counter."""
     labels, order = state[0], state[5]
     counter = _shuffle(order, key, counter)
@@ -211,7 +227,18 @@ def _dissolve(problem, state, key, counter, cluster):
 
 
 @kernel
-def search(z, n_groups, gain, split_cost, join_cost, max_clusters, key, max_sweeps, n_dissolved, labels):
+def search(
+    z: NDArray[np.int16],
+    n_groups: int,
+    gain: Array,
+    split_cost: float,
+    join_cost: float,
+    max_clusters: int,
+    key: Any,
+    max_sweeps: int,
+    n_dissolved: int,
+    labels: IntArray,
+) -> None:
     """Improve a clustering in place until no single move improves it; points labelled -1 are allocated first.
 
     Sequential allocation in random order, then sweeps over all points in random orders, then clusters are dissolved and
@@ -228,10 +255,10 @@ def search(z, n_groups, gain, split_cost, join_cost, max_clusters, key, max_swee
         if labels[i] >= 0:
             _change(problem, state, i, labels[i], 1)
     counter = _shuffle(order, key, 0)
-    for i in order:
-        if labels[i] < 0:
-            k, _ = _best(problem, state, i)
-            _put(problem, state, i, k)
+    for i in range(n_points):
+        if labels[order[i]] < 0:
+            k, _ = _best(problem, state, order[i])
+            _put(problem, state, order[i], k)
     counter = _sweep(problem, state, key, counter, max_sweeps)
     for _ in range(n_dissolved):
         cluster = int(uniform(key, counter) * _used(size))

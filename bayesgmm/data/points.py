@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-type RowLabels = NDArray | pd.Index
+type RowLabels = NDArray[Any] | pd.Index
 type DataLike = ArrayLike | pd.DataFrame | pd.Series | Points
 """Types of data (N, D) that users can pass; ``as_points`` checks them."""
 

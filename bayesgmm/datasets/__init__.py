@@ -11,10 +11,14 @@ from bayesgmm.datasets.pictures import digits, photo
 from bayesgmm.datasets.teaching import blobs, heights, moons, one_heap, open_cluster, sensors, waiting_times
 from bayesgmm.declared import probability, whole
 from bayesgmm.errors import DeclarationError
+from bayesgmm.renamed import names_of
 from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
     import pandas as pd
+
+if not TYPE_CHECKING:  # for type checkers, every other name is a mistake
+    __getattr__ = names_of(__name__, globals())
 
 EACH_SPECIES = 50  # flowers of iris
 GALAXIES = """

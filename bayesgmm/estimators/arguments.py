@@ -88,7 +88,7 @@ def require_values(points: Points, where: str, advice: str = "Fit the other colu
 
 def points_and_labels(
     estimator: "BaseEstimator", X: DataLike, y: ArrayLike, sample_weight: ArrayLike | None
-) -> tuple[Points, NDArray]:
+) -> tuple[Points, NDArray[Any]]:
     """Validate training data with labels (N,).
 
     Raises

@@ -190,7 +190,7 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
         joint = self._log_joint(X)
         return joint[:, 1] - joint[:, 0] if len(self.classes_) == 2 else joint
 
-    def predict(self, X: DataLike) -> NDArray:
+    def predict(self, X: DataLike) -> NDArray[Any]:
         """Return the most probable class of each point.
 
         Parameters

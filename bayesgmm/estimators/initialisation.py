@@ -1,6 +1,7 @@
 """Initialisation as in scikit-learn: the same responsibilities from the same random numbers, and their M step."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +60,7 @@ def random_shares(values: Array, weight: Array | None, n_components: int, random
     return shares / shares.sum(axis=1)[:, None]
 
 
-Assign = Callable[[Array, Array | None, int, np.random.RandomState], NDArray]
+Assign = Callable[[Array, Array | None, int, np.random.RandomState], NDArray[Any]]
 ASSIGN: dict[str, Assign] = {
     "kmeans": kmeans_labels,
     "k-means++": spread_out_rows,
@@ -69,13 +70,13 @@ ASSIGN: dict[str, Assign] = {
 
 
 def from_assignment(
-    points: Points, assigned: NDArray, n_components: int, standard: Standard, family: Family, floor: Array
+    points: Points, assigned: NDArray[Any], n_components: int, standard: Standard, family: Family, floor: Array
 ) -> Mixture:
     """Compute the mixture by an M step from labels (N,) or responsibilities (N, K) of points with positive weight."""
     return maximise(family, statistics(points, assigned, n_components, standard, family), None, floor)
 
 
-def statistics(points: Points, assigned: NDArray, n_components: int, standard: Standard, family: Family) -> Stats:
+def statistics(points: Points, assigned: NDArray[Any], n_components: int, standard: Standard, family: Family) -> Stats:
     """Compute the statistics of labels (N,) or responsibilities (N, K) of points, in standardised coordinates.
 
     A point that is the only one of its component has weight one.

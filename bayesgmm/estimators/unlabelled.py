@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 AUTO = "auto"
 
 
-def labelled_rows(labels: NDArray, unlabelled: object) -> NDArray[np.bool_]:
+def labelled_rows(labels: NDArray[Any], unlabelled: object) -> NDArray[np.bool_]:
     """Return which rows (N,) have a label.
 
     Parameters
@@ -59,7 +59,7 @@ def labelled_rows(labels: NDArray, unlabelled: object) -> NDArray[np.bool_]:
     return known
 
 
-def without(labels: NDArray, value: object) -> NDArray[np.bool_]:
+def without(labels: NDArray[Any], value: object) -> NDArray[np.bool_]:
     """Return which rows (N,) have another label than a value; beside texts, numpy makes it a text.
 
     Examples

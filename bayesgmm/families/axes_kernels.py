@@ -3,13 +3,14 @@
 import math
 
 from bayesgmm.sweep.compilation import jit, kernel
+from bayesgmm.sweep.layout import Array
 
 STILL = 1e-9  # sine of the largest rotation of a round, after which the axes count as found
 ROUNDS = 200  # maximum number of rounds over all planes
 
 
 @kernel
-def rotate_to_common_axes(covariance, n, equal_volumes, axes):
+def rotate_to_common_axes(covariance: Array, n: Array, equal_volumes: bool, axes: Array) -> None:
     """Rotate the axes (S, D, D), columns, of S mixtures until they fit all their covariances (S, K, D, D) best.
 
     It minimises the sum of ``n log(d)`` over components and axes, where d is the variance of a component along an axis;
@@ -37,7 +38,7 @@ def rotate_to_common_axes(covariance, n, equal_volumes, axes):
 
 
 @jit
-def _best_rotation(covariance, n, equal_volumes, i, j):
+def _best_rotation(covariance: Array, n: Array, equal_volumes: bool, i: int, j: int) -> tuple[float, float]:
     """Cosine and sine of the rotation of axes i and j, for the present variances along the axes."""
     n_features = covariance.shape[1]
     across = between = 0.0  # of the sum of the covariances in the plane, weighted by differences of precisions
@@ -56,7 +57,7 @@ def _best_rotation(covariance, n, equal_volumes, i, j):
 
 
 @jit
-def _turn(covariance, axes, i, j, cosine, sine):
+def _turn(covariance: Array, axes: Array, i: int, j: int, cosine: float, sine: float) -> None:
     """Replace axes i and j by their rotation, and the covariances by those in the new coordinates."""
     n_features = covariance.shape[1]
     for t in range(n_features):

@@ -7,12 +7,13 @@ import math
 
 from bayesgmm.sweep.compilation import jit
 from bayesgmm.sweep.coordinate_kernels import pull_back_triangles
+from bayesgmm.sweep.layout import Array
 
 TRIANGLES, LOGARITHMS = 0, 1  # codes of the charts
 
 
 @jit
-def unpack_roots(v, n_features, chart, n_cores, core, root, log_det):
+def unpack_roots(v: Array, n_features: int, chart: int, n_cores: int, core: Array, root: Array, log_det: Array) -> None:
     """Compute roots from coordinates ``v``.
 
     It writes the family's roots ``core``, flat; ``root``, the roots of all components in the form of a table; and
@@ -25,7 +26,9 @@ def unpack_roots(v, n_features, chart, n_cores, core, root, log_det):
 
 
 @jit
-def pull_back(sums, root, n_features, chart, n_cores, n, grad_mean, grad_v):
+def pull_back(
+    sums: Array, root: Array, n_features: int, chart: int, n_cores: int, n: Array, grad_mean: Array, grad_v: Array
+) -> None:
     """Compute gradients in the means and in the coordinates, from a row of ``fold`` without its first number.
 
     It writes the counts ``n`` (K,), and adds to the gradients.
@@ -37,7 +40,7 @@ def pull_back(sums, root, n_features, chart, n_cores, n, grad_mean, grad_v):
 
 
 @jit
-def _unpack_logarithms(v, n_features, n_cores, core, root, log_det):
+def _unpack_logarithms(v: Array, n_features: int, n_cores: int, core: Array, root: Array, log_det: Array) -> None:
     width = v.size // n_cores  # numbers of one root: one per feature, or one for all
     for t in range(v.size):
         core[t] = math.exp(v[t])
@@ -50,7 +53,7 @@ def _unpack_logarithms(v, n_features, n_cores, core, root, log_det):
 
 
 @jit
-def _unpack_triangles(v, n_features, n_cores, core, root, log_det):
+def _unpack_triangles(v: Array, n_features: int, n_cores: int, core: Array, root: Array, log_det: Array) -> None:
     """Unpack roots from row-major lower triangles with the logarithms of their diagonals."""
     square = n_features * n_features
     t = 0
@@ -73,7 +76,9 @@ def _unpack_triangles(v, n_features, n_cores, core, root, log_det):
 
 
 @jit
-def _pull_back_logarithms(sums, root, n_features, n_cores, n, grad_mean, grad_v):
+def _pull_back_logarithms(
+    sums: Array, root: Array, n_features: int, n_cores: int, n: Array, grad_mean: Array, grad_v: Array
+) -> None:
     stride = sums.size // n.size
     width = grad_v.size // n_cores
     for k in range(n.size):

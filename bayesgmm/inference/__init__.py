@@ -11,7 +11,7 @@ from functools import partial
 from importlib.metadata import version
 from inspect import cleandoc, signature
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -374,7 +374,7 @@ def finish(density: LogPosterior, points: Points | Stream, estimate: Estimate, r
     return annotate(tree, replace(info, warnings=(*run.conflicts, *messages)))
 
 
-def _read(density: LogPosterior, estimate: Estimate) -> tuple[Parameters, dict[str, NDArray]]:
+def _read(density: LogPosterior, estimate: Estimate) -> tuple[Parameters, dict[str, NDArray[Any]]]:
     """Return the mixtures of an estimate, and its statistics with their log likelihoods."""
     if estimate.parameters is not None:
         return estimate.parameters, estimate.stats

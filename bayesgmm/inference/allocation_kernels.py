@@ -8,19 +8,21 @@ component that is empty: which one matters if weights are not exchangeable, and 
 import math
 
 from bayesgmm.inference.draw_kernels import DIRICHLET, FINITE, STICKS, log_concentration_density, log_stick, uniforms
-from bayesgmm.inference.number_kernels import log_partition, set_concentration
+from bayesgmm.inference.gibbs_state_kernels import Law
+from bayesgmm.inference.number_kernels import Numbers, log_partition, set_concentration
 from bayesgmm.sweep.compilation import plain_jit
+from bayesgmm.sweep.layout import Array, IntArray
 
 
 @plain_jit
-def set_prior(law, log_alpha, counts, numbers):
+def set_prior(law: Law, log_alpha: float, counts: Array, numbers: Numbers) -> None:
     """Prepare ``numbers`` for probabilities given this concentration; there are sum(counts) points."""
     if law.weights_kind == FINITE:
         set_concentration(law.weights_params, log_alpha, counts, numbers)
 
 
 @plain_jit
-def first_empty(counts):
+def first_empty(counts: Array) -> int:
     """Return a component without points; -1 if there is none."""
     for c in range(counts.size):
         if counts[c] == 0.0:
@@ -29,7 +31,7 @@ def first_empty(counts):
 
 
 @plain_jit
-def log_together(law, log_alpha, counts, occupied, numbers):
+def log_together(law: Law, log_alpha: float, counts: Array, occupied: int, numbers: Numbers) -> float:
     """Log probability of these counts; ``occupied`` components hold points."""
     if law.weights_kind == FINITE:
         return log_partition(law.weights_params, log_alpha, counts, occupied, numbers)
@@ -38,7 +40,7 @@ def log_together(law, log_alpha, counts, occupied, numbers):
 
 
 @plain_jit
-def log_apart(law, log_alpha, counts, occupied, moved, numbers):
+def log_apart(law: Law, log_alpha: float, counts: Array, occupied: int, moved: float, numbers: Numbers) -> float:
     """Log probability of these counts and ``moved`` further points in an empty component, whichever.
 
     For a fixed number of components, ``numbers.chance`` are then the probabilities of the empty ones, up to a factor.
@@ -57,7 +59,7 @@ def log_apart(law, log_alpha, counts, occupied, moved, numbers):
 
 
 @plain_jit
-def _log_sticks_apart(law, alpha, counts, moved, chance):
+def _log_sticks_apart(law: Law, alpha: float, counts: Array, moved: float, chance: Array) -> float:
     """Log probability for stick-breaking weights: one sum over the sticks before an empty one, and one after it."""
     last, discount = counts.size - 1, law.weights_params[0]
     after = rest = 0.0
@@ -82,7 +84,7 @@ def _log_sticks_apart(law, alpha, counts, moved, chance):
 
 
 @plain_jit
-def choose_empty(stream, law, counts, numbers):
+def choose_empty(stream: IntArray, law: Law, counts: Array, numbers: Numbers) -> int:
     """Draw the empty component for points that ``log_apart`` was told to be moved."""
     chance, total, chosen = numbers.chance, 0.0, first_empty(counts)
     if law.weights_kind == FINITE:

@@ -15,7 +15,8 @@ from bayesgmm.inference.gibbs_move_kernels import split_merge_sweeps
 from bayesgmm.inference.gibbs_state_kernels import Law, Schedule
 from bayesgmm.inference.mean_orders import unordered
 from bayesgmm.inference.telescoping_kernels import telescoping_sweeps
-from bayesgmm.posterior.log_posterior import IntArray, LogPosterior
+from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.sweep.layout import IntArray
 from bayesgmm.sweep.stats import Array
 
 PERIOD = 4  # sweeps from one with split-merge moves to the next, where the number of components is fixed

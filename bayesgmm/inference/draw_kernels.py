@@ -10,6 +10,7 @@ from bayesgmm.late import Late
 from bayesgmm.priors.scalars import log_density
 from bayesgmm.sweep.assignment_kernels import PARAMETERS
 from bayesgmm.sweep.compilation import plain_jit
+from bayesgmm.sweep.layout import Array, IntArray
 
 random_numbers = Late("bayesgmm.sweep.random_numbers")
 
@@ -23,7 +24,7 @@ _SMALLEST = 1e-12
 
 
 @plain_jit
-def uniforms(stream):
+def uniforms(stream: IntArray) -> tuple[float, float]:
     """Draw two uniform numbers, above 0 and at most 1."""
     pair = random_numbers.uniform_pair(
         stream[POSITION], stream[SWEEP], stream[CHAIN], PARAMETERS, stream[KEY0], stream[KEY1]
@@ -33,21 +34,21 @@ def uniforms(stream):
 
 
 @plain_jit
-def choose(stream, count):
+def choose(stream: IntArray, count: int) -> int:
     """Draw one of the numbers 0 to count - 1."""
     u, _ = uniforms(stream)
     return min(int(u * count), count - 1)
 
 
 @plain_jit
-def normal(stream):
+def normal(stream: IntArray) -> float:
     """Draw a standard normal number, by Box and Muller."""
     u, v = uniforms(stream)
     return math.sqrt(-2.0 * math.log(u)) * math.cos(2.0 * math.pi * v)
 
 
 @plain_jit
-def log_gamma(stream, shape):
+def log_gamma(stream: IntArray, shape: float) -> float:
     """Draw the logarithm of a Gamma(shape, 1) number: for small shapes the number itself would be zero.
 
     Marsaglia & Tsang (2000), ACM Trans. Math. Softw. 26(3), 363-372.
@@ -67,7 +68,7 @@ def log_gamma(stream, shape):
 
 
 @plain_jit
-def log_dirichlet(stream, alpha, out):
+def log_dirichlet(stream: IntArray, alpha: Array, out: Array) -> None:
     """Draw the logarithms of Dirichlet weights (K,); the first K numbers of ``alpha`` are used."""
     top = -math.inf
     for k in range(out.size):
@@ -82,7 +83,7 @@ def log_dirichlet(stream, alpha, out):
 
 
 @plain_jit
-def log_beta(stream, a, b):
+def log_beta(stream: IntArray, a: float, b: float) -> tuple[float, float]:
     """Draw the logarithms of a Beta(a, b) number and of its complement."""
     x, y = log_gamma(stream, a), log_gamma(stream, b)
     top = max(x, y)
@@ -91,7 +92,7 @@ def log_beta(stream, a, b):
 
 
 @plain_jit
-def factorise(matrix, d):
+def factorise(matrix: Array, d: int) -> None:
     """Replace the lower triangle of a positive definite matrix (D * D,) by its Cholesky factor."""
     for i in range(d):
         for j in range(i + 1):
@@ -105,7 +106,7 @@ def factorise(matrix, d):
 
 
 @plain_jit
-def wishart_root(stream, dof, chol, d, root, at):
+def wishart_root(stream: IntArray, dof: float, chol: Array, d: int, root: Array, at: int) -> None:
     """Draw the lower-triangular root P (at ``root[at]``) of a precision P'P ~ Wishart(dof, (chol chol')^-1).
 
     By Bartlett's decomposition P = B chol^-1, where B has normal numbers below its diagonal and on it the square roots
@@ -125,7 +126,7 @@ def wishart_root(stream, dof, chol, d, root, at):
 
 
 @plain_jit
-def log_concentration_density(kind, alpha, discount, counts):
+def log_concentration_density(kind: float, alpha: float, discount: float, counts: Array) -> float:
     """Log probability of counts (K,) given a concentration, with the weights integrated out, up to a constant."""
     value, total = 0.0, 0.0
     last = counts.size - 1
@@ -143,7 +144,7 @@ def log_concentration_density(kind, alpha, discount, counts):
 
 
 @plain_jit
-def log_stick(k, alpha, discount, count, rest):
+def log_stick(k: int, alpha: float, discount: float, count: float, rest: float) -> float:
     """Log probability that of all points from component k on, ``count`` are in it: its stick is integrated out."""
     if count + rest == 0.0:
         return 0.0
@@ -153,7 +154,7 @@ def log_stick(k, alpha, discount, count, rest):
 
 
 @plain_jit
-def _log_target(law, counts, params, log_x):
+def _log_target(law: Array, counts: Array, params: Array, log_x: float) -> float:
     """Log density of log x: a prior, and what x is the parameter of. ``law``: kind, entries' place, shift, a, b, c."""
     kind = law[0]
     value = log_density(params, int(law[1]), log_x + law[2])[0]
@@ -163,7 +164,7 @@ def _log_target(law, counts, params, log_x):
 
 
 @plain_jit
-def slice_draw(stream, law, counts, params, log_x):
+def slice_draw(stream: IntArray, law: Array, counts: Array, params: Array, log_x: float) -> float:
     """Move the logarithm of a positive number by one step of slice sampling.
 
     Parameters

@@ -26,6 +26,9 @@ from bayesgmm.inference.draw_kernels import POWER, STREAM_SIZE, factorise, log_g
 from bayesgmm.inference.gibbs_state_kernels import (
     CONJUGATE,
     HIERARCHICAL,
+    Law,
+    Schedule,
+    Scratch,
     keep_draw,
     part_starts,
     read,
@@ -37,14 +40,14 @@ from bayesgmm.inference.weight_draw_kernels import draw_weights
 from bayesgmm.priors.scalars import ENTRIES
 from bayesgmm.sweep.assignment_kernels import Sweep, fold_draws
 from bayesgmm.sweep.compilation import kernel, plain_jit
-from bayesgmm.sweep.layout import LANES
-from bayesgmm.sweep.orchestration import NativeTable, workspace
+from bayesgmm.sweep.layout import LANES, Array, IntArray
+from bayesgmm.sweep.orchestration import NativePoints, NativeTable, workspace
 
 # -- means and precisions --
 
 
 @plain_jit
-def location_of(law, q, at, j):
+def location_of(law: Law, q: Array, at: int, j: int) -> tuple[float, float]:
     """Location of the means in column j, and the inverse square of their scale; ``at``: hyperparameters in q."""
     d = law.n_features
     if law.means_kind == HIERARCHICAL:
@@ -55,13 +58,13 @@ def location_of(law, q, at, j):
 
 
 @plain_jit
-def _row_of_sums(k, i, d, size):
+def _row_of_sums(k: int, i: int, d: int, size: int) -> int:
     """Index of the sum of column i of component k; its products with columns 0 to i follow."""
     return k * size + 1 + i + i * (i + 1) // 2
 
 
 @plain_jit
-def _mean_given_precision(stream, law, q, at, k, memory):
+def _mean_given_precision(stream: IntArray, law: Law, q: Array, at: int, k: int, memory: Scratch) -> None:
     """Draw the shift of mean k from its old value, given its precision; full and tied covariances."""
     d, size = law.n_features, memory.sums.size // law.n_components
     precision, solved = memory.first, memory.second
@@ -84,7 +87,7 @@ def _mean_given_precision(stream, law, q, at, k, memory):
 
 
 @plain_jit
-def _solve_with_noise(stream, chol, d, x, at):
+def _solve_with_noise(stream: IntArray, chol: Array, d: int, x: Array, at: int) -> None:
     """Replace x[at:] by (chol chol')^-1 x plus a normal vector of that covariance."""
     for i in range(d):
         for l in range(i):
@@ -99,7 +102,7 @@ def _solve_with_noise(stream, chol, d, x, at):
 
 
 @plain_jit
-def _conjugate_shift(law, k, j, s1, memory):
+def _conjugate_shift(law: Law, k: int, j: int, s1: float, memory: Scratch) -> tuple[float, float]:
     """Shift of mean k in column j to its expected value, and that of the prior's location; conjugate means."""
     strength = law.means_params[law.n_features]
     away = law.means_params[j] - memory.mean[k * law.n_features + j]
@@ -107,7 +110,7 @@ def _conjugate_shift(law, k, j, s1, memory):
 
 
 @plain_jit
-def _add_scatter(law, k, memory, scatter):
+def _add_scatter(law: Law, k: int, memory: Scratch, scatter: Array) -> None:
     """Add the squares of component k's points about its new mean to a lower triangle; those of a conjugate prior too.
 
     For conjugate means, the shift is that to the expected mean, and the prior counts as points at its location.
@@ -126,7 +129,7 @@ def _add_scatter(law, k, memory, scatter):
 
 
 @plain_jit
-def draw_full(stream, law, q, means_at, scales_at, memory):
+def draw_full(stream: IntArray, law: Law, q: Array, means_at: int, scales_at: int, memory: Scratch) -> None:
     """Draw means and full or tied precisions: ``memory.delta``, the shifts of the means, and ``memory.core``."""
     k, d, size = law.n_components, law.n_features, memory.sums.size // law.n_components
     conjugate = law.means_kind == CONJUGATE
@@ -156,7 +159,7 @@ def draw_full(stream, law, q, means_at, scales_at, memory):
 
 
 @plain_jit
-def add_conjugate_noise(stream, law, k, memory):
+def add_conjugate_noise(stream: IntArray, law: Law, k: int, memory: Scratch) -> None:
     """Add to the shift of mean k a normal vector of covariance (P'P)^-1 / (strength + n)."""
     d, y, root = law.n_features, memory.vector, (k % law.n_cores) * law.n_features * law.n_features
     scale = 1.0 / math.sqrt(law.means_params[d] + memory.counts[k])
@@ -169,7 +172,7 @@ def add_conjugate_noise(stream, law, k, memory):
 
 
 @plain_jit
-def draw_diagonal(stream, law, q, means_at, scales_at, memory):
+def draw_diagonal(stream: IntArray, law: Law, q: Array, means_at: int, scales_at: int, memory: Scratch) -> None:
     """Draw means and precisions of diagonal and spherical covariances; as ``draw_full``."""
     k, d, delta = law.n_components, law.n_features, memory.delta
     width = memory.core.size // law.n_cores
@@ -204,7 +207,7 @@ def draw_diagonal(stream, law, q, means_at, scales_at, memory):
 
 
 @plain_jit
-def write_components(law, q, starts, memory):
+def write_components(law: Law, q: Array, starts: tuple[int, int, int], memory: Scratch) -> None:
     """Write means and roots to the coordinates q."""
     d, t = law.n_features, starts[1]
     for i in range(memory.mean.size):
@@ -227,7 +230,7 @@ def write_components(law, q, starts, memory):
 
 
 @plain_jit
-def draw_centre_and_spread(stream, law, q, at, memory):
+def draw_centre_and_spread(stream: IntArray, law: Law, q: Array, at: int, memory: Scratch) -> None:
     """Draw the centres of the means given their spreads, and then the spreads."""
     k, d, params = law.n_components, law.n_features, law.means_params
     for j in range(d):
@@ -247,7 +250,7 @@ def draw_centre_and_spread(stream, law, q, at, memory):
 
 
 @plain_jit
-def draw_scales(stream, law, q, at, memory):
+def draw_scales(stream: IntArray, law: Law, q: Array, at: int, memory: Scratch) -> None:
     """Draw the scales of the Wishart prior given the precisions."""
     width, d, params = law.scale_extra, law.n_features, law.covariances_params
     for j in range(width):
@@ -260,7 +263,7 @@ def draw_scales(stream, law, q, at, memory):
 
 
 @plain_jit
-def draw_components(stream, law, q, starts, memory):
+def draw_components(stream: IntArray, law: Law, q: Array, starts: tuple[int, int, int], memory: Scratch) -> None:
     """Draw means, precisions and their hyperparameters, given counts and moments; write them to the coordinates q."""
     means_at, scales_at = starts[0] + memory.mean.size, starts[2]
     if law.chart == LOGARITHMS:
@@ -275,7 +278,7 @@ def draw_components(stream, law, q, starts, memory):
 
 
 @plain_jit
-def draw_parameters(stream, law, q, starts, memory):
+def draw_parameters(stream: IntArray, law: Law, q: Array, starts: tuple[int, int, int], memory: Scratch) -> None:
     """Draw everything but the assignments, given the sums of their moments; write it to the coordinates q."""
     k = law.n_components
     for c in range(k):
@@ -285,7 +288,17 @@ def draw_parameters(stream, law, q, starts, memory):
 
 
 @kernel
-def gibbs_sweeps(points, law, schedule, chain, q, first, last, drawn, logliks):
+def gibbs_sweeps(
+    points: NativePoints,
+    law: Law,
+    schedule: Schedule,
+    chain: IntArray,
+    q: Array,
+    first: int,
+    last: int,
+    drawn: Array,
+    logliks: Array,
+) -> None:
     """Make the sweeps first to last of one chain, from coordinates q (P,), which become those after the last.
 
     Parameters

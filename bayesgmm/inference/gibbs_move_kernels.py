@@ -11,19 +11,29 @@ import numpy as np
 
 from bayesgmm.inference.draw_kernels import STREAM_SIZE
 from bayesgmm.inference.gibbs_kernels import draw_parameters
-from bayesgmm.inference.gibbs_state_kernels import keep_draw, part_starts, read, restart, scratch_memory
+from bayesgmm.inference.gibbs_state_kernels import Law, Schedule, keep_draw, part_starts, read, restart, scratch_memory
 from bayesgmm.inference.number_kernels import number_memory
 from bayesgmm.inference.pair_kernels import DRAWN, assign, pair_memory
 from bayesgmm.inference.split_merge_kernels import split_and_merge
 from bayesgmm.inference.weight_draw_kernels import concentration_of
 from bayesgmm.sweep.assignment_kernels import Sweep
 from bayesgmm.sweep.compilation import kernel
-from bayesgmm.sweep.layout import LANES
-from bayesgmm.sweep.orchestration import NativeTable, workspace
+from bayesgmm.sweep.layout import LANES, Array, IntArray
+from bayesgmm.sweep.orchestration import NativePoints, NativeTable, workspace
 
 
 @kernel
-def split_merge_sweeps(points, law, schedule, chain, q, first, last, drawn, logliks):
+def split_merge_sweeps(
+    points: NativePoints,
+    law: Law,
+    schedule: Schedule,
+    chain: IntArray,
+    q: Array,
+    first: int,
+    last: int,
+    drawn: Array,
+    logliks: Array,
+) -> None:
     """Make the sweeps first to last of one chain, as ``gibbs_sweeps`` does; all row weights are zero or one.
 
     The sweeps 0, ``schedule.period``, ``2 * schedule.period``, ... have moves.

@@ -14,7 +14,8 @@ from bayesgmm.inference.draw_kernels import FINITE
 from bayesgmm.inference.label_matching import matched_start
 from bayesgmm.inference.laplace import bic_mass, local_modes, maxima_of_fewer, maximum_of_fewer
 from bayesgmm.inference.mixtures import Mixture
-from bayesgmm.posterior.log_posterior import IntArray, LogPosterior
+from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.sweep.layout import IntArray
 from bayesgmm.sweep.stats import Array, log_densities
 
 RUN_IN = 50  # sweeps of a short run from each start

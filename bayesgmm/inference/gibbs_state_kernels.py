@@ -9,6 +9,7 @@ from bayesgmm.families.chart_kernels import LOGARITHMS, unpack_roots
 from bayesgmm.sweep.compilation import jit, plain_jit
 from bayesgmm.sweep.coordinate_kernels import log_softmax
 from bayesgmm.sweep.kernels import moments_width
+from bayesgmm.sweep.layout import Array, IntArray
 
 NORMAL, CONJUGATE, HIERARCHICAL = range(3)  # priors of the means
 
@@ -34,7 +35,7 @@ Scratch = namedtuple("Scratch", "log_weight mean core root log_det offset counts
 
 
 @jit
-def scratch_memory(law, coordinates_size):
+def scratch_memory(law: Law, coordinates_size: int) -> Scratch:
     """Allocate the memory of one chain; ``coordinates_size`` is the number of coordinates of the roots."""
     k, d = law.n_components, law.n_features
     diagonal = law.chart == LOGARITHMS
@@ -56,14 +57,14 @@ def scratch_memory(law, coordinates_size):
 
 
 @plain_jit
-def part_starts(law, size):
+def part_starts(law: Law, size: int) -> tuple[int, int, int]:
     """Return where the parts of ``size`` coordinates start: the means, the roots, and the scales of the covariances."""
     means = law.n_components - 1 + law.weights_extra
     return means, means + law.n_components * law.n_features + law.means_extra, size - law.scale_extra
 
 
 @plain_jit
-def draw_number(schedule, number, n_draws):
+def draw_number(schedule: Schedule, number: int, n_draws: int) -> int:
     """Return the number of the draw that the state before sweep ``number`` is; -1 if it is not kept."""
     since = number - schedule.tune
     draw = since // schedule.thin
@@ -71,7 +72,7 @@ def draw_number(schedule, number, n_draws):
 
 
 @plain_jit
-def keep_draw(schedule, number, q, loglik, drawn, logliks):
+def keep_draw(schedule: Schedule, number: int, q: Array, loglik: float, drawn: Array, logliks: Array) -> None:
     """Keep the state before sweep ``number`` if it is a draw."""
     draw = draw_number(schedule, number, logliks.size)
     if draw >= 0:
@@ -81,13 +82,13 @@ def keep_draw(schedule, number, q, loglik, drawn, logliks):
 
 
 @plain_jit
-def restart(stream, number, chain):
+def restart(stream: IntArray, number: int, chain: IntArray) -> None:
     """Set the random numbers to those of a sweep of a chain."""
     stream[0], stream[1], stream[2], stream[3], stream[4] = 0, number, chain[0], chain[1], chain[2]
 
 
 @jit
-def read(law, q, starts, memory):
+def read(law: Law, q: Array, starts: tuple[int, int, int], memory: Scratch) -> None:
     """Write the mixture at coordinates q to the scratch memory."""
     k, d = law.n_components, law.n_features
     log_softmax(q[: k - 1], memory.log_weight)
@@ -99,6 +100,6 @@ def read(law, q, starts, memory):
 
 
 @plain_jit
-def set_law(law, kind, at, shift, a, b, c):
+def set_law(law: Array, kind: int, at: int, shift: float, a: float, b: float, c: float) -> None:
     """Describe a positive number to ``slice_draw``."""
     law[0], law[1], law[2], law[3], law[4], law[5] = kind, at, shift, a, b, c

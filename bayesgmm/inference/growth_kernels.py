@@ -19,16 +19,18 @@ import math
 
 from bayesgmm.families.chart_kernels import LOGARITHMS
 from bayesgmm.inference.draw_kernels import choose, factorise, uniforms
-from bayesgmm.inference.marginal_kernels import approximate, core_width, prior_rate, prior_scale
-from bayesgmm.inference.pair_kernels import place
+from bayesgmm.inference.gibbs_state_kernels import Law
+from bayesgmm.inference.marginal_kernels import Given, approximate, core_width, prior_rate, prior_scale
+from bayesgmm.inference.pair_kernels import Pair, place
 from bayesgmm.sweep.compilation import plain_jit
+from bayesgmm.sweep.layout import Array, IntArray
 
 MAX_BONUS = 4.0  # maximum log of the random factor of the odds
 PATIENCE = 32  # number of points, one after the other, that have not joined, after which the cluster is complete
 
 
 @plain_jit
-def _first_point(stream, pair, part, size, second):
+def _first_point(stream: IntArray, pair: Pair, part: int, size: int, second: int) -> int:
     """Draw a point from which the small cluster grows: one of S, or of those that are given in it."""
     left = choose(stream, part if part > 0 else size)
     for p in range(pair.label.size):
@@ -40,7 +42,7 @@ def _first_point(stream, pair, part, size, second):
 
 
 @plain_jit
-def _sift(pair, at, size):
+def _sift(pair: Pair, at: int, size: int) -> None:
     """Move an entry of the list down, so that it is nearer than those below it in the binary heap."""
     distance, rows = pair.distance, pair.rows
     key, row = distance[at], rows[at]
@@ -56,7 +58,7 @@ def _sift(pair, at, size):
 
 
 @plain_jit
-def _list_distances(law, pair, first):
+def _list_distances(law: Law, pair: Pair, first: int) -> int:
     """List the other points of S in a heap: squared distances from one of them, by the root of component 0."""
     d, diagonal = law.n_features, law.chart == LOGARITHMS
     root, y, size = pair.table.root, pair.spare, 0
@@ -78,7 +80,7 @@ def _list_distances(law, pair, first):
 
 
 @plain_jit
-def _pop(pair, size):
+def _pop(pair: Pair, size: int) -> int:
     """Remove the nearest of the listed points, and return it."""
     nearest = pair.rows[0]
     pair.distance[0], pair.rows[0] = pair.distance[size - 1], pair.rows[size - 1]
@@ -87,7 +89,7 @@ def _pop(pair, size):
 
 
 @plain_jit
-def _log_normal(law, pair, p, log_det):
+def _log_normal(law: Law, pair: Pair, p: int, log_det: float) -> float:
     """Log density of a point under the table's component 0, but for the factor of all normal densities."""
     d, diagonal = law.n_features, law.chart == LOGARITHMS
     root, mean, y, squares = pair.table.root, pair.table.mean, pair.spare, 0.0
@@ -101,7 +103,7 @@ def _log_normal(law, pair, p, log_det):
 
 
 @plain_jit
-def _begin(given, pair, first):
+def _begin(given: Given, pair: Pair, first: int) -> None:
     """Begin a cluster with one point: its mean, component 1 of the table, and the prior's sums of squares."""
     law = given.law
     d = law.n_features
@@ -118,7 +120,7 @@ def _begin(given, pair, first):
 
 
 @plain_jit
-def _normalisation(law, pair, n):
+def _normalisation(law: Law, pair: Pair, n: float) -> float:
     """Log of the factor of the density of a point given n others, relative to that of a normal density."""
     d, dof, scatter = law.n_features, law.covariances_params[0], pair.scatter
     value = 0.5 * d * math.log(2.0 * n / (n + 1.0))
@@ -134,7 +136,7 @@ def _normalisation(law, pair, n):
 
 
 @plain_jit
-def _log_student(law, pair, n, p):
+def _log_student(law: Law, pair: Pair, n: float, p: int) -> float:
     """Log density of a point given n others, but for its normalisation: a Student distribution about their mean."""
     d, dof, scatter, y = law.n_features, law.covariances_params[0], pair.scatter, pair.spare
     share, value = n / (n + 1.0), 0.0
@@ -158,7 +160,7 @@ def _log_student(law, pair, n, p):
 
 
 @plain_jit
-def _join(law, pair, n, p):
+def _join(law: Law, pair: Pair, n: float, p: int) -> None:
     """Add a point to a cluster of n others: its mean, and its sums of squares or their Cholesky factor."""
     d, scatter, y, mean = law.n_features, pair.scatter, pair.spare, pair.table.mean
     for i in range(d):
@@ -181,7 +183,19 @@ def _join(law, pair, n, p):
 
 
 @plain_jit
-def grow(stream, given, pair, sums, at, mean, mean_at, size, part, first, second):
+def grow(
+    stream: IntArray,
+    given: Given,
+    pair: Pair,
+    sums: Array,
+    at: int,
+    mean: Array,
+    mean_at: int,
+    size: int,
+    part: int,
+    first: int,
+    second: int,
+) -> float:
     """Divide S between a small cluster and the rest, at random or as given; return the log probability of that.
 
     The odds of the choice of the first point, in this move and in the reverse one, are part of it.

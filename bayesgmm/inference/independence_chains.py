@@ -17,7 +17,8 @@ from bayesgmm.inference.corrected_draws import FIRST, IndependenceStep, labelled
 from bayesgmm.inference.elbo import evaluate
 from bayesgmm.inference.importance import resample, smooth
 from bayesgmm.inference.mixture_proposals import Proposal, proposal_from_chains
-from bayesgmm.posterior.log_posterior import IntArray, LogPosterior
+from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.sweep.layout import IntArray
 from bayesgmm.sweep.stats import Array
 
 SWEEPS = 5  # Gibbs sweeps from one independence step to the next

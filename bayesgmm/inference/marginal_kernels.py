@@ -13,8 +13,10 @@ from collections import namedtuple
 from bayesgmm.families.chart_kernels import LOGARITHMS
 from bayesgmm.inference.draw_kernels import factorise, log_gamma, normal
 from bayesgmm.inference.gibbs_kernels import location_of
-from bayesgmm.inference.gibbs_state_kernels import CONJUGATE
+from bayesgmm.inference.gibbs_state_kernels import CONJUGATE, Law
+from bayesgmm.inference.pair_kernels import Pair
 from bayesgmm.sweep.compilation import plain_jit
+from bayesgmm.sweep.layout import Array, IntArray
 
 FIT_STEPS = 2  # for the Student distribution of a mean
 _TINY = 1e-10  # points: a component of a launch state may lose all
@@ -24,13 +26,13 @@ Given = namedtuple("Given", "law q means_at scales_at")
 
 
 @plain_jit
-def row_of(law, at, i):
+def row_of(law: Law, at: int, i: int) -> int:
     """Place of the sum of column i in the sums at ``at``; those of squares or products follow."""
     return at + 1 + (2 * i if law.chart == LOGARITHMS else i + i * (i + 1) // 2)
 
 
 @plain_jit
-def prior_scale(given, i, j):
+def prior_scale(given: Given, i: int, j: int) -> float:
     """Entry of the scale of the Wishart prior; full covariances."""
     law = given.law
     if law.scale_extra > 0:
@@ -39,14 +41,14 @@ def prior_scale(given, i, j):
 
 
 @plain_jit
-def prior_rate(given, w):
+def prior_rate(given: Given, w: int) -> float:
     """Rate of the prior of the precision of a group of columns; diagonal covariances."""
     law = given.law
     return math.exp(given.q[given.scales_at + w]) if law.scale_extra > 0 else law.covariances_params[2 + w]
 
 
 @plain_jit
-def fill_scatter(given, sums, at, mean, mean_at, shift, out):
+def fill_scatter(given: Given, sums: Array, at: int, mean: Array, mean_at: int, shift: Array, out: Array) -> float:
     """Write the sums of squares about a shifted mean, and the prior's scale, and factorise; return the log det."""
     law = given.law
     d, strength = law.n_features, law.means_params[law.n_features] if law.means_kind == CONJUGATE else 0.0
@@ -62,7 +64,7 @@ def fill_scatter(given, sums, at, mean, mean_at, shift, out):
 
 
 @plain_jit
-def _log_det(chol, d):
+def _log_det(chol: Array, d: int) -> float:
     """Log determinant of a matrix with this Cholesky factor."""
     value = 0.0
     for i in range(d):
@@ -71,7 +73,7 @@ def _log_det(chol, d):
 
 
 @plain_jit
-def rate_of(given, sums, at, mean, mean_at, shift, w):
+def rate_of(given: Given, sums: Array, at: int, mean: Array, mean_at: int, shift: Array, w: int) -> float:
     """Sum of squares of a group of columns about a shifted mean, and the prior's scale; diagonal covariances."""
     law = given.law
     d, width = law.n_features, core_width(law)
@@ -85,7 +87,7 @@ def rate_of(given, sums, at, mean, mean_at, shift, w):
 
 
 @plain_jit
-def core_width(law):
+def core_width(law: Law) -> int:
     """Number of different diagonal entries of a root: the number of features, or 1 for spherical covariances."""
     if law.scale_extra > 0:
         return law.scale_extra
@@ -93,7 +95,9 @@ def core_width(law):
 
 
 @plain_jit
-def approximate(given, sums, at, mean, mean_at, steps, pair, root, root_at):
+def approximate(
+    given: Given, sums: Array, at: int, mean: Array, mean_at: int, steps: int, pair: Pair, root: Array, root_at: int
+) -> float:
     """Approximate the posterior of a mean and a precision given the sums of a cluster.
 
     It writes ``pair.shift`` and ``pair.precision``, the centre and the precision of the mean (its Cholesky factor, or
@@ -135,7 +139,7 @@ def approximate(given, sums, at, mean, mean_at, steps, pair, root, root_at):
 
 
 @plain_jit
-def _invert(chol, d, scale, root, root_at):
+def _invert(chol: Array, d: int, scale: float, root: Array, root_at: int) -> None:
     """Write ``scale`` times the inverse of a lower triangle."""
     for i in range(d):
         for j in range(d):
@@ -148,7 +152,9 @@ def _invert(chol, d, scale, root, root_at):
 
 
 @plain_jit
-def _centre(given, sums, at, mean, mean_at, pair, root, root_at):
+def _centre(
+    given: Given, sums: Array, at: int, mean: Array, mean_at: int, pair: Pair, root: Array, root_at: int
+) -> None:
     """Write centre and precision of a mean given the root of the precision of its points; full covariances."""
     law = given.law
     d, shift, precision = law.n_features, pair.shift, pair.precision
@@ -180,7 +186,7 @@ def _centre(given, sums, at, mean, mean_at, pair, root, root_at):
 
 
 @plain_jit
-def _student(stream, dof, pair, d, first, step, chol, drawn):
+def _student(stream: IntArray, dof: float, pair: Pair, d: int, first: int, step: int, chol: bool, drawn: bool) -> float:
     """Log density of ``pair.drawn`` in columns first, first + step, ... under a Student distribution about the shift.
 
     With ``drawn`` it is drawn first. ``chol`` is True if the precision is a Cholesky factor, and not a diagonal.
@@ -214,7 +220,9 @@ def _student(stream, dof, pair, d, first, step, chol, drawn):
 
 
 @plain_jit
-def log_marginal(stream, given, sums, at, mean, mean_at, pair, drawn):
+def log_marginal(
+    stream: IntArray, given: Given, sums: Array, at: int, mean: Array, mean_at: int, pair: Pair, drawn: bool
+) -> float:
     """Log marginal likelihood of a cluster, up to a factor for each point; for means that are not conjugate, estimated.
 
     The estimate is that given the mean at ``pair.drawn``, its shift; with ``drawn`` it is drawn first.
@@ -254,7 +262,7 @@ def log_marginal(stream, given, sums, at, mean, mean_at, pair, drawn):
 
 
 @plain_jit
-def _log_det_of_prior(given, pair):
+def _log_det_of_prior(given: Given, pair: Pair) -> float:
     """Log determinant of the scale of the Wishart prior."""
     law = given.law
     d, value = law.n_features, 0.0

@@ -7,8 +7,9 @@ from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.laplace import starting_points
 from bayesgmm.inference.maxima import highest
 from bayesgmm.inference.mixtures import Mixture
-from bayesgmm.posterior.log_posterior import IntArray, LogPosterior
+from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.notes import EngineNotes
+from bayesgmm.sweep.layout import IntArray
 from bayesgmm.sweep.stats import Array
 
 VANISHED = -16.0  # logarithm of a spread of the means below which it counts as zero (that of the data is about one)

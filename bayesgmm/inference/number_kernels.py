@@ -7,6 +7,7 @@ import numpy as np
 
 from bayesgmm.inference.draw_kernels import uniforms
 from bayesgmm.sweep.compilation import jit, plain_jit
+from bayesgmm.sweep.layout import Array, IntArray
 
 DYNAMIC, CONCENTRATION, LOG_MASS = 0, 1, 4  # where the parameters of the weights begin
 
@@ -22,7 +23,7 @@ log_factorial : (K + 1,) float
 
 
 @jit
-def number_memory(k):
+def number_memory(k: int) -> Numbers:
     """Allocate this memory for K components at most."""
     log_factorial = np.zeros(k + 1)
     for n in range(1, k + 1):
@@ -31,7 +32,7 @@ def number_memory(k):
 
 
 @plain_jit
-def set_concentration(params, log_alpha, counts, numbers):
+def set_concentration(params: Array, log_alpha: float, counts: Array, numbers: Numbers) -> None:
     """Write the factors that do not depend on the partition, given the concentration; there are sum(counts) points."""
     alpha, total = math.exp(log_alpha), 0.0
     for c in range(counts.size):
@@ -43,7 +44,7 @@ def set_concentration(params, log_alpha, counts, numbers):
 
 
 @plain_jit
-def _log_sizes(alpha, counts):
+def _log_sizes(alpha: float, counts: Array) -> float:
     """Log of the product of Gamma(alpha + n) / Gamma(alpha) over the components that hold points."""
     value, one = 0.0, math.lgamma(alpha)
     for c in range(counts.size):
@@ -53,7 +54,7 @@ def _log_sizes(alpha, counts):
 
 
 @plain_jit
-def _weigh_numbers(params, log_alpha, counts, occupied, numbers):
+def _weigh_numbers(params: Array, log_alpha: float, counts: Array, occupied: int, numbers: Numbers) -> float:
     """Write to ``numbers.chance`` the probabilities of each number of components and a partition.
 
     Returns
@@ -76,7 +77,7 @@ def _weigh_numbers(params, log_alpha, counts, occupied, numbers):
 
 
 @plain_jit
-def log_partition(params, log_alpha, counts, occupied, numbers):
+def log_partition(params: Array, log_alpha: float, counts: Array, occupied: int, numbers: Numbers) -> float:
     """Log probability of a partition with these sizes; the number of components is summed out."""
     value, whole = _weigh_numbers(params, log_alpha, counts, occupied, numbers), 0.0
     if not params[DYNAMIC] > 0.0:
@@ -87,7 +88,9 @@ def log_partition(params, log_alpha, counts, occupied, numbers):
 
 
 @plain_jit
-def draw_number(stream, params, log_alpha, counts, occupied, numbers):
+def draw_number(
+    stream: IntArray, params: Array, log_alpha: float, counts: Array, occupied: int, numbers: Numbers
+) -> int:
     """Draw the number of components given the sizes ``counts`` of the clusters, of which ``occupied`` hold points."""
     k, fewest, whole = numbers.chance.size, max(occupied, 1), 0.0
     _weigh_numbers(params, log_alpha, counts, occupied, numbers)

@@ -7,15 +7,27 @@ import numpy as np
 
 from bayesgmm.families.chart_kernels import LOGARITHMS
 from bayesgmm.inference.draw_kernels import uniforms
+from bayesgmm.inference.gibbs_state_kernels import Law
 from bayesgmm.late import Late
 from bayesgmm.sweep.assignment_kernels import draw_copies, draw_single, set_counters
 from bayesgmm.sweep.compilation import block_jit, jit, plain_jit
 from bayesgmm.sweep.kernels import moments_width, normalise
-from bayesgmm.sweep.latent_records import COUNT, DRAW, HEAD, MEMORY, cell_columns, has_latent, kept_from, rows_with
-from bayesgmm.sweep.layout import BLOCK, LANES
+from bayesgmm.sweep.latent_records import (
+    COUNT,
+    DRAW,
+    HEAD,
+    MEMORY,
+    Sweep,
+    cell_columns,
+    has_latent,
+    kept_from,
+    rows_with,
+)
+from bayesgmm.sweep.layout import BLOCK, LANES, Array, IntArray
 from bayesgmm.sweep.orchestration import (
     NativePoints,
     NativeTable,
+    Workspace,
     add_moments,
     count_blocks,
     score_block,
@@ -52,7 +64,7 @@ spare : (D,) float
 
 
 @jit
-def pair_memory(points, law):
+def pair_memory(points: NativePoints, law: Law) -> Pair:
     """Allocate the memory of split-merge moves."""
     d, diagonal = law.n_features, law.chart == LOGARITHMS
     weight, none, exact = np.zeros(points.weight.size), np.zeros(0), np.zeros(0, dtype=np.int64)
@@ -81,13 +93,13 @@ def pair_memory(points, law):
 
 
 @plain_jit
-def place(pair, p, d, j):
+def place(pair: Pair, p: int, d: int, j: int) -> float:
     """Column j of point p."""
     return pair.points.x[((p // BLOCK) * d + j) * BLOCK + p % BLOCK]
 
 
 @block_jit
-def _write_labels(score, n_rows, label, at):
+def _write_labels(score: Array, n_rows: int, label: Array, at: int) -> None:
     """Write the numbers of the components to which a block's points are assigned."""
     for p in range(0, BLOCK, LANES):
         number = simd.spread(0.0)
@@ -97,7 +109,7 @@ def _write_labels(score, n_rows, label, at):
 
 
 @plain_jit
-def _write_drawn(points, block, table, work, label, x):
+def _write_drawn(points: NativePoints, block: int, table: NativeTable, work: Workspace, label: Array, x: Array) -> None:
     """Write a block's latent cells as they were drawn, each point's under its own component, the background's never."""
     latent, d = points.latent, points.n_features
     at = latent[HEAD + block]
@@ -113,7 +125,9 @@ def _write_drawn(points, block, table, work, label, x):
 
 
 @plain_jit
-def _divide(score, weight, at, given, label, first, second, stream):
+def _divide(
+    score: Array, weight: Array, at: int, given: bool, label: Array, first: int, second: int, stream: IntArray
+) -> float:
     """Assign a block's points to two sides, ``given`` by their labels or drawn; return the log probability of that."""
     value = 0.0
     for p in range(BLOCK):
@@ -136,7 +150,7 @@ def _divide(score, weight, at, given, label, first, second, stream):
 
 
 @plain_jit
-def _write_known(score, weight, at, label, first):
+def _write_known(score: Array, weight: Array, at: int, label: Array, first: int) -> None:
     """Assign a block's points to two sides by their labels."""
     for p in range(BLOCK):
         left = weight[at + p] if label[at + p] == first else 0.0
@@ -144,7 +158,21 @@ def _write_known(score, weight, at, label, first):
 
 
 @plain_jit
-def assign(points, table, mode, sweep, single, work, counts, lanes, sums, pair, first, second, stream):
+def assign(
+    points: NativePoints,
+    table: NativeTable,
+    mode: int,
+    sweep: Sweep,
+    single: bool,
+    work: Workspace,
+    counts: Array,
+    lanes: Array,
+    sums: Array,
+    pair: Pair,
+    first: int,
+    second: int,
+    stream: IntArray,
+) -> float:
     """Assign all points; write the sums of their moments, and return their log likelihood or log probability.
 
     Parameters

@@ -12,8 +12,9 @@ from bayesgmm.inference.engine import Progress, Silent
 from bayesgmm.inference.gibbs_judge import is_conjugate, log_densities
 from bayesgmm.inference.missed_regions import MAX_SIZE, elsewhere, probability_elsewhere
 from bayesgmm.inference.mixture_proposals import proposal_from_chains
-from bayesgmm.posterior.log_posterior import IntArray, LogPosterior
+from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.notes import ReconciliationInfo
+from bayesgmm.sweep.layout import IntArray
 from bayesgmm.sweep.stats import Array
 
 SHORTEST = 200  # with fewer draws in each chain, R-hat and the effective size are not reliable

@@ -25,7 +25,7 @@ import math
 from bayesgmm.families.chart_kernels import LOGARITHMS
 from bayesgmm.inference.allocation_kernels import choose_empty, first_empty, log_apart, log_together, set_prior
 from bayesgmm.inference.draw_kernels import choose, log_gamma, uniforms, wishart_root
-from bayesgmm.inference.gibbs_state_kernels import CONJUGATE
+from bayesgmm.inference.gibbs_state_kernels import CONJUGATE, Law, Scratch
 from bayesgmm.inference.growth_kernels import grow
 from bayesgmm.inference.marginal_kernels import (
     Given,
@@ -36,8 +36,12 @@ from bayesgmm.inference.marginal_kernels import (
     rate_of,
     row_of,
 )
-from bayesgmm.inference.pair_kernels import DIVIDED, GIVEN, KNOWN, SOFT, assign, place
+from bayesgmm.inference.number_kernels import Numbers
+from bayesgmm.inference.pair_kernels import DIVIDED, GIVEN, KNOWN, SOFT, Pair, assign, place
 from bayesgmm.sweep.compilation import jit, plain_jit
+from bayesgmm.sweep.latent_records import Sweep
+from bayesgmm.sweep.layout import Array, IntArray
+from bayesgmm.sweep.orchestration import NativePoints
 
 MOVES = 4  # in a sweep
 GROWN = 0.4  # share of the moves in which a small cluster is grown
@@ -46,7 +50,7 @@ TIGHTEST = 1.0  # maximum log of the factor by which a root of a launch state be
 
 
 @plain_jit
-def _mark(points, pair, a, b):
+def _mark(points: NativePoints, pair: Pair, a: int, b: int) -> int:
     """Give weight to the points of components a and b alone; return their number."""
     count, weight = 0, pair.points.weight
     for p in range(weight.size):
@@ -57,7 +61,7 @@ def _mark(points, pair, a, b):
 
 
 @plain_jit
-def _find(pair, number):
+def _find(pair: Pair, number: int) -> int:
     """Return the row of the ``number``-th point of S."""
     weight = pair.points.weight
     for p in range(weight.size):
@@ -69,7 +73,9 @@ def _find(pair, number):
 
 
 @plain_jit
-def _launch(stream, given, pair, sums, at, mean, mean_at, size, sweep):
+def _launch(
+    stream: IntArray, given: Given, pair: Pair, sums: Array, at: int, mean: Array, mean_at: int, size: int, sweep: Sweep
+) -> None:
     """Fit two components to the points of S, of which there are ``size``, with these sums about a mean."""
     law = given.law
     d, table = law.n_features, pair.table
@@ -97,7 +103,7 @@ def _launch(stream, given, pair, sums, at, mean, mean_at, size, sweep):
 
 
 @plain_jit
-def _add_sums(law, memory, a, b, out):
+def _add_sums(law: Law, memory: Scratch, a: int, b: int, out: Array) -> None:
     """Write the sums of components a and b together, about the mean of a."""
     d, width = law.n_features, out.size
     sums, at = memory.sums, b * width
@@ -114,7 +120,7 @@ def _add_sums(law, memory, a, b, out):
 
 
 @plain_jit
-def _move_mean(law, memory, c, shift):
+def _move_mean(law: Law, memory: Scratch, c: int, shift: Array) -> None:
     """Move the mean of component c, about which its sums are taken; sums of squares and products first."""
     d, sums, at = law.n_features, memory.sums, c * (memory.sums.size // law.n_components)
     for i in range(d):
@@ -127,7 +133,7 @@ def _move_mean(law, memory, c, shift):
 
 
 @plain_jit
-def _draw_precision(stream, given, memory, c, pair):
+def _draw_precision(stream: IntArray, given: Given, memory: Scratch, c: int, pair: Pair) -> None:
     """Draw the precision of component c given its mean, at ``pair.drawn`` from its reference."""
     law = given.law
     d, width = law.n_features, memory.sums.size // law.n_components
@@ -146,7 +152,7 @@ def _draw_precision(stream, given, memory, c, pair):
 
 
 @plain_jit
-def _count(counts, fewest):
+def _count(counts: Array, fewest: float) -> int:
     """Number of components that hold at least ``fewest`` points."""
     number = 0
     for c in range(counts.size):
@@ -155,7 +161,7 @@ def _count(counts, fewest):
 
 
 @plain_jit
-def _pick(stream, counts, fewest, but):
+def _pick(stream: IntArray, counts: Array, fewest: float, but: int) -> int:
     """Draw a component that holds at least ``fewest`` points, but not ``but``; -1 if there is none."""
     number = _count(counts, fewest)
     if but >= 0:
@@ -172,7 +178,7 @@ def _pick(stream, counts, fewest, but):
 
 
 @plain_jit
-def _own_marginal(stream, given, memory, c, pair):
+def _own_marginal(stream: IntArray, given: Given, memory: Scratch, c: int, pair: Pair) -> float:
     """Log marginal likelihood of a cluster of the state, given its mean."""
     law = given.law
     d, width = law.n_features, memory.sums.size // law.n_components
@@ -182,7 +188,7 @@ def _own_marginal(stream, given, memory, c, pair):
 
 
 @plain_jit
-def _write_part(law, memory, pair, side, c):
+def _write_part(law: Law, memory: Scratch, pair: Pair, side: int, c: int) -> None:
     """Write one side of a proposed split to component c, with its mean as the reference of its sums."""
     d, width = law.n_features, pair.whole.size
     for t in range(width):
@@ -193,7 +199,21 @@ def _write_part(law, memory, pair, side, c):
 
 
 @plain_jit
-def _log_sides(stream, given, pair, grown, sums, at, mean, mean_at, size, part, sweep, first, second):
+def _log_sides(
+    stream: IntArray,
+    given: Given,
+    pair: Pair,
+    grown: bool,
+    sums: Array,
+    at: int,
+    mean: Array,
+    mean_at: int,
+    size: int,
+    part: int,
+    sweep: Sweep,
+    first: int,
+    second: int,
+) -> float:
     """Assign the points of S to two sides; return the log probability of that.
 
     A number of points, ``part``, is given on the second side by their labels; if it is 0, the sides are drawn.
@@ -209,7 +229,7 @@ def _log_sides(stream, given, pair, grown, sums, at, mean, mean_at, size, part, 
 
 
 @plain_jit
-def _log_parts(stream, given, pair):
+def _log_parts(stream: IntArray, given: Given, pair: Pair) -> float:
     """Log marginal likelihood of the two sides of a proposed split, with means that are drawn."""
     value, d, width = 0.0, given.law.n_features, pair.whole.size
     for side in range(2):
@@ -220,7 +240,7 @@ def _log_parts(stream, given, pair):
 
 
 @plain_jit
-def _rename(pair, old, new):
+def _rename(pair: Pair, old: int, new: int) -> None:
     """Give the points of one component the label of another."""
     for p in range(pair.label.size):
         if pair.label[p] == old:
@@ -228,7 +248,17 @@ def _rename(pair, old, new):
 
 
 @plain_jit
-def propose_split(stream, points, given, memory, sweep, pair, grown, log_alpha, numbers):
+def propose_split(
+    stream: IntArray,
+    points: NativePoints,
+    given: Given,
+    memory: Scratch,
+    sweep: Sweep,
+    pair: Pair,
+    grown: bool,
+    log_alpha: float,
+    numbers: Numbers,
+) -> None:
     """Propose to split a cluster of at least two points."""
     law, counts, width = given.law, memory.counts, pair.whole.size
     d, occupied = law.n_features, _count(counts, 1.0)
@@ -262,7 +292,17 @@ def propose_split(stream, points, given, memory, sweep, pair, grown, log_alpha, 
 
 
 @plain_jit
-def propose_merge(stream, points, given, memory, sweep, pair, grown, log_alpha, numbers):
+def propose_merge(
+    stream: IntArray,
+    points: NativePoints,
+    given: Given,
+    memory: Scratch,
+    sweep: Sweep,
+    pair: Pair,
+    grown: bool,
+    log_alpha: float,
+    numbers: Numbers,
+) -> None:
     """Propose to merge two clusters."""
     law, counts, width = given.law, memory.counts, pair.whole.size
     d, occupied = law.n_features, _count(counts, 1.0)
@@ -298,7 +338,18 @@ def propose_merge(stream, points, given, memory, sweep, pair, grown, log_alpha, 
 
 
 @jit
-def split_and_merge(stream, points, law, q, starts, memory, sweep, pair, log_alpha, numbers):
+def split_and_merge(
+    stream: IntArray,
+    points: NativePoints,
+    law: Law,
+    q: Array,
+    starts: tuple[int, int, int],
+    memory: Scratch,
+    sweep: Sweep,
+    pair: Pair,
+    log_alpha: float,
+    numbers: Numbers,
+) -> None:
     """Propose to split a cluster or to merge two, each with probability 1/2.
 
     Parameters

@@ -23,13 +23,7 @@ import math
 import numpy as np
 
 from bayesgmm.families.chart_kernels import LOGARITHMS
-from bayesgmm.inference.draw_kernels import (
-    DIRICHLET,
-    STREAM_SIZE,
-    log_dirichlet,
-    normal,
-    slice_draw,
-)
+from bayesgmm.inference.draw_kernels import DIRICHLET, STREAM_SIZE, log_dirichlet, normal, slice_draw
 from bayesgmm.inference.gibbs_kernels import (
     add_conjugate_noise,
     draw_centre_and_spread,
@@ -43,6 +37,7 @@ from bayesgmm.inference.gibbs_state_kernels import (
     CONJUGATE,
     HIERARCHICAL,
     Law,
+    Schedule,
     Scratch,
     keep_draw,
     part_starts,
@@ -51,18 +46,25 @@ from bayesgmm.inference.gibbs_state_kernels import (
     scratch_memory,
     set_law,
 )
-from bayesgmm.inference.number_kernels import CONCENTRATION, DYNAMIC, draw_number, number_memory, set_concentration
-from bayesgmm.inference.pair_kernels import DRAWN, assign, pair_memory
+from bayesgmm.inference.number_kernels import (
+    CONCENTRATION,
+    DYNAMIC,
+    Numbers,
+    draw_number,
+    number_memory,
+    set_concentration,
+)
+from bayesgmm.inference.pair_kernels import DRAWN, Pair, assign, pair_memory
 from bayesgmm.inference.split_merge_kernels import split_and_merge
 from bayesgmm.inference.weight_draw_kernels import exchange
 from bayesgmm.sweep.assignment_kernels import Sweep
 from bayesgmm.sweep.compilation import jit, kernel, plain_jit
-from bayesgmm.sweep.layout import BLOCK, LANES
-from bayesgmm.sweep.orchestration import NativeTable, Workspace, workspace
+from bayesgmm.sweep.layout import BLOCK, LANES, Array, IntArray
+from bayesgmm.sweep.orchestration import NativePoints, NativeTable, Workspace, workspace
 
 
 @jit
-def _part_of_law(law, count):
+def _part_of_law(law: Law, count: int) -> Law:
     """Return the priors of some of the components alone."""
     return Law(
         count,
@@ -82,7 +84,7 @@ def _part_of_law(law, count):
 
 
 @jit
-def _part(law, memory, first, last):
+def _part(law: Law, memory: Scratch, first: int, last: int) -> Scratch:
     """Return the memory of components first to last alone; a root that all share belongs to every part.
 
     Like all that calls it, it counts references: a ``plain_jit`` function must not return arrays.
@@ -110,7 +112,7 @@ def _part(law, memory, first, last):
 
 
 @plain_jit
-def _write_counts(law, memory, first):
+def _write_counts(law: Law, memory: Scratch, first: int) -> None:
     """Write the numbers of points; components before ``first`` hold none."""
     k, width = law.n_components, memory.sums.size // law.n_components
     for c in range(k):
@@ -121,7 +123,7 @@ def _write_counts(law, memory, first):
 
 
 @plain_jit
-def _sort_out(law, memory):
+def _sort_out(law: Law, memory: Scratch) -> int:
     """Move the components that hold points to the end; return their number."""
     k, d, width = law.n_components, law.n_features, memory.sums.size // law.n_components
     to = k - 1
@@ -138,7 +140,9 @@ def _sort_out(law, memory):
 
 
 @jit
-def _draw_components(stream, law, q, means_at, scales_at, memory, first, last):
+def _draw_components(
+    stream: IntArray, law: Law, q: Array, means_at: int, scales_at: int, memory: Scratch, first: int, last: int
+) -> None:
     """Draw means and precisions of components first to last, which have roots of their own or are all components."""
     if last <= first:
         return
@@ -151,7 +155,7 @@ def _draw_components(stream, law, q, means_at, scales_at, memory, first, last):
 
 
 @plain_jit
-def _move(memory):
+def _move(memory: Scratch) -> None:
     """Move the means by their shifts."""
     for i in range(memory.mean.size):
         memory.mean[i] += memory.delta[i]
@@ -159,7 +163,9 @@ def _move(memory):
 
 
 @plain_jit
-def _draw_means_from_prior(stream, law, q, means_at, memory, first, last):
+def _draw_means_from_prior(
+    stream: IntArray, law: Law, q: Array, means_at: int, memory: Scratch, first: int, last: int
+) -> None:
     """Draw the means of components first to last, which hold no points, given the precisions."""
     d, width = law.n_features, memory.core.size // law.n_cores
     for c in range(first, last):
@@ -177,7 +183,7 @@ def _draw_means_from_prior(stream, law, q, means_at, memory, first, last):
 
 
 @plain_jit
-def _draw_concentration(stream, law, q, memory, count):
+def _draw_concentration(stream: IntArray, law: Law, q: Array, memory: Scratch, count: int) -> None:
     """Draw the concentration given the sizes of the clusters and the number of components."""
     k, params = law.n_components, law.weights_params
     shift = math.log(float(count)) if params[DYNAMIC] > 0.0 else 0.0
@@ -186,7 +192,7 @@ def _draw_concentration(stream, law, q, memory, count):
 
 
 @plain_jit
-def _draw_weights(stream, law, q, memory, log_alpha, count):
+def _draw_weights(stream: IntArray, law: Law, q: Array, memory: Scratch, log_alpha: float, count: int) -> None:
     """Draw the weights of the last ``count`` components; the others have none."""
     k, first = law.n_components, law.n_components - count
     each = math.exp(log_alpha)
@@ -201,13 +207,15 @@ def _draw_weights(stream, law, q, memory, log_alpha, count):
 
 
 @plain_jit
-def _log_concentration(law, q):
+def _log_concentration(law: Law, q: Array) -> float:
     """Log of the concentration."""
     return q[law.n_components - 1] if law.weights_extra > 1 else math.log(law.weights_params[CONCENTRATION])
 
 
 @jit
-def draw_finite(stream, law, q, starts, memory, numbers, kept):
+def draw_finite(
+    stream: IntArray, law: Law, q: Array, starts: tuple[int, int, int], memory: Scratch, numbers: Numbers, kept: bool
+) -> None:
     """Draw everything but the assignments, given the sums of their moments; write it to the coordinates q.
 
     ``kept`` is True if the state will be a draw: then components beyond K are drawn too.
@@ -239,7 +247,19 @@ def draw_finite(stream, law, q, starts, memory, numbers, kept):
 
 
 @jit
-def _assign_active(points, law, sweep, single, count, memory, whole, draws, lanes, pair, stream):
+def _assign_active(
+    points: NativePoints,
+    law: Law,
+    sweep: Sweep,
+    single: bool,
+    count: int,
+    memory: Scratch,
+    whole: Workspace,
+    draws: Array,
+    lanes: Array,
+    pair: Pair,
+    stream: IntArray,
+) -> float:
     """Assign the points to the last ``count`` components, which are in the state; return their log likelihood."""
     k = law.n_components
     active = _part(law, memory, k - count, k)
@@ -251,7 +271,17 @@ def _assign_active(points, law, sweep, single, count, memory, whole, draws, lane
 
 
 @kernel
-def telescoping_sweeps(points, law, schedule, chain, q, first, last, drawn, logliks):
+def telescoping_sweeps(
+    points: NativePoints,
+    law: Law,
+    schedule: Schedule,
+    chain: IntArray,
+    q: Array,
+    first: int,
+    last: int,
+    drawn: Array,
+    logliks: Array,
+) -> None:
     """Make the sweeps first to last of one chain, from coordinates q (P,), which become those after the last.
 
     Parameters

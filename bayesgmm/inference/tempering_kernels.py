@@ -20,23 +20,34 @@ import math
 from collections import namedtuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayesgmm.inference.draw_kernels import STICKS, STREAM_SIZE, log_beta, uniforms
 from bayesgmm.inference.gibbs_kernels import draw_components
-from bayesgmm.inference.gibbs_state_kernels import LOG_2PI, draw_number, part_starts, read, scratch_memory
+from bayesgmm.inference.gibbs_state_kernels import (
+    LOG_2PI,
+    Law,
+    Schedule,
+    Scratch,
+    draw_number,
+    part_starts,
+    read,
+    scratch_memory,
+)
 from bayesgmm.inference.weight_draw_kernels import draw_weights
 from bayesgmm.late import Late
 from bayesgmm.sweep.assignment_kernels import Sweep, fold_draws
 from bayesgmm.sweep.compilation import jit, kernel, plain_jit
 from bayesgmm.sweep.kernels import logsumexp
 from bayesgmm.sweep.latent_records import COUNT, COVARIANCES, FLOATS, HEAD, KIND, has_latent, rows_with, triangle
-from bayesgmm.sweep.layout import BLOCK, LANES
+from bayesgmm.sweep.layout import BLOCK, LANES, Array, IntArray
 from bayesgmm.sweep.orchestration import (
     LOG_REST,
     MEAN,
     OFFSET,
     NativePoints,
     NativeTable,
+    Workspace,
     count_blocks,
     score_block,
     workspace,
@@ -74,7 +85,7 @@ trips : (1,) int
 
 
 @plain_jit
-def _temper(law, memory, beta, offset, root):
+def _temper(law: Law, memory: Scratch, beta: float, offset: Array, root: Array) -> None:
     """Write offsets and roots of a table whose scores are log w + beta log N."""
     scale, constant = math.sqrt(beta), 0.5 * law.n_features * LOG_2PI
     for k in range(offset.size):
@@ -84,14 +95,16 @@ def _temper(law, memory, beta, offset, root):
 
 
 @jit
-def _read_tempered(law, q, starts, memory, beta, table):
+def _read_tempered(
+    law: Law, q: Array, starts: tuple[int, int, int], memory: Scratch, beta: float, table: NativeTable
+) -> None:
     """Write the mixture at coordinates q to the scratch memory, and its tempered offsets and roots to the table."""
     read(law, q, starts, memory)
     _temper(law, memory, beta, table.offset, table.root)
 
 
 @plain_jit
-def _temper_background(background, beta, out):
+def _temper_background(background: Array, beta: float, out: Array) -> None:
     """Write the background with its density raised to a power; its share stays as it is."""
     if background.size > 0:
         log_share = math.log(-math.expm1(background[LOG_REST]))
@@ -103,7 +116,7 @@ def _temper_background(background, beta, out):
 
 
 @plain_jit
-def _temper_cells(points, own, beta, out):
+def _temper_cells(points: NativePoints, own: Array, beta: float, out: Array) -> None:
     """Write the precisions of the errors of missing cells for one rung: they count as measured at zero.
 
     Without it, the likelihood of all cells, raised to a power, would have an integral over the missing ones that is
@@ -125,7 +138,7 @@ def _temper_cells(points, own, beta, out):
 
 
 @plain_jit
-def _log_likelihood(points, table, work):
+def _log_likelihood(points: NativePoints, table: NativeTable, work: Workspace) -> float:
     """Sum of the log densities of all points."""
     total = simd.spread(0.0)
     for block in range(count_blocks(points)):
@@ -137,7 +150,7 @@ def _log_likelihood(points, table, work):
 
 
 @plain_jit
-def _exchange_states(ladder, r):
+def _exchange_states(ladder: Ladder, r: int) -> None:
     """Exchange the states of rungs r and r + 1."""
     for t in range(ladder.q.shape[1]):
         ladder.q[r, t], ladder.q[r + 1, t] = ladder.q[r + 1, t], ladder.q[r, t]
@@ -145,7 +158,7 @@ def _exchange_states(ladder, r):
 
 
 @plain_jit
-def _propose_exchanges(stream, ladder, first, energy, record):
+def _propose_exchanges(stream: IntArray, ladder: Ladder, first: int, energy: Array, record: Record) -> None:
     """Propose exchanges of rungs first and first + 1, first + 2 and first + 3, and so on."""
     for r in range(first, ladder.beta.size - 1, 2):
         gain = energy[r, COLDER] + energy[r + 1, HOTTER] - energy[r, OWN] - energy[r + 1, OWN]
@@ -157,7 +170,7 @@ def _propose_exchanges(stream, ladder, first, energy, record):
 
 
 @plain_jit
-def _count_trips(ladder, record):
+def _count_trips(ladder: Ladder, record: Record) -> None:
     """Follow the states between the ends of the ladder."""
     hot, cold = ladder.replica[0], ladder.replica[ladder.replica.size - 1]
     if ladder.came[hot] == _FROM_POSTERIOR:
@@ -168,7 +181,9 @@ def _count_trips(ladder, record):
 
 
 @plain_jit
-def _draw_parameters(stream, law, q, starts, memory, beta):
+def _draw_parameters(
+    stream: IntArray, law: Law, q: Array, starts: tuple[int, int, int], memory: Scratch, beta: float
+) -> None:
     """Draw everything but the assignments; the likelihood of means and precisions is raised to the power beta."""
     k = law.n_components
     for c in range(k):
@@ -182,13 +197,13 @@ def _draw_parameters(stream, law, q, starts, memory, beta):
 
 
 @plain_jit
-def _write_weights(q, log_weight):
+def _write_weights(q: Array, log_weight: Array) -> None:
     for c in range(log_weight.size - 1):
         q[c] = log_weight[c] - log_weight[log_weight.size - 1]
 
 
 @plain_jit
-def _propose_weights(stream, law, q, log_weight):
+def _propose_weights(stream: IntArray, law: Law, q: Array, log_weight: Array) -> None:
     """Draw the share of one component in the sum of two, or one stick, from its prior given all others."""
     k, params = law.n_components, law.weights_params
     learned = law.weights_extra > 0
@@ -216,7 +231,17 @@ def _propose_weights(stream, law, q, log_weight):
 
 
 @plain_jit
-def _move_weights(stream, points, law, q, beta, memory, table, work, value):
+def _move_weights(
+    stream: IntArray,
+    points: NativePoints,
+    law: Law,
+    q: Array,
+    beta: float,
+    memory: Scratch,
+    table: NativeTable,
+    work: Workspace,
+    value: float,
+) -> bool:
     """Propose new weights, with the assignments summed out; return True if they are accepted, and written to q.
 
     Given the assignments, weights move by little where there are many points, also where the likelihood hardly counts.
@@ -236,7 +261,20 @@ def _move_weights(stream, points, law, q, beta, memory, table, work, value):
 
 
 @plain_jit
-def _write_energies(points, law, ladder, r, offered, memory, table, own, cells, tempered, work, energy):
+def _write_energies(
+    points: NativePoints,
+    law: Law,
+    ladder: Ladder,
+    r: int,
+    offered: NDArray[np.bool_],
+    memory: Scratch,
+    table: NativeTable,
+    own: Array,
+    cells: Array,
+    tempered: NativePoints,
+    work: Workspace,
+    energy: Array,
+) -> None:
     """Write the tempered log likelihoods of the state at rung r, which ``memory`` holds, for rungs beside it."""
     for at in (COLDER, HOTTER):
         to = r + 1 - at
@@ -248,7 +286,7 @@ def _write_energies(points, law, ladder, r, offered, memory, table, own, cells, 
 
 
 @plain_jit
-def _record(schedule, number, ladder, energy, record):
+def _record(schedule: Schedule, number: int, ladder: Ladder, energy: Array, record: Record) -> None:
     """Record the states before iteration ``number``, if they are kept."""
     draw, coldest = draw_number(schedule, number, record.loglik.size), ladder.beta.size - 1
     if draw >= 0:
@@ -261,7 +299,16 @@ def _record(schedule, number, ladder, energy, record):
 
 
 @kernel
-def tempered_sweeps(points, law, schedule, chain, ladder, first, last, record):
+def tempered_sweeps(
+    points: NativePoints,
+    law: Law,
+    schedule: Schedule,
+    chain: IntArray,
+    ladder: Ladder,
+    first: int,
+    last: int,
+    record: Record,
+) -> None:
     """Make the iterations first to last of one ladder, whose states become those after the last.
 
     Parameters

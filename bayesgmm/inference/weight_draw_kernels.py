@@ -16,14 +16,15 @@ from bayesgmm.inference.draw_kernels import (
     slice_draw,
     uniforms,
 )
-from bayesgmm.inference.gibbs_state_kernels import set_law
+from bayesgmm.inference.gibbs_state_kernels import Law, Scratch, set_law
 from bayesgmm.sweep.compilation import plain_jit
+from bayesgmm.sweep.layout import Array, IntArray
 
 _EXCHANGES = 4  # proposed exchanges of labels in one sweep
 
 
 @plain_jit
-def _log_exchange(law, memory, concentration, i, j):
+def _log_exchange(law: Law, memory: Scratch, concentration: float, i: int, j: int) -> float:
     """Log probability of the counts after labels i and j are exchanged, less that before."""
     counts = memory.counts
     if law.weights_kind == DIRICHLET:
@@ -39,7 +40,7 @@ def _log_exchange(law, memory, concentration, i, j):
 
 
 @plain_jit
-def exchange(values, size, i, j):
+def exchange(values: Array, size: int, i: int, j: int) -> None:
     """Exchange rows i and j of an array (K * size,)."""
     for t in range(size):
         a, b = i * size + t, j * size + t
@@ -47,7 +48,7 @@ def exchange(values, size, i, j):
 
 
 @plain_jit
-def exchange_labels(stream, law, memory, concentration):
+def exchange_labels(stream: IntArray, law: Law, memory: Scratch, concentration: float) -> None:
     """Propose to exchange two labels, a few times; half of them are neighbours."""
     k, d = law.n_components, law.n_features
     for number in range(_EXCHANGES):
@@ -64,7 +65,7 @@ def exchange_labels(stream, law, memory, concentration):
 
 
 @plain_jit
-def concentration_of(law, q):
+def concentration_of(law: Law, q: Array) -> float:
     """Return the concentration at coordinates q: that of the first component, if they have different ones."""
     if law.weights_extra > 0:
         return math.exp(q[law.n_components - 1])
@@ -72,7 +73,7 @@ def concentration_of(law, q):
 
 
 @plain_jit
-def draw_weights(stream, law, q, memory):
+def draw_weights(stream: IntArray, law: Law, q: Array, memory: Scratch) -> None:
     """Draw the concentration, the weights integrated out, and then the weights."""
     k, counts, log_weight, params = law.n_components, memory.counts, memory.log_weight, law.weights_params
     learned = law.weights_extra > 0

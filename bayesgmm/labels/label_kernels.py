@@ -9,15 +9,15 @@ import numpy as np
 from bayesgmm.late import Late
 from bayesgmm.sweep.compilation import jit, kernel
 from bayesgmm.sweep.kernels import load4
-from bayesgmm.sweep.layout import BLOCK, LANES
-from bayesgmm.sweep.orchestration import assign_block, count_blocks, count_draws, workspace
+from bayesgmm.sweep.layout import BLOCK, LANES, Array, IntArray
+from bayesgmm.sweep.orchestration import NativePoints, NativeTable, assign_block, count_blocks, count_draws, workspace
 
 simd = Late("bayesgmm.sweep.simd")
 _TINY = 1e-300
 
 
 @jit
-def _add_products(a, target, at, n_components, sums):
+def _add_products(a: Array, target: Array, at: int, n_components: int, sums: Array) -> None:
     """Add Σ_p target[k, p] a[j, p] of one block to the eight-lane sums of label k and component j."""
     for j in range(n_components):
         r0, r1, r2, r3 = load4(a, j * BLOCK)
@@ -29,7 +29,7 @@ def _add_products(a, target, at, n_components, sums):
 
 
 @kernel
-def label_costs(points, table, target, start, stop, out):
+def label_costs(points: NativePoints, table: NativeTable, target: Array, start: int, stop: int, out: Array) -> None:
     """out[draw, label, component] = Σ_n w_n target[n, label] r_n,component for draws start to stop.
 
     ``target[block, label, point]`` is laid out like the responsibilities.
@@ -46,7 +46,9 @@ def label_costs(points, table, target, start, stop, out):
 
 
 @kernel
-def mean_responsibilities(points, table, order, start, stop, out, squares):
+def mean_responsibilities(
+    points: NativePoints, table: NativeTable, order: IntArray, start: int, stop: int, out: Array, squares: Array
+) -> None:
     """out[block, label, point] = mean over draws of the responsibilities, for blocks start to stop.
 
     Label k of draw s is its component ``order[s * n_components + k]``. squares[block, label] is the mean over draws of
@@ -71,7 +73,7 @@ def mean_responsibilities(points, table, order, start, stop, out, squares):
 
 
 @jit
-def _log_absent(a, n_components, w, at, sums):
+def _log_absent(a: Array, n_components: int, w: Array, at: int, sums: Array) -> None:
     """Add Σ_p w_p log(1 - r_kp) of one block to the eight-lane sums of component k."""
     one, tiny = simd.spread(1.0), simd.spread(_TINY)
     for k in range(n_components):
@@ -83,7 +85,7 @@ def _log_absent(a, n_components, w, at, sums):
 
 
 @kernel
-def log_empty(points, table, start, stop, out):
+def log_empty(points: NativePoints, table: NativeTable, start: int, stop: int, out: Array) -> None:
     """out[draw, component]: log probability that none of the points came from it, for draws start to stop."""
     n_components, work = table.n_components, workspace(points, table)
     one, sums = np.ones(BLOCK), np.empty(n_components * LANES)
@@ -97,7 +99,7 @@ def log_empty(points, table, start, stop, out):
 
 
 @kernel
-def log_likelihoods(points, table, start, stop, out):
+def log_likelihoods(points: NativePoints, table: NativeTable, start: int, stop: int, out: Array) -> None:
     """out[draw] = Σ_n w_n log p(x_n) for draws start to stop."""
     work = workspace(points, table)
     for s in range(start, stop):

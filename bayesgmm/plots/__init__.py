@@ -1,5 +1,7 @@
 """Plots of a fit. For each plot a function ``..._data`` returns its data, and another draws the figure."""
 
+from typing import TYPE_CHECKING
+
 from bayesgmm.plots.anomalies import anomalies, anomaly_data
 from bayesgmm.plots.checks import check, check_data
 from bayesgmm.plots.classification import (
@@ -22,6 +24,10 @@ from bayesgmm.plots.partitions import co_clustering, co_clustering_data, partiti
 from bayesgmm.plots.priors import prior, prior_data
 from bayesgmm.plots.selection import bic, selection, selection_data
 from bayesgmm.plots.separation import separation, separation_data
+from bayesgmm.renamed import names_of
+
+if not TYPE_CHECKING:  # for type checkers, every other name is a mistake
+    __getattr__ = names_of(__name__, globals())
 
 __all__ = [
     "anomalies",

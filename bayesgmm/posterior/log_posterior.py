@@ -27,12 +27,12 @@ from bayesgmm.priors.means import NormalMeans
 from bayesgmm.sweep.compilation import Callback
 from bayesgmm.sweep.imputation import imputed
 from bayesgmm.sweep.latent_cells import by_pattern
+from bayesgmm.sweep.layout import IntArray
 from bayesgmm.sweep.matrices import cholesky
 from bayesgmm.sweep.parts import Parts
 from bayesgmm.sweep.stats import KEPT_SWEEP, Array, Blocks, Table, fold, fold_each, fold_sums
 from bayesgmm.sweep.threads import run_ranges
 
-IntArray = NDArray[np.int64]
 KEPT_DRAWS = 100  # number of coordinates whose densities are one unit of work of a checkpoint
 PRIORS = ("weights", "means", "covariances")
 SMALLEST_GAP = 1e-3  # minimum gap between ordered means at the start

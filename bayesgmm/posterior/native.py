@@ -6,6 +6,7 @@ C functions of one signature. A new prior needs no new compilation of the other 
 
 import math
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 
@@ -13,13 +14,8 @@ from bayesgmm.families.chart_kernels import LOGARITHMS, pull_back, unpack_roots
 from bayesgmm.late import Late
 from bayesgmm.priors.native_calls import CALL_SIZE, Call, arguments, floats, prior_density
 from bayesgmm.sweep.compilation import callback, jit, kernel
-from bayesgmm.sweep.coordinate_kernels import (
-    log_softmax,
-    place_means,
-    pull_back_means,
-    pull_back_softmax,
-)
-from bayesgmm.sweep.layout import BLOCK
+from bayesgmm.sweep.coordinate_kernels import log_softmax, place_means, pull_back_means, pull_back_softmax
+from bayesgmm.sweep.layout import BLOCK, Array, IntArray
 from bayesgmm.sweep.orchestration import NativePoints, NativeTable, fold_points
 
 pointers = Late("bayesgmm.sweep.pointers")
@@ -70,13 +66,13 @@ PLAN_SIZE = len(Plan)
 
 
 @prior_density
-def flat_density(call):
+def flat_density(call: Any) -> Any:
     """Log density of no prior, for maximum likelihood."""
     return 0.0
 
 
 @prior_density
-def flat_weights_density(call):
+def flat_weights_density(call: Any) -> Any:
     """Log density of no prior of the weights: minus the Jacobian of the logits, which is added for every prior."""
     p = arguments(call)
     value = 0.0
@@ -88,7 +84,7 @@ def flat_weights_density(call):
 
 
 @jit
-def _points(plan):
+def _points(plan: IntArray) -> NativePoints:
     """Return the points that a plan describes."""
     d, n_blocks = plan[Plan.N_FEATURES], plan[Plan.N_BLOCKS]
     x, weight = floats(plan, Plan.X, n_blocks * d * BLOCK), floats(plan, Plan.WEIGHT, n_blocks * BLOCK)
@@ -99,7 +95,15 @@ def _points(plan):
 
 
 @jit
-def _add_priors(value, plan, q, grad, starts, mixture, grads):
+def _add_priors(
+    value: float,
+    plan: IntArray,
+    q: Array,
+    grad: Array,
+    starts: tuple[int, int, int],
+    mixture: tuple[Array, Array, Array],
+    grads: tuple[Array, Array, Array],
+) -> float:
     """Add the log prior density of a mixture (log weights, means, roots) to a value, and its gradient to others."""
     log_weight, mean, core = mixture
     grad_log_weight, grad_mean, grad_core = grads
@@ -122,7 +126,7 @@ def _add_priors(value, plan, q, grad, starts, mixture, grads):
 
 
 @jit
-def _cuts(plan):
+def _cuts(plan: IntArray) -> tuple[int, int, int, int]:
     """Return where groups of coordinates begin or end: means begin and end, roots begin and end.
 
     Their order: logits, hyperparameters of the weights, means, their hyperparameters, roots, their hyperparameters.
@@ -135,7 +139,7 @@ def _cuts(plan):
 
 
 @jit
-def _mixture(plan, q, offset, mean, root):
+def _mixture(plan: IntArray, q: Array, offset: Array, mean: Array, root: Array) -> tuple[Array, Array, Array]:
     """Write the table of the mixture at q; return the mixture: log weights, means, and roots in core shape."""
     k, d = plan[Plan.N_COMPONENTS], plan[Plan.N_FEATURES]
     log_weight, log_det, core = np.empty(k), np.empty(k), np.empty(plan[Plan.CORE_SIZE])
@@ -149,7 +153,15 @@ def _mixture(plan, q, offset, mean, root):
 
 
 @jit
-def _with_priors(value, plan, q, grad, mixture, grad_log_weight, grad_mean):
+def _with_priors(
+    value: float,
+    plan: IntArray,
+    q: Array,
+    grad: Array,
+    mixture: tuple[Array, Array, Array],
+    grad_log_weight: Array,
+    grad_mean: Array,
+) -> float:
     """Add the log prior density at q to a value, and pull its gradient and those of the mixture back to ``grad``."""
     k = plan[Plan.N_COMPONENTS]
     a, b, c, e = _cuts(plan)
@@ -160,7 +172,9 @@ def _with_priors(value, plan, q, grad, mixture, grad_log_weight, grad_mean):
 
 
 @jit
-def _from_sums(plan, q, sums, grad, mixture, root):
+def _from_sums(
+    plan: IntArray, q: Array, sums: Array, grad: Array, mixture: tuple[Array, Array, Array], root: Array
+) -> float:
     """Log posterior density at q, from the row of sums of all points under the mixture there; fill its gradient."""
     k, d, chart = plan[Plan.N_COMPONENTS], plan[Plan.N_FEATURES], plan[Plan.CHART]
     _, _, c, e = _cuts(plan)
@@ -172,14 +186,14 @@ def _from_sums(plan, q, sums, grad, mixture, root):
 
 
 @jit
-def _empty_table(plan):
+def _empty_table(plan: IntArray) -> tuple[Array, Array, Array]:
     """Allocate a table."""
     k, d = plan[Plan.N_COMPONENTS], plan[Plan.N_FEATURES]
     return np.empty(k), np.empty(k * d), np.empty(k * d if plan[Plan.CHART] == LOGARITHMS else k * d * d)
 
 
 @kernel
-def log_posterior(plan, q, grad):
+def log_posterior(plan: IntArray, q: Array, grad: Array) -> float:
     """Log posterior density at unconstrained coordinates q; its gradient goes to ``grad``: one fold and the priors."""
     offset, mean, root = _empty_table(plan)
     mixture = _mixture(plan, q, offset, mean, root)
@@ -188,7 +202,7 @@ def log_posterior(plan, q, grad):
 
 
 @kernel
-def log_posterior_of_sums(plan, q, sums, grad):
+def log_posterior_of_sums(plan: IntArray, q: Array, sums: Array, grad: Array) -> float:
     """Log posterior density at q, as ``log_posterior``, from a row of sums under the table of ``add_log_prior``."""
     offset, mean, root = _empty_table(plan)
     mixture = _mixture(plan, q, offset, mean, root)
@@ -196,7 +210,7 @@ def log_posterior_of_sums(plan, q, sums, grad):
 
 
 @kernel
-def add_log_prior(value, plan, q, offset, mean, root):
+def add_log_prior(value: float, plan: IntArray, q: Array, offset: Array, mean: Array, root: Array) -> float:
     """Add the log prior density at q to a value, as ``log_posterior`` does; write the table of the mixture there.
 
     Engines that fold the points themselves need only this, which compiles in a third of the time.
@@ -207,7 +221,7 @@ def add_log_prior(value, plan, q, offset, mean, root):
 
 
 @callback("int64(uint64, CPointer(float64), CPointer(float64), CPointer(float64), CPointer(int64))")
-def white_log_posterior(size, z_, grad_, value_, plan_):
+def white_log_posterior(size: Any, z_: Any, grad_: Any, value_: Any, plan_: Any) -> Any:
     """Log posterior in white coordinates, ``q = mode + spread z``, for nutpie; the result is 0 if it is finite."""
     plan = pointers.carray(plan_, PLAN_SIZE)
     n = plan[Plan.SIZE]
@@ -231,7 +245,7 @@ def white_log_posterior(size, z_, grad_, value_, plan_):
 
 
 @callback("int64(uint64, uint64, CPointer(float64), CPointer(float64), CPointer(int64))")
-def white_draw(size, expanded, z_, out_, plan_):
+def white_draw(size: Any, expanded: Any, z_: Any, out_: Any, plan_: Any) -> Any:
     """Copy the white coordinates of a draw, for nutpie to store."""
     z, out = pointers.carray(z_, size), pointers.carray(out_, expanded)
     for i in range(expanded):

@@ -95,7 +95,7 @@ def pack_prior(points: Points, standard: Standard, parameters: Parameters, simul
     return xr.DataTree.from_dict(groups | _data(points, standard))
 
 
-def _mixtures(columns: tuple[str, ...], parameters: Parameters, names: NDArray | None = None) -> "xr.Dataset":
+def _mixtures(columns: tuple[str, ...], parameters: Parameters, names: NDArray[Any] | None = None) -> "xr.Dataset":
     import xarray as xr
 
     values = {name: (DIMS[name], getattr(parameters, name)) for name in DIMS}
@@ -110,7 +110,7 @@ def _mixtures(columns: tuple[str, ...], parameters: Parameters, names: NDArray |
     )
 
 
-def _statistics(stats: dict[str, Array], parameters: Parameters, names: NDArray) -> "xr.Dataset":
+def _statistics(stats: dict[str, Array], parameters: Parameters, names: NDArray[Any]) -> "xr.Dataset":
     import xarray as xr
 
     dims = ("chain", "draw", "component")
@@ -147,7 +147,7 @@ def _observed(points: Points) -> "xr.Dataset":
     return xr.Dataset(values, coords=coords)
 
 
-def plain_index(index: RowLabels) -> NDArray:
+def plain_index(index: RowLabels) -> NDArray[Any]:
     """Convert row labels to types that a file can store: numbers, dates from 1678 to 2261, and text for all others."""
     index = np.asarray(index)
     if index.dtype.kind == "M":

@@ -10,14 +10,14 @@ import numpy as np
 
 from bayesgmm.late import Late
 from bayesgmm.sweep.compilation import jit, kernel
-from bayesgmm.sweep.layout import BLOCK, LANES
-from bayesgmm.sweep.orchestration import count_draws, log_density_block, workspace
+from bayesgmm.sweep.layout import BLOCK, LANES, Array
+from bayesgmm.sweep.orchestration import NativePoints, NativeTable, count_draws, log_density_block, workspace
 
 simd = Late("bayesgmm.sweep.simd")
 
 
 @jit
-def _sift_down(heap, size, i, value):
+def _sift_down(heap: Array, size: int, i: int, value: float) -> None:
     """Replace the i-th element of a max-heap, and sift it down."""
     child = 2 * i + 1
     while child < size:
@@ -32,7 +32,7 @@ def _sift_down(heap, size, i, value):
 
 
 @jit
-def lower_quantile(values, sign, rank, fraction, heap):
+def lower_quantile(values: Array, sign: float, rank: int, fraction: float, heap: Array) -> float:
     """Compute the quantile at position ``rank + fraction`` (from 0) of the sorted ``sign * values``, interpolated.
 
     A max-heap holds the ``rank + 2`` smallest values so far. Most values are larger than all of them and cost only one
@@ -56,7 +56,7 @@ def lower_quantile(values, sign, rank, fraction, heap):
 
 
 @jit
-def _mean_and_log_mean(logs, n_draws, p, out, to):
+def _mean_and_log_mean(logs: Array, n_draws: int, p: int, out: Array, to: int) -> None:
     """Compute the mean of the log densities and the log of the mean density, for eight points."""
     top, summed = simd.load(logs, p), simd.spread(0.0)
     for s in range(n_draws):
@@ -72,7 +72,7 @@ def _mean_and_log_mean(logs, n_draws, p, out, to):
 
 
 @jit
-def _lay_apart(logs, n_draws, apart):
+def _lay_apart(logs: Array, n_draws: int, apart: Array) -> None:
     """Transpose, so that each point is contiguous: ``apart[point * n_draws + draw]``; a few cache lines at a time."""
     for start in range(0, n_draws, LANES):
         stop = min(start + LANES, n_draws)
@@ -82,7 +82,7 @@ def _lay_apart(logs, n_draws, apart):
 
 
 @kernel
-def sum_up(points, table, tail, start, stop, out):
+def sum_up(points: NativePoints, table: NativeTable, tail: float, start: int, stop: int, out: Array) -> None:
     """Summarise log densities over draws, for the points of blocks start to stop: out[block, summary, point].
 
     The summaries are the mean of the log density, the log of the mean density, and, if ``tail`` is positive, the

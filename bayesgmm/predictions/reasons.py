@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -203,7 +203,7 @@ def _z_scores(posterior: Posterior, values: Array, component: NDArray[np.intp]) 
     return z / n, marginal / n, expected / n
 
 
-def _reasons(points: Points, found: Suspects, z: Array, expected: Array, component: NDArray) -> list[str]:
+def _reasons(points: Points, found: Suspects, z: Array, expected: Array, component: NDArray[Any]) -> list[str]:
     """Describe the suspect cells of each point, the largest z-score first."""
     rows = zip(points.values, z, expected, found.cells, found.others, component, strict=True)
     return [

@@ -4,12 +4,11 @@ import math
 
 import numpy as np
 import scipy  # its parts are imported when they are used
-from numpy.typing import NDArray
 
 from bayesgmm.priors.weights import WeightsPrior
+from bayesgmm.sweep.layout import IntArray
 from bayesgmm.sweep.stats import Array
 
-IntArray = NDArray[np.int64]
 MAX_COMPONENTS = 10  # maximum number of components whose orders are summed: time and memory grow as 2^K
 WORTH = 2**22  # maximum number of subsets times draws at a time
 SMALLEST = -700.0  # minimum of a log weight, so that no sum of weights is zero

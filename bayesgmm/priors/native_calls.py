@@ -8,6 +8,7 @@ from enum import IntEnum
 
 from bayesgmm.late import Late
 from bayesgmm.sweep.compilation import Callback, callback, jit
+from bayesgmm.sweep.layout import Array, IntArray
 
 pointers = Late("bayesgmm.sweep.pointers")
 
@@ -56,13 +57,13 @@ CALL_SIZE = len(Call)
 
 
 @jit
-def floats(call, item, size):
+def floats(call: IntArray, item: int, size: int) -> Array:
     """Return the array of float64 numbers whose address is one item of a call."""
     return pointers.carray(pointers.floats_at(call[item]), size)
 
 
 @jit
-def arguments(call_):
+def arguments(call_: object) -> Arguments:
     """Return the arguments of a call of a prior's density, as arrays."""
     call = pointers.carray(call_, CALL_SIZE)
     k, d, core, v = call[Call.N_COMPONENTS], call[Call.N_FEATURES], call[Call.CORE_SIZE], call[Call.COORDINATES_SIZE]

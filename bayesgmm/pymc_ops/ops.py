@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import cache
 from hashlib import sha256
+from typing import Any
 
 import numpy as np
 import pytensor.tensor as pt
@@ -35,7 +36,7 @@ class KernelOp(Op):
     """Base class of Ops made of a numba kernel on float64 arrays; a subclass has kernel, signature and pullback."""
 
     __props__ = ()
-    kernel: Callable
+    kernel: Callable[..., Any]
     gufunc_signature: str
 
     def _names(self) -> tuple[list[tuple[str, ...]], ...]:
@@ -51,14 +52,14 @@ class KernelOp(Op):
         outputs = [pt.tensor(dtype="float64", shape=tuple(known[a] for a in axes)) for axes in out_names]
         return Apply(self, tensors, outputs)
 
-    def perform(self, node: Apply, inputs: Sequence[np.ndarray], output_storage: list[list]) -> None:
+    def perform(self, node: Apply, inputs: Sequence[np.ndarray], output_storage: list[list[Any]]) -> None:
         """Call the kernel from Python."""
         kernel = _stored(type(self).kernel)
         results = kernel(*(np.require(v, requirements=["C", "W"]) for v in inputs))  # one compilation
         for cell, value in zip(output_storage, results if len(node.outputs) > 1 else [results], strict=True):
             cell[0] = value
 
-    def infer_shape(self, node: Apply, shapes: Sequence[tuple]) -> list[tuple]:
+    def infer_shape(self, node: Apply, shapes: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         """Return the shapes of the outputs, given those of the inputs."""
         names, out_names = self._names()
         lengths = {a: n for axes, shape in zip(names, shapes, strict=True) for a, n in zip(axes, shape, strict=True)}
@@ -72,7 +73,7 @@ def _stored(kernel: Dispatcher) -> Dispatcher:
 
 
 @register_funcify_default_op_cache_key(KernelOp)
-def _kernel_of(op: KernelOp, **_: object) -> tuple[Callable, int]:
+def _kernel_of(op: KernelOp, **_: object) -> tuple[Callable[..., Any], int]:
     return type(op).kernel, _VERSION
 
 
@@ -82,7 +83,7 @@ class Fold(KernelOp):
     gufunc_signature = "(n,d),(n),(k),(k,d),(k,d,d)->(),(k),(k,d),(k,d,d)"
     kernel = row_kernels.fold_rows
 
-    def pullback(self, inputs: Sequence, outputs: Sequence, cotangents: Sequence) -> list:
+    def pullback(self, inputs: Sequence[Any], outputs: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
         """Return its own outputs times the cotangent, so that value and gradient are one compiled node.
 
         Raises
@@ -107,7 +108,7 @@ class Pointwise(KernelOp):
     gufunc_signature = "(n,d),(k),(k,d),(k,d,d)->(n)"
     kernel = row_kernels.score_rows
 
-    def pullback(self, inputs: Sequence, outputs: Sequence, cotangents: Sequence) -> list:
+    def pullback(self, inputs: Sequence[Any], outputs: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
         """Return a fold whose row weights are the cotangents."""
         x, *parameters = inputs
         return [_no_gradient_in_points(self, x), *fold(x, cotangents[0], *parameters)[1:]]
@@ -123,7 +124,7 @@ class PrecisionRoot(KernelOp):
     gufunc_signature = "(k,d,d)->(k,d,d)"
     kernel = row_kernels.precision_roots
 
-    def pullback(self, inputs: Sequence, outputs: Sequence, cotangents: Sequence) -> list:
+    def pullback(self, inputs: Sequence[Any], outputs: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
         """Compute the gradient by loops over the output of this Op."""
         return [_pulled_back_root(outputs[0], cotangents[0])]
 
@@ -139,7 +140,7 @@ class CovarianceOfRoot(KernelOp):
     gufunc_signature = "(k,d,d)->(k,d,d)"
     kernel = row_kernels.covariances_of_roots
 
-    def pullback(self, inputs: Sequence, outputs: Sequence, cotangents: Sequence) -> list:
+    def pullback(self, inputs: Sequence[Any], outputs: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
         """Compute the gradient from dS = -L dP S - S dP' L', where L = S P' is the inverse of P."""
         root, cov, g = inputs[0], outputs[0], cotangents[0]
         return [-pt.tril(root @ cov @ (g + g.mT) @ cov)]
@@ -151,7 +152,7 @@ class UnpackRoot(KernelOp):
     gufunc_signature = "(k,m),(d)->(k,d,d)"
     kernel = row_kernels.unpack_roots
 
-    def pullback(self, inputs: Sequence, outputs: Sequence, cotangents: Sequence) -> list:
+    def pullback(self, inputs: Sequence[Any], outputs: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
         """Compute the gradient: packed, with the factor of the diagonal."""
         return [_pulled_back(*inputs, outputs[0], cotangents[0]), disconnected_type()]
 

@@ -109,7 +109,14 @@ def _as_numbers(texts: "pd.Series") -> "pd.Series":
         for kind in (pa.int64(), pa.float64()):
             with suppress(pa.ArrowInvalid):
                 return pd.Series(pc.cast(column, kind).to_numpy(), index=texts.index)
-    return pd.to_numeric(texts, errors="coerce")
+    numbers = pd.to_numeric(texts.astype(object), errors="coerce")
+    return _to_the_last_digit(numbers, texts) if numbers.dtype == float else numbers
+
+
+def _to_the_last_digit(numbers: "pd.Series", texts: "pd.Series") -> "pd.Series":
+    """Return the nearest numbers to the texts; those of pandas 2 can be off by one in the last binary digit."""
+    found = numbers.notna()
+    return numbers.mask(found, texts.where(found, "nan").to_numpy(object).astype(float))
 
 
 @dataclass(frozen=True)

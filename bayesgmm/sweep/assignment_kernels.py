@@ -11,8 +11,8 @@ from bayesgmm.sweep.compilation import block_jit, plain_jit
 from bayesgmm.sweep.kernels import logsumexp
 from bayesgmm.sweep.latent_records import DRAW
 from bayesgmm.sweep.latent_records import Sweep as Sweep
-from bayesgmm.sweep.layout import BLOCK, LANES
-from bayesgmm.sweep.orchestration import add_moments, count_blocks, score_block
+from bayesgmm.sweep.layout import BLOCK, LANES, Array, Vector
+from bayesgmm.sweep.orchestration import NativePoints, NativeTable, Workspace, add_moments, count_blocks, score_block
 
 simd = Late("bayesgmm.sweep.simd")
 random_numbers = Late("bayesgmm.sweep.random_numbers")
@@ -21,7 +21,7 @@ ASSIGNMENTS, PARAMETERS, COPIES = 0, 1, 2  # purposes of random numbers: one of 
 
 
 @block_jit
-def _draw_lanes(score, n_rows, p, uniform, weight, at):
+def _draw_lanes(score: Array, n_rows: int, p: int, uniform: Vector, weight: Array, at: int) -> Vector:
     """Replace the scores of eight points by one for the drawn component and zero elsewhere; return log likelihoods."""
     logsum, scale = logsumexp(score, n_rows, p)
     w = simd.load(weight, at + p)
@@ -37,14 +37,14 @@ def _draw_lanes(score, n_rows, p, uniform, weight, at):
 
 
 @block_jit
-def set_counters(sweep, work):
+def set_counters(sweep: Sweep, work: Workspace) -> None:
     """Give the counters of random numbers to the functions that draw latent cells."""
     counters = work.counters
     counters[0], counters[1], counters[2], counters[3] = sweep.number, sweep.chain, sweep.key0, sweep.key1
 
 
 @block_jit
-def draw_single(points, block, sweep, work):
+def draw_single(points: NativePoints, block: int, sweep: Sweep, work: Workspace) -> float:
     """Draw one component for each point of a block, whose weights are zero or one; return their log likelihood."""
     n_rows, at = work.score.size // BLOCK, block * BLOCK
     loglik = simd.spread(0.0)
@@ -59,7 +59,7 @@ def draw_single(points, block, sweep, work):
 
 
 @block_jit
-def draw_copies(points, block, sweep, counts, work):
+def draw_copies(points: NativePoints, block: int, sweep: Sweep, counts: Array, work: Workspace) -> float:
     """Draw a component for each of the points that the rows of a block represent; return their log likelihood."""
     score, n_rows = work.score, work.score.size // BLOCK
     loglik = simd.spread(0.0)
@@ -85,7 +85,16 @@ def draw_copies(points, block, sweep, counts, work):
 
 
 @plain_jit
-def fold_draws(points, table, sweep, single, work, counts, lanes, sums):
+def fold_draws(
+    points: NativePoints,
+    table: NativeTable,
+    sweep: Sweep,
+    single: bool,
+    work: Workspace,
+    counts: Array,
+    lanes: Array,
+    sums: Array,
+) -> float:
     """Draw the components of all points; write the sums of their moments, and return their log likelihood.
 
     Parameters

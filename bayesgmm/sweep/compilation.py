@@ -109,10 +109,10 @@ def kernel[**P, R](function: Callable[P, R]) -> Compiled[P, R]:
     return made
 
 
-def callback(signature: str) -> Callable[[Callable[[object], float]], Callback[[object], float]]:
+def callback[**P, R](signature: str) -> Callable[[Callable[P, R]], Callback[P, R]]:
     """Make a C function of a signature in numba's words, such as ``"float64(CPointer(int64))"``."""
 
-    def decorate(function: Callable[[object], float]) -> Callback[[object], float]:
+    def decorate(function: Callable[P, R]) -> Callback[P, R]:
         made = Callback(function, partial(_callback, signature))
         KERNELS.append(made)
         return made

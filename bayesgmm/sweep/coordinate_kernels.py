@@ -5,10 +5,11 @@ import math
 import numpy as np
 
 from bayesgmm.sweep.compilation import jit
+from bayesgmm.sweep.layout import Array
 
 
 @jit
-def log_softmax(logits, log_weight):
+def log_softmax(logits: Array, log_weight: Array) -> None:
     """Compute log weights (K,) from K - 1 logits; the last component is the reference."""
     last = log_weight.size - 1
     top = 0.0
@@ -24,7 +25,7 @@ def log_softmax(logits, log_weight):
 
 
 @jit
-def pull_back_softmax(log_weight, grad_log_weight, grad_logits):
+def pull_back_softmax(log_weight: Array, grad_log_weight: Array, grad_logits: Array) -> float:
     """Compute the gradient in the logits; return the log Jacobian, the sum of the log weights."""
     value = total = 0.0
     for k in range(log_weight.size):
@@ -36,14 +37,14 @@ def pull_back_softmax(log_weight, grad_log_weight, grad_logits):
 
 
 @jit
-def place_means(q, ordered, mean):
+def place_means(q: Array, ordered: bool, mean: Array) -> None:
     """Compute means from their coordinates: the means, or if ordered, the first mean and the log gaps."""
     for t in range(mean.size):
         mean[t] = mean[t - 1] + math.exp(q[t]) if ordered and t else q[t]
 
 
 @jit
-def pull_back_means(q, ordered, grad_mean, grad_q):
+def pull_back_means(q: Array, ordered: bool, grad_mean: Array, grad_q: Array) -> float:
     """Compute the gradient in the coordinates of the means; return the log Jacobian."""
     value = tail = 0.0
     for t in range(q.size - 1, -1, -1):
@@ -57,7 +58,9 @@ def pull_back_means(q, ordered, grad_mean, grad_q):
 
 
 @jit
-def pull_back_triangles(sums, root, n_features, n_cores, n, grad_mean, grad_v):
+def pull_back_triangles(
+    sums: Array, root: Array, n_features: int, n_cores: int, n: Array, grad_mean: Array, grad_v: Array
+) -> None:
     """Compute gradients in the means and in lower-triangular roots, from a row of ``fold`` without its first number.
 
     Fisher's identity: the gradient of the log likelihood is linear in the statistics. Writes the counts ``n`` (K,),

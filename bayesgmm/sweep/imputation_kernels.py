@@ -5,23 +5,31 @@ import numpy as np
 from bayesgmm.late import Late
 from bayesgmm.sweep.compilation import jit, kernel
 from bayesgmm.sweep.latent_kernels import add_draw, variance_of
-from bayesgmm.sweep.latent_records import COUNT, HEAD, MEMORY, cell_columns, is_dense, kept_from
-from bayesgmm.sweep.layout import BLOCK
-from bayesgmm.sweep.orchestration import assign_block, count_draws, is_diagonal, workspace
+from bayesgmm.sweep.latent_records import COUNT, HEAD, MEMORY, Sweep, cell_columns, is_dense, kept_from
+from bayesgmm.sweep.layout import BLOCK, Array
+from bayesgmm.sweep.orchestration import (
+    NativePoints,
+    NativeTable,
+    Workspace,
+    assign_block,
+    count_draws,
+    is_diagonal,
+    workspace,
+)
 
 random_numbers = Late("bayesgmm.sweep.random_numbers")
 NEGLIGIBLE = 1e-30  # a responsibility below this adds nothing to any mean
 
 
 @jit
-def _memory(points, row, work):
+def _memory(points: NativePoints, row: int, work: Workspace) -> Array:
     """Return what is kept for a component."""
     size = points.latent[MEMORY]
     return work.latent[row * size : (row + 1) * size]
 
 
 @jit
-def _total(score, k, p):
+def _total(score: Array, k: int, p: int) -> float:
     """Return the total responsibility of the components for a point; a background has the rest."""
     total = 0.0
     for c in range(k):
@@ -30,7 +38,9 @@ def _total(score, k, p):
 
 
 @kernel
-def add_expectations(points, table, start, stop, mean, second):
+def add_expectations(
+    points: NativePoints, table: NativeTable, start: int, stop: int, mean: Array, second: Array
+) -> None:
     """Add each latent cell's expectation, and second moments, of the blocks start to stop, averaged over draws.
 
     ``mean`` is laid out as ``points.x``. So is ``second``, if it has only the squares; or it has the lower triangle of
@@ -51,7 +61,17 @@ def add_expectations(points, table, start, stop, mean, second):
 
 
 @jit
-def _add_row(points, table, c, block, p, share, memory, mean, second):
+def _add_row(
+    points: NativePoints,
+    table: NativeTable,
+    c: int,
+    block: int,
+    p: int,
+    share: float,
+    memory: Array,
+    mean: Array,
+    second: Array,
+) -> None:
     """Add the moments of one row's latent cells under one component, times its share."""
     d, latent = points.n_features, points.latent
     at, width = latent[HEAD + block], second.size // points.weight.size
@@ -71,7 +91,7 @@ def _add_row(points, table, c, block, p, share, memory, mean, second):
 
 
 @kernel
-def draw_cells(points, table, sweep, start, stop, out):
+def draw_cells(points: NativePoints, table: NativeTable, sweep: Sweep, start: int, stop: int, out: Array) -> None:
     """Replace the latent cells of the blocks start to stop by one draw from their distribution under a table.
 
     ``out`` is laid out as ``points.x``; the component of each row is drawn first.
@@ -98,7 +118,7 @@ def draw_cells(points, table, sweep, start, stop, out):
 
 
 @jit
-def _component(score, k, p, row, sweep):
+def _component(score: Array, k: int, p: int, row: int, sweep: Sweep) -> int:
     """Draw a row's component from its responsibilities, those of the components alone."""
     u, _ = random_numbers.uniform_pair(row, sweep.number, sweep.chain, 0, sweep.key0, sweep.key1)
     left, chosen = u * _total(score, k, p), k - 1

@@ -10,7 +10,7 @@ Only ``orchestration`` calls these functions; functions that read points call ``
 from bayesgmm.late import Late
 from bayesgmm.sweep.compilation import jit
 from bayesgmm.sweep.layout import BLOCK as BLOCK
-from bayesgmm.sweep.layout import LANES
+from bayesgmm.sweep.layout import LANES, Array, Vector, Vectors
 
 simd = Late("bayesgmm.sweep.simd")
 _FLOOR = -1e300  # lower scores are set to this, so that the difference of two scores is finite
@@ -25,7 +25,7 @@ def moments_width(n_features: int, diagonal: bool) -> int:
 
 
 @jit
-def centre(x, at, mean, start, n_features, d):
+def centre(x: Array, at: int, mean: Array, start: int, n_features: int, d: Array) -> None:
     """d[j, p] = x[j, p] - mean[start + j], for the block that begins at ``x[at]``."""
     for j in range(n_features):
         m = simd.spread(mean[start + j])
@@ -34,18 +34,13 @@ def centre(x, at, mean, start, n_features, d):
 
 
 @jit
-def load4(x, at):
+def load4(x: Array, at: int) -> Vectors:
     """Load a block's row that begins at ``x[at]``."""
-    return (
-        simd.load(x, at),
-        simd.load(x, at + LANES),
-        simd.load(x, at + 2 * LANES),
-        simd.load(x, at + 3 * LANES),
-    )
+    return (simd.load(x, at), simd.load(x, at + LANES), simd.load(x, at + 2 * LANES), simd.load(x, at + 3 * LANES))
 
 
 @jit
-def store4(x, at, v0, v1, v2, v3):
+def store4(x: Array, at: int, v0: Vector, v1: Vector, v2: Vector, v3: Vector) -> None:
     """Store a block's row, to begin at ``x[at]``."""
     simd.store(x, at, v0)
     simd.store(x, at + LANES, v1)
@@ -54,34 +49,34 @@ def store4(x, at, v0, v1, v2, v3):
 
 
 @jit
-def spread4(number):
+def spread4(number: float) -> Vectors:
     """Return a block's row of equal numbers."""
     return simd.spread(number), simd.spread(number), simd.spread(number), simd.spread(number)
 
 
 @jit
-def add4(x, y):
+def add4(x: Vectors, y: Vectors) -> Vectors:
     """Add two rows of a block."""
     (a, b, c, d), (e, f, g, h) = x, y
     return a + e, b + f, c + g, d + h
 
 
 @jit
-def mul4(x, y):
+def mul4(x: Vectors, y: Vectors) -> Vectors:
     """Multiply two rows of a block."""
     (a, b, c, d), (e, f, g, h) = x, y
     return a * e, b * f, c * g, d * h
 
 
 @jit
-def fma4(x, y, z):
+def fma4(x: Vectors, y: Vectors, z: Vectors) -> Vectors:
     """Compute ``x * y + z`` for rows of a block."""
     (a, b, c, d), (e, f, g, h), (i, j, k, l) = x, y, z
     return simd.fma(a, e, i), simd.fma(b, f, j), simd.fma(c, g, k), simd.fma(d, h, l)
 
 
 @jit
-def score_full(d, root, at, n_features, offset, a, to):
+def score_full(d: Array, root: Array, at: int, n_features: int, offset: float, a: Array, to: int) -> None:
     """a[to + p] = offset - |root d_p|^2 / 2 for a lower-triangular root, two rows at a time."""
     q0 = q1 = q2 = q3 = simd.spread(0.0)
     odd = n_features % 2
@@ -108,7 +103,7 @@ def score_full(d, root, at, n_features, offset, a, to):
 
 
 @jit
-def _store_scores(offset, a, to, q0, q1, q2, q3):
+def _store_scores(offset: float, a: Array, to: int, q0: Vector, q1: Vector, q2: Vector, q3: Vector) -> None:
     half, o = simd.spread(-0.5), simd.spread(offset)
     q0, q1 = simd.fma(half, q0, o), simd.fma(half, q1, o)
     q2, q3 = simd.fma(half, q2, o), simd.fma(half, q3, o)
@@ -116,7 +111,7 @@ def _store_scores(offset, a, to, q0, q1, q2, q3):
 
 
 @jit
-def score_diagonal(d, root, at, n_features, offset, a, to):
+def score_diagonal(d: Array, root: Array, at: int, n_features: int, offset: float, a: Array, to: int) -> None:
     """a[to + p] = offset - |root d_p|^2 / 2 for a diagonal root."""
     q0 = q1 = q2 = q3 = simd.spread(0.0)
     for j in range(n_features):
@@ -129,7 +124,7 @@ def score_diagonal(d, root, at, n_features, offset, a, to):
 
 
 @jit
-def logsumexp(a, n_components, p):
+def logsumexp(a: Array, n_components: int, p: int) -> tuple[Vector, Vector]:
     """Replace the scores of eight points by their exponentials, divided by the largest.
 
     Returns
@@ -151,7 +146,7 @@ def logsumexp(a, n_components, p):
 
 
 @jit
-def normalise(a, n_components, w, at):
+def normalise(a: Array, n_components: int, w: Array, at: int) -> float:
     """Turn a block's scores into responsibilities, times the weights w; return its weighted log likelihood."""
     loglik = simd.spread(0.0)
     for p in range(0, BLOCK, LANES):
@@ -165,20 +160,22 @@ def normalise(a, n_components, w, at):
 
 
 @jit
-def _dot(r0, r1, r2, r3, d, at, sum_):
+def _dot(r0: Vector, r1: Vector, r2: Vector, r3: Vector, d: Array, at: int, sum_: Vector) -> Vector:
     d0, d1, d2, d3 = load4(d, at)
     sum_ = simd.fma(r1, d1, simd.fma(r0, d0, sum_))
     return simd.fma(r3, d3, simd.fma(r2, d2, sum_))
 
 
 @jit
-def add_lanes(sums, at, v0, v1, v2, v3):
+def add_lanes(sums: Array, at: int, v0: Vector, v1: Vector, v2: Vector, v3: Vector) -> None:
     """Add a block's row, eight lanes wide, to the sums at ``at``."""
     simd.store(sums, at, simd.load(sums, at) + ((v0 + v1) + (v2 + v3)))
 
 
 @jit
-def moments_full(d, r0, r1, r2, r3, n_features, sums, t):
+def moments_full(
+    d: Array, r0: Vector, r1: Vector, r2: Vector, r3: Vector, n_features: int, sums: Array, t: int
+) -> None:
     """Add Σ r d_i and Σ r d_i d_j (j <= i) to the eight-lane sums at t, row by row."""
     odd = n_features % 2
     if odd:
@@ -210,7 +207,9 @@ def moments_full(d, r0, r1, r2, r3, n_features, sums, t):
 
 
 @jit
-def moments_diagonal(d, r0, r1, r2, r3, n_features, sums, t):
+def moments_diagonal(
+    d: Array, r0: Vector, r1: Vector, r2: Vector, r3: Vector, n_features: int, sums: Array, t: int
+) -> None:
     """Add Σ r d_i and Σ r d_i^2 to the eight-lane sums at t, feature by feature."""
     for i in range(n_features):
         d0, d1, d2, d3 = load4(d, i * BLOCK)

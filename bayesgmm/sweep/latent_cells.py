@@ -4,19 +4,14 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayesgmm.sweep import latent_kernels as kernels
 from bayesgmm.sweep import latent_records as records
-from bayesgmm.sweep.layout import BLOCK
+from bayesgmm.sweep.layout import BLOCK, Array, BoolArray, IntArray
 
 NEGLIGIBLE = 1e-20  # a variance of an error below this, in standardised coordinates, is zero
 SLICE = 4096  # rows whose covariances are inverted at a time
 LOG_2PI = math.log(2 * math.pi)
-
-Array = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
-IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

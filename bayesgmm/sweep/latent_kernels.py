@@ -26,6 +26,7 @@ References
 """
 
 import math
+from typing import Any
 
 from bayesgmm.late import Late
 from bayesgmm.sweep.compilation import callback, plain_jit
@@ -51,7 +52,7 @@ from bayesgmm.sweep.latent_records import (
     scratch,
     triangle,
 )
-from bayesgmm.sweep.layout import BLOCK, LANES
+from bayesgmm.sweep.layout import BLOCK, LANES, Array, IntArray, Vectors
 
 simd = Late("bayesgmm.sweep.simd")
 pointers = Late("bayesgmm.sweep.pointers")
@@ -86,7 +87,7 @@ block, d, diagonal : int
 
 
 @plain_jit
-def _keep_root(root, d, diagonal, memory):
+def _keep_root(root: Array, d: int, diagonal: bool, memory: Array) -> None:
     """Keep the component's root and its precision, if it differs from the one that is kept.
 
     The precision has a further row and column of zeros, for column D, which does not exist; its diagonal, which is kept
@@ -115,7 +116,7 @@ def _keep_root(root, d, diagonal, memory):
 
 
 @plain_jit
-def _gather4(array, base, latent, first):
+def _gather4(array: Array, base: int, latent: IntArray, first: int) -> Vectors:
     """Load numbers at places that differ from row to row."""
     return (
         simd.gather(array, base, latent, first),
@@ -126,7 +127,7 @@ def _gather4(array, base, latent, first):
 
 
 @plain_jit
-def _gather_rows4(array, base, latent, first):
+def _gather_rows4(array: Array, base: int, latent: IntArray, first: int) -> Vectors:
     """Load each row's number of a column that it chooses."""
     return (
         simd.gather_rows(array, base, BLOCK, latent, first),
@@ -137,7 +138,7 @@ def _gather_rows4(array, base, latent, first):
 
 
 @plain_jit
-def _gather_pairs4(array, base, width, latent, first, second):
+def _gather_pairs4(array: Array, base: int, width: int, latent: IntArray, first: int, second: int) -> Vectors:
     """Load the entry of a matrix in each row's own row and column."""
     return (
         simd.gather_pairs(array, base, width, latent, first, second),
@@ -148,7 +149,7 @@ def _gather_pairs4(array, base, width, latent, first, second):
 
 
 @plain_jit
-def _separate(latent, at, d, centred, memory, exact, kept):
+def _separate(latent: IntArray, at: int, d: int, centred: Array, memory: Array, exact: int, kept: int) -> None:
     """Copy the deviations of the block's exact cells, with zeros for latent ones, and those of the latent cells."""
     for j in range(d):
         store4(memory, exact + j * BLOCK, *load4(centred, j * BLOCK))
@@ -167,7 +168,7 @@ def _separate(latent, at, d, centred, memory, exact, kept):
 
 
 @plain_jit
-def _pull_of_exact(latent, at, d, memory, exact, to):
+def _pull_of_exact(latent: IntArray, at: int, d: int, memory: Array, exact: int, to: int) -> None:
     """Write the precision times the exact deviations, of columns with latent cells, to ``memory[to:]``."""
     for u in range(latent[at + UNION]):
         column, total = latent[at + COLUMNS + u], spread4(0.0)
@@ -179,7 +180,7 @@ def _pull_of_exact(latent, at, d, memory, exact, to):
 
 
 @plain_jit
-def _conditional_precision(latent, floats, at, a, b, d, memory):
+def _conditional_precision(latent: IntArray, floats: Array, at: int, a: int, b: int, d: int, memory: Array) -> Vectors:
     """Return an entry of the precision of the latent cells, given what was measured."""
     columns, noise = cell_columns(latent, at), latent[at + FLOATS] + BLOCK
     first, second = columns + a * BLOCK, columns + b * BLOCK
@@ -198,21 +199,21 @@ def _conditional_precision(latent, floats, at, a, b, d, memory):
 
 
 @plain_jit
-def _add_logs(product, total):
+def _add_logs(product: Vectors, total: Vectors) -> Vectors:
     """Return totals plus the logarithms of products."""
     (a, b, c, d), (e, f, g, h) = product, total
     return e + simd.log(a), f + simd.log(b), g + simd.log(c), h + simd.log(d)
 
 
 @plain_jit
-def _inverse_roots(value):
+def _inverse_roots(value: Vectors) -> Vectors:
     """Return one over square roots."""
     one, (a, b, c, d) = simd.spread(1.0), value
     return one / simd.sqrt(a), one / simd.sqrt(b), one / simd.sqrt(c), one / simd.sqrt(d)
 
 
 @plain_jit
-def _factorise(latent, floats, at, d, dense, memory, factor):
+def _factorise(latent: IntArray, floats: Array, at: int, d: int, dense: bool, memory: Array, factor: int) -> Vectors:
     """Keep the inverse Cholesky factor of the precision of the latent cells; return its log determinant.
 
     It is lower-triangular. Where it is not dense, only its diagonal is written and read.
@@ -246,7 +247,7 @@ def _factorise(latent, floats, at, d, dense, memory, factor):
 
 
 @plain_jit
-def _noise_times(latent, floats, at, a, memory, of):
+def _noise_times(latent: IntArray, floats: Array, at: int, a: int, memory: Array, of: int) -> Vectors:
     """Return an entry of the precision of the errors times the vectors at ``memory[of:]``."""
     noise = latent[at + FLOATS] + BLOCK
     if latent[at + KIND] == VARIANCES:
@@ -259,7 +260,7 @@ def _noise_times(latent, floats, at, a, memory, of):
 
 
 @plain_jit
-def _solve(count, dense, memory, factor, spare):
+def _solve(count: int, dense: bool, memory: Array, factor: int, spare: int) -> None:
     """Replace the vectors at ``memory[spare:]`` by their products with the inverse of the precision."""
     for i in range(count):  # the factor times them, from the last on, in place
         a, total = count - 1 - i, spread4(0.0)
@@ -276,7 +277,17 @@ def _solve(count, dense, memory, factor, spare):
 
 
 @plain_jit
-def _expectations(latent, floats, at, dense, has_pull, memory, pull, spare, kept):
+def _expectations(
+    latent: IntArray,
+    floats: Array,
+    at: int,
+    dense: bool,
+    has_pull: bool,
+    memory: Array,
+    pull: int,
+    spare: int,
+    kept: int,
+) -> Vectors:
     """Keep the expected deviations of latent cells in place of those that were measured.
 
     Returns the squared distances of the measured values from their expectations.
@@ -305,7 +316,7 @@ def _expectations(latent, floats, at, dense, has_pull, memory, pull, spare, kept
 
 
 @plain_jit
-def _replace(latent, at, centred, memory, kept):
+def _replace(latent: IntArray, at: int, centred: Array, memory: Array, kept: int) -> None:
     """Replace the latent cells of a block by what is kept."""
     for a in range(latent[at + COUNT]):
         first, own = cell_columns(latent, at) + a * BLOCK, kept + a * BLOCK
@@ -319,7 +330,9 @@ def _replace(latent, at, centred, memory, kept):
 
 
 @latent_callback
-def expect_cells(latent_, root_, centred_, row_, sums_, memory_, block, d, diagonal_):
+def expect_cells(
+    latent_: Any, root_: Any, centred_: Any, row_: Any, sums_: Any, memory_: Any, block: int, d: int, diagonal_: int
+) -> int:
     """Replace the latent cells of one block by their expectations; write what is to be added to its scores."""
     latent, root = pointers.carray(latent_, UNKNOWN), pointers.carray(root_, UNKNOWN)
     floats = pointers.carray(pointers.as_floats(latent_), UNKNOWN)
@@ -342,7 +355,7 @@ def expect_cells(latent_, root_, centred_, row_, sums_, memory_, block, d, diago
 
 
 @plain_jit
-def variance_of(latent, at, p, a, b, d, dense, memory):
+def variance_of(latent: IntArray, at: int, p: int, a: int, b: int, d: int, dense: bool, memory: Array) -> float:
     """Return an entry of the conditional covariance of a row's latent cells, b <= a."""
     count, total = latent[at + COUNT], 0.0
     factor = kept_from(d) + count * BLOCK + p
@@ -354,13 +367,15 @@ def variance_of(latent, at, p, a, b, d, dense, memory):
 
 
 @plain_jit
-def _moment(i, j, diagonal):
+def _moment(i: int, j: int, diagonal: bool) -> int:
     """Return the place among a component's moments, without its count, of the second moment of features j <= i."""
     return 2 * i + 1 if diagonal else i + triangle(i) + 1 + j
 
 
 @latent_callback
-def add_variances(latent_, root_, centred_, row_, sums_, memory_, block, d, diagonal_):
+def add_variances(
+    latent_: Any, root_: Any, centred_: Any, row_: Any, sums_: Any, memory_: Any, block: int, d: int, diagonal_: int
+) -> int:
     """Replace the latent cells of one block by their expectations; add their conditional covariances to the sums."""
     latent, memory = pointers.carray(latent_, UNKNOWN), pointers.carray(memory_, UNKNOWN)
     centred, row = pointers.carray(centred_, UNKNOWN), pointers.carray(row_, BLOCK)
@@ -390,7 +405,20 @@ def add_variances(latent_, root_, centred_, row_, sums_, memory_, block, d, diag
 
 
 @plain_jit
-def add_draw(latent, at, p, d, dense, row, sweep, copy, scale, memory, to, step):
+def add_draw(
+    latent: IntArray,
+    at: int,
+    p: int,
+    d: int,
+    dense: bool,
+    row: int,
+    sweep: Sweep,
+    copy: int,
+    scale: float,
+    memory: Array,
+    to: int,
+    step: int,
+) -> None:
     """Add a draw from the conditional distribution of a row's cells about its mean, times a scale, to ``memory[to:]``.
 
     The number of the ``copy`` is a counter of the random numbers; ``step`` is the distance from cell to cell.
@@ -412,7 +440,19 @@ def add_draw(latent, at, p, d, dense, row, sweep, copy, scale, memory, to, step)
 
 
 @plain_jit
-def _add_scatter(latent, at, p, d, diagonal, dense, row, sweep, copies, memory, sums):
+def _add_scatter(
+    latent: IntArray,
+    at: int,
+    p: int,
+    d: int,
+    diagonal: bool,
+    dense: bool,
+    row: int,
+    sweep: Sweep,
+    copies: int,
+    memory: Array,
+    sums: Array,
+) -> None:
     """Add to the sums the squares of the cells of several points of a row about their mean, which are drawn."""
     spare, columns = scratch(d), cell_columns(latent, at) + p
     for copy in range(1, copies):
@@ -429,7 +469,9 @@ def _add_scatter(latent, at, p, d, diagonal, dense, row, sweep, copies, memory, 
 
 
 @latent_callback
-def draw_cells(latent_, counters_, centred_, row_, sums_, memory_, block, d, diagonal_):
+def draw_cells(
+    latent_: Any, counters_: Any, centred_: Any, row_: Any, sums_: Any, memory_: Any, block: int, d: int, diagonal_: int
+) -> int:
     """Replace the latent cells of the points of a component by draws, given what is measured.
 
     A row's number is that of its points in the component. All have their own cells: their mean replaces the row's, and

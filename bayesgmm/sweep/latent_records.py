@@ -14,7 +14,7 @@ the latent cells, and a triangle for each row.
 from collections import namedtuple
 
 from bayesgmm.sweep.compilation import jit, plain_jit
-from bayesgmm.sweep.layout import BLOCK, LANES
+from bayesgmm.sweep.layout import BLOCK, LANES, IntArray
 
 EXPECT, ADD, DRAW, MEMORY, HEAD = range(5)  # places of addresses and sizes; then of the record of each block, or zero
 COUNT, UNION, KIND, SAME, ROWS, FLOATS, COLUMNS = range(7)  # places in a record
@@ -31,13 +31,13 @@ def kept_from(d: int) -> int:
 
 
 @jit
-def has_latent(latent, block):
+def has_latent(latent: IntArray, block: int) -> bool:
     """Return True if a block has latent cells."""
     return latent.size > 0 and latent[HEAD + block] > 0
 
 
 @jit
-def latent_memory(latent, n_rows):
+def latent_memory(latent: IntArray, n_rows: int) -> int:
     """Return the numbers of memory for ``n_rows`` components, and a row of corrections."""
     return n_rows * latent[MEMORY] + BLOCK if latent.size > 0 else 0
 
@@ -49,25 +49,25 @@ def scratch(d: int) -> int:
 
 
 @plain_jit
-def triangle(a):
+def triangle(a: int) -> int:
     """Return the number of entries in the first ``a`` rows of a lower triangle."""
     return a * (a + 1) // 2
 
 
 @plain_jit
-def is_dense(latent, at, diagonal):
+def is_dense(latent: IntArray, at: int, diagonal: bool) -> bool:
     """Return True if latent cells of a row depend on each other; else only diagonals of triangles are used."""
     return not diagonal or latent[at + KIND] == COVARIANCES
 
 
 @plain_jit
-def cell_columns(latent, at):
+def cell_columns(latent: IntArray, at: int) -> int:
     """Return where the columns of the latent cells of all rows begin."""
     return at + COLUMNS + latent[at + UNION]
 
 
 @plain_jit
-def rows_with(latent, at, a):
+def rows_with(latent: IntArray, at: int, a: int) -> tuple[int, int]:
     """Return where the rows with a latent cell of number ``a`` begin and end."""
     ends = latent[at + ROWS]
     return latent[ends + a], latent[ends + a + 1]

@@ -1,4 +1,15 @@
-"""Layout of the points for the compiled sweep."""
+"""Layout of the points for the compiled sweep, and the types of the arrays that compiled functions take."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 LANES = 8  # doubles in one vector
 BLOCK = 4 * LANES  # points: four vectors hold one feature of a block
+
+Array = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+Vector = Any  # eight doubles, of ``simd``: Python never sees one
+Vectors = tuple[Vector, Vector, Vector, Vector]  # one number of each point of a block

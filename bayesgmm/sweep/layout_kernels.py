@@ -1,11 +1,11 @@
 """Rows laid out in blocks, compiled: for points that are read part by part, and laid out again in each sweep."""
 
 from bayesgmm.sweep.compilation import kernel
-from bayesgmm.sweep.layout import BLOCK
+from bayesgmm.sweep.layout import BLOCK, Array
 
 
 @kernel
-def lay_out(rows, shift, factor, start, stop, x):
+def lay_out(rows: Array, shift: Array, factor: Array, start: int, stop: int, x: Array) -> None:
     """Write ``(rows - shift) * factor`` of the blocks start to stop into ``x``, flat; zeros after the last row.
 
     ``rows`` (N, D) may be of single precision; ``shift`` and ``factor`` are (D,).

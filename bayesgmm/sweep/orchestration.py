@@ -42,17 +42,8 @@ from bayesgmm.sweep.kernels import (
     score_diagonal,
     score_full,
 )
-from bayesgmm.sweep.latent_records import (
-    ADD,
-    COMPONENT,
-    COUNTERS,
-    DRAW,
-    EXPECT,
-    MEMORY,
-    has_latent,
-    latent_memory,
-)
-from bayesgmm.sweep.layout import BLOCK, LANES
+from bayesgmm.sweep.latent_records import ADD, COMPONENT, COUNTERS, DRAW, EXPECT, MEMORY, has_latent, latent_memory
+from bayesgmm.sweep.layout import BLOCK, LANES, Array
 
 simd = Late("bayesgmm.sweep.simd")
 pointers = Late("bayesgmm.sweep.pointers")
@@ -101,30 +92,30 @@ Workspace = namedtuple("Workspace", "centred score latent counters")
 
 
 @block_jit
-def count_blocks(points):
+def count_blocks(points: NativePoints) -> int:
     """Return the number of blocks."""
     return points.weight.size // BLOCK
 
 
 @jit
-def count_chunks(n_blocks):
+def count_chunks(n_blocks: int) -> int:
     """Return the number of chunks: it depends on N alone, so that no sum depends on the number of threads."""
     return -(-n_blocks // _chunk_size(n_blocks))
 
 
 @jit
-def _chunk_size(n_blocks):
+def _chunk_size(n_blocks: int) -> int:
     return max(MIN_CHUNK, -(-n_blocks // MAX_CHUNKS))
 
 
 @block_jit
-def count_draws(table):
+def count_draws(table: NativeTable) -> int:
     """Return the number of tables in a stack."""
     return table.offset.size // table.n_components
 
 
 @jit
-def workspace(points, table):
+def workspace(points: NativePoints, table: NativeTable) -> Workspace:
     """Allocate the scratch memory for the blocks of these points under this table."""
     rows, d = table.n_components + (points.background.size > 0), points.n_features
     latent = np.zeros(latent_memory(points.latent, rows))
@@ -132,13 +123,15 @@ def workspace(points, table):
 
 
 @block_jit
-def is_diagonal(table):
+def is_diagonal(table: NativeTable) -> bool:
     """Return True if a table's roots are diagonals: (K, D) in place of (K, D, D)."""
     return table.root.size == table.mean.size
 
 
 @block_jit
-def _expect_block(points, block, root, root_at, diagonal, row, work):
+def _expect_block(
+    points: NativePoints, block: int, root: Array, root_at: int, diagonal: bool, row: int, work: Workspace
+) -> None:
     """Replace the latent cells of a block by expectations under one component; write the corrections of its scores."""
     memory, at, where = work.latent, row * points.latent[MEMORY], (block, points.n_features, int(diagonal))
     last = memory.size - BLOCK
@@ -148,7 +141,17 @@ def _expect_block(points, block, root, root_at, diagonal, row, work):
 
 
 @block_jit
-def _add_variances(points, block, root, root_at, diagonal, row, sums, work, how):
+def _add_variances(
+    points: NativePoints,
+    block: int,
+    root: Array,
+    root_at: int,
+    diagonal: bool,
+    row: int,
+    sums: Array,
+    work: Workspace,
+    how: int,
+) -> None:
     """Replace the latent cells of a block under one component: by expectations, adding variances, or by draws."""
     d, score, at = points.n_features, work.score, row * points.latent[MEMORY]
     latent, centred, memory, where = points.latent, work.centred, work.latent, (block, d, int(diagonal))
@@ -162,7 +165,7 @@ def _add_variances(points, block, root, root_at, diagonal, row, sums, work, how)
 
 
 @block_jit
-def _correct(work, to):
+def _correct(work: Workspace, to: int) -> None:
     """Add the corrections of a block's latent cells to the scores of one component."""
     last = work.latent.size - BLOCK
     for p in range(0, BLOCK, LANES):
@@ -170,7 +173,7 @@ def _correct(work, to):
 
 
 @block_jit
-def _add_labels(points, block, component, score, to):
+def _add_labels(points: NativePoints, block: int, component: int, score: Array, to: int) -> None:
     """Add the logarithms of the plausibilities of one component to its scores."""
     rows = points.labels.size // points.weight.size
     at = (block * rows + min(component, rows - 1)) * BLOCK
@@ -179,7 +182,7 @@ def _add_labels(points, block, component, score, to):
 
 
 @block_jit
-def score_block(points, block, table, draw, work):
+def score_block(points: NativePoints, block: int, table: NativeTable, draw: int, work: Workspace) -> None:
     """Score one block under one table: ``work.score[component, point]``, the background's row last."""
     d, k, background = points.n_features, table.n_components, points.background
     at, first, diagonal = block * d * BLOCK, draw * k, is_diagonal(table)
@@ -210,14 +213,18 @@ def score_block(points, block, table, draw, work):
 
 
 @block_jit
-def assign_block(points, block, table, draw, weight, at, work):
+def assign_block(
+    points: NativePoints, block: int, table: NativeTable, draw: int, weight: Array, at: int, work: Workspace
+) -> float:
     """Turn one block's scores into responsibilities times ``weight[at:]``; return its weighted log likelihood."""
     score_block(points, block, table, draw, work)
     return normalise(work.score, work.score.size // BLOCK, weight, at)
 
 
 @block_jit
-def log_density_block(points, block, table, draw, work, out, to):
+def log_density_block(
+    points: NativePoints, block: int, table: NativeTable, draw: int, work: Workspace, out: Array, to: int
+) -> None:
     """Write the log densities of one block's points to ``out[to:]``."""
     score_block(points, block, table, draw, work)
     for p in range(0, BLOCK, LANES):
@@ -226,7 +233,9 @@ def log_density_block(points, block, table, draw, work, out, to):
 
 
 @block_jit
-def add_moments(points, block, table, draw, work, sums, how=ADD):
+def add_moments(
+    points: NativePoints, block: int, table: NativeTable, draw: int, work: Workspace, sums: Array, how: int = ADD
+) -> None:
     """Add one block's moments about the means to the eight-lane sums; ``work.score`` holds its responsibilities.
 
     Latent cells have their conditional moments, or are drawn if ``how`` is ``DRAW``.
@@ -247,13 +256,15 @@ def add_moments(points, block, table, draw, work, sums, how=ADD):
 
 
 @jit
-def count_sums(n_components, n_features, diagonal):
+def count_sums(n_components: int, n_features: int, diagonal: bool) -> int:
     """Return the length of a row of sums: the log likelihood, and the moments of K components."""
     return 1 + n_components * moments_width(n_features, diagonal)
 
 
 @block_jit
-def _fold_blocks(points, table, draw, start, stop, work, sums):
+def _fold_blocks(
+    points: NativePoints, table: NativeTable, draw: int, start: int, stop: int, work: Workspace, sums: Array
+) -> float:
     """Add the moments of blocks start to stop to the eight-lane sums; return their log likelihood."""
     loglik = 0.0
     for block in range(start, stop):
@@ -263,7 +274,7 @@ def _fold_blocks(points, table, draw, start, stop, work, sums):
 
 
 @kernel
-def fold_chunks(points, table, span, start, stop, out):
+def fold_chunks(points: NativePoints, table: NativeTable, span: int, start: int, stop: int, out: Array) -> None:
     """Fold the points under each of a stack of tables; rows start to stop of ``out`` (rows, sums).
 
     A row sums ``span`` chunks under one table: first the rows of the first table, then of the second, and so on.
@@ -287,7 +298,7 @@ def fold_chunks(points, table, span, start, stop, out):
 
 
 @jit
-def fold_points(points, table):
+def fold_points(points: NativePoints, table: NativeTable) -> Array:
     """Fold all points under one table; return their row of sums."""
     out = np.empty((1, count_sums(table.n_components, points.n_features, is_diagonal(table))))
     fold_chunks(points, table, count_chunks(count_blocks(points)), 0, 1, out)
@@ -295,7 +306,7 @@ def fold_points(points, table):
 
 
 @kernel
-def average_responsibilities(points, table, start, stop, out):
+def average_responsibilities(points: NativePoints, table: NativeTable, start: int, stop: int, out: Array) -> None:
     """Compute the mean over draws of the responsibilities of blocks start to stop: out[block, component, point]."""
     n_draws, size = count_draws(table), table.n_components * BLOCK
     work, share = workspace(points, table), np.full(BLOCK, 1.0 / n_draws)
@@ -309,7 +320,7 @@ def average_responsibilities(points, table, start, stop, out):
 
 
 @kernel
-def draw_responsibilities(points, table, start, stop, out):
+def draw_responsibilities(points: NativePoints, table: NativeTable, start: int, stop: int, out: Array) -> None:
     """Compute responsibilities of all points under draws start to stop: out[draw, block, component, point]."""
     n_blocks, size = count_blocks(points), table.n_components * BLOCK
     work, one = workspace(points, table), np.ones(BLOCK)
@@ -323,7 +334,7 @@ def draw_responsibilities(points, table, start, stop, out):
 
 
 @kernel
-def log_densities(points, table, start, stop, out):
+def log_densities(points: NativePoints, table: NativeTable, start: int, stop: int, out: Array) -> None:
     """Compute log densities of the points of blocks start to stop under every draw: out[block, draw, point]."""
     n_draws, work = count_draws(table), workspace(points, table)
     for block in range(start, stop):

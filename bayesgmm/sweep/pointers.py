@@ -1,38 +1,40 @@
 """Arrays and functions behind addresses, for compiled functions."""
 
+from typing import Any
+
 from llvmlite import ir
-from numba import carray as carray
 from numba.core import cgutils, types
 from numba.extending import intrinsic
+from numba.np.numpy_support import carray as carray
 
 FLOATS, INTEGERS = types.CPointer(types.float64), types.CPointer(types.int64)
 
 
 @intrinsic
-def floats_at(typingctx, address):
+def floats_at(typingctx: Any, address: Any) -> Any:
     """Convert an address to a pointer to float64 numbers."""
 
-    def codegen(context, builder, sig, args):
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return builder.inttoptr(args[0], ir.DoubleType().as_pointer())
 
     return FLOATS(types.int64), codegen
 
 
 @intrinsic
-def integers_at(typingctx, address):
+def integers_at(typingctx: Any, address: Any) -> Any:
     """Convert an address to a pointer to integers of 64 bits."""
 
-    def codegen(context, builder, sig, args):
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return builder.inttoptr(args[0], ir.IntType(64).as_pointer())
 
     return INTEGERS(types.int64), codegen
 
 
 @intrinsic
-def call_density(typingctx, address, call, alive):
+def call_density(typingctx: Any, address: Any, call: Any, alive: Any) -> Any:
     """Call the prior density at an address; ``alive`` keeps the arrays that ``call`` points to."""
 
-    def codegen(context, builder, sig, args):
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         ints = ir.IntType(64).as_pointer()
         kind = ir.FunctionType(ir.DoubleType(), [ints])
         data = cgutils.create_struct_proxy(sig.args[1])(context, builder, value=args[1]).data
@@ -42,25 +44,39 @@ def call_density(typingctx, address, call, alive):
 
 
 @intrinsic
-def as_floats(typingctx, integers):
+def as_floats(typingctx: Any, integers: Any) -> Any:
     """Return a pointer to float64 numbers that are kept, bit for bit, among integers."""
 
-    def codegen(context, builder, sig, args):
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return builder.bitcast(args[0], ir.DoubleType().as_pointer())
 
     return FLOATS(INTEGERS), codegen
 
 
 @intrinsic
-def call_on_block(typingctx, latent, place, root, root_at, centred, row, row_at, sums, sums_at, memory, at, where):
+def call_on_block(
+    typingctx: Any,
+    latent: Any,
+    place: Any,
+    root: Any,
+    root_at: Any,
+    centred: Any,
+    row: Any,
+    row_at: Any,
+    sums: Any,
+    sums_at: Any,
+    memory: Any,
+    at: Any,
+    where: Any,
+) -> Any:
     """Call one of ``latent_kernels``, whose address is ``latent[place]``, with pointers into flat arrays.
 
     ``at`` is where the component's memory begins; ``where`` are the number of the block, D, and whether the root is a
     diagonal.
     """
 
-    def codegen(context, builder, sig, args):
-        def pointer(array, position):
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        def pointer(array: Any, position: Any) -> Any:
             data = cgutils.create_struct_proxy(sig.args[array])(context, builder, value=args[array]).data
             return builder.gep(data, [position])
 

@@ -8,6 +8,8 @@ References
 .. [1] Salmon, Moraes, Dror & Shaw (2011), Proc. SC11, article 16: Philox.
 """
 
+from typing import Any
+
 from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
@@ -24,11 +26,11 @@ _I64, _F64 = ir.IntType(64), ir.DoubleType()
 _VI, _VF = ir.VectorType(_I64, LANES), ir.VectorType(_F64, LANES)
 
 
-def _constant(kind, value):
+def _constant(kind: Any, value: Any) -> Any:
     return ir.Constant(kind, [value] * LANES if isinstance(kind, ir.VectorType) else value)
 
 
-def _philox(builder, kind, counters, keys):
+def _philox(builder: Any, kind: Any, counters: Any, keys: Any) -> Any:
     """Return four numbers of 32 bits, as integers of 64 bits, from four counters and two keys below 2**32."""
     low, half = _constant(kind, _LOW), _constant(kind, 32)
     c0, c1, c2, c3 = counters
@@ -44,7 +46,7 @@ def _philox(builder, kind, counters, keys):
     return c0, c1, c2, c3
 
 
-def _from_one_to_two(builder, kind, doubles, high, low):
+def _from_one_to_two(builder: Any, kind: Any, doubles: Any, high: Any, low: Any) -> Any:
     """Return a double in [1, 2) from the 52 highest of two times 32 bits."""
     bits = builder.or_(builder.shl(high, _constant(kind, 32)), low)
     bits = builder.or_(builder.lshr(bits, _constant(kind, 12)), _constant(kind, _ONE_BITS))
@@ -52,11 +54,11 @@ def _from_one_to_two(builder, kind, doubles, high, low):
 
 
 @intrinsic
-def uniform_lanes(typingctx, position, sweep, chain, kind, key0, key1):
+def uniform_lanes(typingctx: Any, position: Any, sweep: Any, chain: Any, kind: Any, key0: Any, key1: Any) -> Any:
     """Draw two vectors of uniform numbers in [0, 1); the first counter of lane i is ``8 position + i``."""
 
-    def codegen(context, builder, sig, args):
-        def spread(value):
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        def spread(value: Any) -> Any:
             one = builder.insert_element(ir.Constant(_VI, ir.Undefined), value, ir.IntType(32)(0))
             mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
             return builder.shuffle_vector(one, ir.Constant(_VI, ir.Undefined), mask)
@@ -73,10 +75,10 @@ def uniform_lanes(typingctx, position, sweep, chain, kind, key0, key1):
 
 
 @intrinsic
-def uniform_pair(typingctx, position, sweep, chain, kind, key0, key1):
+def uniform_pair(typingctx: Any, position: Any, sweep: Any, chain: Any, kind: Any, key0: Any, key1: Any) -> Any:
     """Draw two uniform numbers in (0, 1], so that they have logarithms."""
 
-    def codegen(context, builder, sig, args):
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         low = [builder.and_(value, _constant(_I64, _LOW)) for value in args]
         a, b, c, d = _philox(builder, _I64, low[:4], low[4:])
         two = _constant(_F64, 2.0)

@@ -4,6 +4,7 @@ They hold no lock and start no threads.
 """
 
 import math
+from typing import Any
 
 import numba as nb
 import numpy as np
@@ -20,7 +21,7 @@ _jit = nb.njit(error_model="numpy", nogil=True)
 
 
 @_jit
-def _check_shapes(x, row_weight, log_weight, mean, root):
+def _check_shapes(x: Any, row_weight: Any, log_weight: Any, mean: Any, root: Any) -> Any:
     """Check that shapes agree, because the functions below read without checking."""
     k, d = mean.shape
     if x.shape[1] != d or root.shape != (k, d, d):
@@ -30,7 +31,7 @@ def _check_shapes(x, row_weight, log_weight, mean, root):
 
 
 @_jit
-def _table(log_weight, mean, root):
+def _table(log_weight: Any, mean: Any, root: Any) -> Any:
     """Return the table of a mixture, and whether it is a density."""
     n_components, n_features = mean.shape
     offset = np.empty(n_components)
@@ -54,7 +55,7 @@ def _table(log_weight, mean, root):
 
 
 @_jit
-def _lay_out(x, d, row_weight, start, blocks, weights):
+def _lay_out(x: Any, d: Any, row_weight: Any, start: Any, blocks: Any, weights: Any) -> Any:
     """Lay out rows from ``start`` in blocks, as many as fit; return these points.
 
     ``Blocks.from_rows`` does this in NumPy: a shared compiled function is not slower, but takes 0.5 s to compile at the
@@ -79,7 +80,7 @@ def _lay_out(x, d, row_weight, start, blocks, weights):
 
 
 @_jit
-def fold_rows(x, row_weight, log_weight, mean, root):
+def fold_rows(x: Any, row_weight: Any, log_weight: Any, mean: Any, root: Any) -> Any:
     """Compute the weighted log likelihood of rows and its gradients; -inf and zeros if the parameters are not valid."""
     k, d = mean.shape
     _check_shapes(x, row_weight, log_weight, mean, root)
@@ -104,7 +105,7 @@ def fold_rows(x, row_weight, log_weight, mean, root):
 
 
 @_jit
-def score_rows(x, log_weight, mean, root):
+def score_rows(x: Any, log_weight: Any, mean: Any, root: Any) -> Any:
     """Compute the log density of each row."""
     d = mean.shape[1]
     result = np.full(x.shape[0], -np.inf)
@@ -123,7 +124,7 @@ def score_rows(x, log_weight, mean, root):
 
 
 @_jit
-def _invert_root(root, inverse):
+def _invert_root(root: Any, inverse: Any) -> Any:
     """Compute the inverse of a lower-triangular matrix."""
     d = root.shape[0]
     for j in range(d):
@@ -138,7 +139,7 @@ def _invert_root(root, inverse):
 
 
 @_jit
-def precision_roots(cov):
+def precision_roots(cov: Any) -> Any:
     """Compute Cholesky factors of the symmetric parts, then their inverses; NaN where that fails."""
     k, d = cov.shape[0], cov.shape[1]
     roots, chol = np.empty((k, d, d)), np.zeros((d, d))
@@ -161,7 +162,7 @@ def precision_roots(cov):
 
 
 @_jit
-def covariances_of_roots(root):
+def covariances_of_roots(root: Any) -> Any:
     """Compute the inverse of P'P."""
     k, d = root.shape[0], root.shape[1]
     cov, chol = np.empty((k, d, d)), np.empty((d, d))
@@ -177,7 +178,7 @@ def covariances_of_roots(root):
 
 
 @_jit
-def pull_back_precision_roots(root, cotangent):
+def pull_back_precision_roots(root: Any, cotangent: Any) -> Any:
     """Compute the gradient by dP = -Φ(P dS P') P, where Φ is the lower triangle with half its diagonal."""
     k, d = root.shape[0], root.shape[1]
     out, inner, half = np.empty((k, d, d)), np.empty((d, d)), np.empty((d, d))
@@ -207,7 +208,7 @@ def pull_back_precision_roots(root, cotangent):
 
 
 @_jit
-def unpack_roots(packed, scale):
+def unpack_roots(packed: Any, scale: Any) -> Any:
     """Convert rows of lower triangles with logarithms on the diagonal to roots, with columns divided by ``scale``."""
     k, d = packed.shape[0], scale.size
     root = np.zeros((k, d, d))
@@ -221,7 +222,7 @@ def unpack_roots(packed, scale):
 
 
 @_jit
-def pull_back_unpacked(packed, scale, root, cotangent):
+def pull_back_unpacked(packed: Any, scale: Any, root: Any, cotangent: Any) -> Any:
     """Convert a cotangent of the roots to one of the coordinates."""
     k, d = packed.shape[0], scale.size
     out = np.empty(packed.shape)

@@ -8,6 +8,7 @@ inside compiled functions: it is never boxed, returned or stored.
 
 import math
 import operator
+from typing import Any
 
 from llvmlite import ir
 from numba.core import cgutils, types
@@ -21,7 +22,7 @@ _VF, _VI = ir.VectorType(_F64, LANES), ir.VectorType(_I64, LANES)
 
 
 class _Vec(types.Type):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(name="Vec8")
 
 
@@ -30,24 +31,24 @@ VEC = _Vec()
 
 @register_model(_Vec)
 class _VecModel(models.PrimitiveModel):
-    def __init__(self, dmm, fe_type):
+    def __init__(self, dmm: Any, fe_type: Any) -> None:
         super().__init__(dmm, fe_type, _VF)
 
 
-def _const(value, kind=_VF):
+def _const(value: Any, kind: Any = _VF) -> Any:
     return ir.Constant(kind, [value] * LANES)
 
 
-def _element_pointer(context, builder, array_type, array, position):
+def _element_pointer(context: Any, builder: Any, array_type: Any, array: Any, position: Any) -> Any:
     view = cgutils.create_struct_proxy(array_type)(context, builder, value=array)
     return builder.gep(view.data, [position])
 
 
 @intrinsic
-def load(typingctx, array, position):
+def load(typingctx: Any, array: Any, position: Any) -> Any:
     """Load eight adjacent numbers of a flat, contiguous float64 array, from ``array[position]`` on."""
 
-    def codegen(context, builder, sig, args):
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         pointer = _element_pointer(context, builder, sig.args[0], args[0], args[1])
         return builder.load(builder.bitcast(pointer, _VF.as_pointer()), align=8)
 
@@ -55,10 +56,10 @@ def load(typingctx, array, position):
 
 
 @intrinsic
-def store(typingctx, array, position, vec):
+def store(typingctx: Any, array: Any, position: Any, vec: Any) -> Any:
     """Store eight adjacent numbers of a flat array."""
 
-    def codegen(context, builder, sig, args):
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         pointer = _element_pointer(context, builder, sig.args[0], args[0], args[1])
         builder.store(args[2], builder.bitcast(pointer, _VF.as_pointer()), align=8)
         return context.get_dummy_value()
@@ -66,7 +67,7 @@ def store(typingctx, array, position, vec):
     return types.none(array, types.intp, VEC), codegen
 
 
-def _gathered(context, builder, array_type, array, places):
+def _gathered(context: Any, builder: Any, array_type: Any, array: Any, places: Any) -> Any:
     """Return a vector of the numbers at eight places of an array."""
     vector = ir.Constant(_VF, ir.Undefined)
     for lane, place in enumerate(places):
@@ -75,17 +76,17 @@ def _gathered(context, builder, array_type, array, places):
     return vector
 
 
-def _places(context, builder, array_type, array, first):
+def _places(context: Any, builder: Any, array_type: Any, array: Any, first: Any) -> Any:
     """Return eight adjacent numbers of a flat array of integers."""
     pointer = _element_pointer(context, builder, array_type, array, first)
     return [builder.load(builder.gep(pointer, [_I64(lane)])) for lane in range(LANES)]
 
 
 @intrinsic
-def gather(typingctx, array, base, places, first):
+def gather(typingctx: Any, array: Any, base: Any, places: Any, first: Any) -> Any:
     """Load ``array[base + places[first + lane]]`` in each lane."""
 
-    def codegen(context, builder, sig, args):
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         each = _places(context, builder, sig.args[2], args[2], args[3])
         return _gathered(context, builder, sig.args[0], args[0], [builder.add(args[1], place) for place in each])
 
@@ -93,10 +94,10 @@ def gather(typingctx, array, base, places, first):
 
 
 @intrinsic
-def gather_rows(typingctx, array, base, width, places, first):
+def gather_rows(typingctx: Any, array: Any, base: Any, width: Any, places: Any, first: Any) -> Any:
     """Load ``array[base + width * places[first + lane] + lane]`` in each lane."""
 
-    def codegen(context, builder, sig, args):
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         rows = [builder.mul(place, args[2]) for place in _places(context, builder, sig.args[3], args[3], args[4])]
         each = [builder.add(builder.add(args[1], row), _I64(lane)) for lane, row in enumerate(rows)]
         return _gathered(context, builder, sig.args[0], args[0], each)
@@ -105,10 +106,10 @@ def gather_rows(typingctx, array, base, width, places, first):
 
 
 @intrinsic
-def gather_pairs(typingctx, array, base, width, places, first, second):
+def gather_pairs(typingctx: Any, array: Any, base: Any, width: Any, places: Any, first: Any, second: Any) -> Any:
     """Load ``array[base + width * places[first + lane] + places[second + lane]]`` in each lane."""
 
-    def codegen(context, builder, sig, args):
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         row, column = (_places(context, builder, sig.args[3], args[3], at) for at in args[4:])
         each = [builder.add(builder.mul(i, args[2]), j) for i, j in zip(row, column, strict=True)]
         return _gathered(context, builder, sig.args[0], args[0], [builder.add(args[1], place) for place in each])
@@ -117,10 +118,10 @@ def gather_pairs(typingctx, array, base, width, places, first, second):
 
 
 @intrinsic
-def spread(typingctx, scalar):
+def spread(typingctx: Any, scalar: Any) -> Any:
     """Fill all eight lanes with the same number."""
 
-    def codegen(context, builder, sig, args):
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         one = builder.insert_element(ir.Constant(_VF, ir.Undefined), args[0], ir.IntType(32)(0))
         mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
         return builder.shuffle_vector(one, ir.Constant(_VF, ir.Undefined), mask)
@@ -128,35 +129,35 @@ def spread(typingctx, scalar):
     return VEC(types.float64), codegen
 
 
-def _call(builder, name, args):
+def _call(builder: Any, name: Any, args: Any) -> Any:
     kind = ir.FunctionType(_VF, [_VF] * len(args))
     function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.v{LANES}f64")
     return builder.call(function, args)
 
 
 @intrinsic
-def fma(typingctx, a, b, c):
+def fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
     """Compute ``a * b + c`` with one rounding."""
     return VEC(VEC, VEC, VEC), lambda context, builder, sig, args: _call(builder, "fma", args)
 
 
 @intrinsic
-def larger(typingctx, a, b):
+def larger(typingctx: Any, a: Any, b: Any) -> Any:
     """Return the larger of each pair of lanes; of a NaN and a number, the number."""
     return VEC(VEC, VEC), lambda context, builder, sig, args: _call(builder, "maxnum", args)
 
 
 @intrinsic
-def sqrt(typingctx, a):
+def sqrt(typingctx: Any, a: Any) -> Any:
     """Compute the square root."""
     return VEC(VEC), lambda context, builder, sig, args: _call(builder, "sqrt", args)
 
 
 @intrinsic
-def below(typingctx, a, b):
+def below(typingctx: Any, a: Any, b: Any) -> Any:
     """Return one in each lane where a < b, zero elsewhere."""
 
-    def codegen(context, builder, sig, args):
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return builder.uitofp(builder.fcmp_ordered("<", args[0], args[1]), _VF)
 
     return VEC(VEC, VEC), codegen
@@ -165,7 +166,7 @@ def below(typingctx, a, b):
 class _Elementwise(AbstractTemplate):
     """Operation of two vectors, lane by lane."""
 
-    def generic(self, args, kws):
+    def generic(self, args: Any, kws: Any) -> Any:
         return signature(VEC, VEC, VEC) if args == (VEC, VEC) else None
 
 
@@ -176,7 +177,7 @@ for _operator, _instruction in [
     (operator.truediv, "fdiv"),
 ]:
 
-    def _bind(instruction):
+    def _bind(instruction: Any) -> Any:
         return lambda context, builder, sig, args: getattr(builder, instruction)(*args)
 
     infer_global(_operator)(type("_Elementwise", (_Elementwise,), {}))
@@ -184,10 +185,10 @@ for _operator, _instruction in [
 
 
 @intrinsic
-def total(typingctx, a):
+def total(typingctx: Any, a: Any) -> Any:
     """Return the sum of the eight lanes, always in the same order."""
 
-    def codegen(context, builder, sig, args):
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         lanes = [builder.extract_element(args[0], ir.IntType(32)(i)) for i in range(LANES)]
         while len(lanes) > 1:
             half = len(lanes) // 2
@@ -197,18 +198,18 @@ def total(typingctx, a):
     return types.float64(VEC), codegen
 
 
-def _horner(builder, x, coefficients):
+def _horner(builder: Any, x: Any, coefficients: Any) -> Any:
     value = _const(coefficients[0])
     for c in coefficients[1:]:
         value = _call(builder, "fma", [value, x, _const(c)])
     return value
 
 
-def _bits(builder, x):
+def _bits(builder: Any, x: Any) -> Any:
     return builder.bitcast(x, _VI)
 
 
-def _doubles(builder, x):
+def _doubles(builder: Any, x: Any) -> Any:
     return builder.bitcast(x, _VF)
 
 
@@ -222,13 +223,13 @@ _SQRT_HALF_BITS = 0x3FE6A09E667F3BCD
 
 
 @intrinsic
-def exp(typingctx, a):
+def exp(typingctx: Any, a: Any) -> Any:
     """Compute ``e ** a`` to 2 ulp for ``a <= 700``; below -600 the result is 1e-261, whose products are normal numbers.
 
     (Subnormal numbers would be exact, but a hundred times slower.)
     """
 
-    def codegen(context, builder, sig, args):
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         x = _call(builder, "maxnum", [args[0], _const(-600.0)])
         rounded = _call(builder, "fma", [x, _const(_LOG2E), _const(_MAGIC)])
         n = builder.fsub(rounded, _const(_MAGIC))
@@ -242,10 +243,10 @@ def exp(typingctx, a):
 
 
 @intrinsic
-def log(typingctx, a):
+def log(typingctx: Any, a: Any) -> Any:
     """Compute the natural logarithm of a positive normal number, to 2 ulp."""
 
-    def codegen(context, builder, sig, args):
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         one = _const(1.0)
         offset = builder.sub(_bits(builder, args[0]), _const(_SQRT_HALF_BITS, _VI))
         exponent = builder.ashr(offset, _const(52, _VI))

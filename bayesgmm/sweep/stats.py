@@ -19,10 +19,10 @@ from bayesgmm.checkpoints.units import once
 from bayesgmm.sweep import orchestration
 from bayesgmm.sweep.kernels import BLOCK
 from bayesgmm.sweep.latent_cells import LatentCells, latent_numbers
+from bayesgmm.sweep.layout import Array as Array
 from bayesgmm.sweep.orchestration import NativePoints, NativeTable
 from bayesgmm.sweep.threads import enough_threads, run_ranges
 
-Array = NDArray[np.float64]
 LOG_2PI = math.log(2 * math.pi)
 KEPT_SWEEP = 20_000  # points x components; a sweep over fewer is so quick that no checkpoint keeps it
 SLICE = 2**15  # numbers that are laid out at a time: few enough to stay in the cache

@@ -109,7 +109,7 @@ def _try_elsewhere(file: BinaryIO, path: Path) -> None:
         )
     except subprocess.TimeoutExpired as error:
         raise FitFileError(f"{path} is damaged: HDF5 has not read it in {limit:.0f} seconds") from error
-    if tried.returncode < 0:
+    if not 0 <= tried.returncode <= 255:  # a signal, or an exception code of Windows
         raise FitFileError(f"{path} is damaged: a process that reads it crashes")
 
 

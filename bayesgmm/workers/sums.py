@@ -55,7 +55,7 @@ class WorkerParts(Parts):
     """
 
     client: "Client | None" = None
-    bundles: "tuple[Future, ...]" = ()
+    bundles: "tuple[Future[Any], ...]" = ()
 
     def total(self, measure: Measure, threads: int) -> Array:
         """Return a sum over all points; each task runs in one thread of a worker."""
@@ -101,7 +101,7 @@ def pairwise_sum(rows: Sequence[Array]) -> Array:
     return rows[0]
 
 
-def pieces_of(client: "Client", bundles: "Sequence[Future]", _: int = 1) -> Iterator[Blocks]:
+def pieces_of(client: "Client", bundles: "Sequence[Future[Any]]", _: int = 1) -> Iterator[Blocks]:
     """Yield all pieces, brought here one bundle at a time."""
     with plain_errors(client):
         for bundle in bundles:

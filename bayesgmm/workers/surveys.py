@@ -61,7 +61,7 @@ class Rows:
     client: "Client"
     lazy: "list[Delayed]"
     counts: list[int]
-    held: "list[Future]" = field(default_factory=list)
+    held: "list[Future[Any]]" = field(default_factory=list)
 
     def take(self, at: NDArray[np.int64]) -> Array:
         """Return some rows, given by their numbers in increasing order."""
@@ -71,7 +71,7 @@ class Rows:
         found = [self.client.submit(np.take, rows, own, axis=0, pure=False) for rows, own in chosen if len(own)]
         return np.concatenate(self.client.gather(found))
 
-    def bundles(self, lay_out: LayOut, n_columns: int) -> "tuple[Future, ...]":
+    def bundles(self, lay_out: LayOut, n_columns: int) -> "tuple[Future[Any], ...]":
         """Lay the rows out in blocks, which stay on the workers; the rows themselves are then released."""
         from distributed import wait
 
@@ -87,7 +87,7 @@ class Rows:
         return tuple(bundles)
 
 
-def _columns(rows: "Sequence[Future]", plan: list[list[Slice]]) -> Iterator[list[Any]]:
+def _columns(rows: "Sequence[Future[Any]]", plan: list[list[Slice]]) -> Iterator[list[Any]]:
     each = [(rows[one.partition], one.start, one.stop) for bundle in plan for one in bundle]
     return (list(column) for column in zip(*each, strict=True))
 
@@ -167,7 +167,7 @@ def survey(
 
 def _surveyed(
     source: DaskSource, client: "Client", convert: Convert | None, progress: bool
-) -> "tuple[list[Delayed], list[Future], list[Survey]]":
+) -> "tuple[list[Delayed], list[Future[Any]], list[Survey]]":
     """Compute the rows of each partition, which stay on the workers, and what is known of them."""
     from dask.delayed import delayed
     from distributed import as_completed

@@ -44,7 +44,7 @@ def run_on_workers[T](
     from distributed import as_completed
 
     require_ready(client)
-    futures: list[Future] = []
+    futures: list[Future[Any]] = []
     with plain_errors(client):
         try:
             with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):  # it is sent only once

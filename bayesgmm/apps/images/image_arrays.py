@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from types import EllipsisType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ SHAPES = (
     "5 to 64 channels are bands."
 )
 MAX_BANDS = 64
-Where = EllipsisType | slice | tuple[slice | NDArray, ...]
+Where = EllipsisType | slice | tuple[slice | NDArray[Any], ...]
 DARK = 4  # deep values that use at most this part (1 / DARK) of the range are scaled to be shown
 PERCENTILES = (1, 99)
 MIN_SPAN = 1e-12
@@ -40,10 +41,10 @@ class InputImage:
         Number of pages or frames of the file.
     """
 
-    values: NDArray
+    values: NDArray[Any]
     visible: NDArray[np.bool_] | None = None
     notes: tuple[str, ...] = ()
-    measured: NDArray | None = None
+    measured: NDArray[Any] | None = None
     pages: int = 1
 
     @property
@@ -57,7 +58,7 @@ class InputImage:
         return self.values.ndim == 2
 
     @property
-    def bands(self) -> NDArray:
+    def bands(self) -> NDArray[Any]:
         """All bands (H, W, B): measured values, or grey or red, green and blue."""
         held = self.values if self.measured is None else self.measured
         return held if held.ndim == 3 else held[:, :, None]
@@ -85,7 +86,7 @@ def _full(kind: np.dtype) -> float:
     return FULL.get(kind.kind if kind.kind in "bf" else kind.str[1:], np.nan)
 
 
-def from_array(values: NDArray, what: str, bands: bool = False) -> InputImage:
+def from_array(values: NDArray[Any], what: str, bands: bool = False) -> InputImage:
     """Validate an array and separate colour from alpha; with ``bands``, no channel is alpha.
 
     Raises
@@ -114,7 +115,7 @@ def from_array(values: NDArray, what: str, bands: bool = False) -> InputImage:
     return _filled(InputImage(np.ascontiguousarray(colour)), alpha, what)
 
 
-def _is_measured(values: NDArray) -> bool:
+def _is_measured(values: NDArray[Any]) -> bool:
     """Check for measured values: many channels, or one with a sign or another range than that of an image."""
     if values.ndim == 3:
         return values.shape[2] > 4
@@ -124,7 +125,7 @@ def _is_measured(values: NDArray) -> bool:
     return bool(out_of_range) or kind == "i" or (kind == "u" and values.itemsize > 2)
 
 
-def measured(values: NDArray, alpha: NDArray[np.bool_] | None, what: str) -> InputImage:
+def measured(values: NDArray[Any], alpha: NDArray[np.bool_] | None, what: str) -> InputImage:
     """Make an image of bands of measured values (H, W, B) or (H, W); a pixel with NaN is transparent: it has no data.
 
     Raises
@@ -147,7 +148,7 @@ def measured(values: NDArray, alpha: NDArray[np.bool_] | None, what: str) -> Inp
     return _filled(InputImage(shown, notes=notes, measured=values), alpha, what)
 
 
-def stretched(values: NDArray) -> NDArray[np.float32]:
+def stretched(values: NDArray[Any]) -> NDArray[np.float32]:
     """Scale each channel of (H, W) or (H, W, C), so that its percentiles 1 and 99 become 0 and 1.
 
     Examples
@@ -161,7 +162,7 @@ def stretched(values: NDArray) -> NDArray[np.float32]:
     return np.clip(scaled, 0, 1).astype(np.float32)
 
 
-def _checked_floats(values: NDArray, what: str) -> NDArray[np.float32]:
+def _checked_floats(values: NDArray[Any], what: str) -> NDArray[np.float32]:
     """Validate floats from 0 to 1.
 
     Raises
@@ -196,7 +197,7 @@ def _filled(image: InputImage, alpha: NDArray[np.bool_] | None, what: str) -> In
     return replace(image, values=_nearest(image.values, alpha), measured=bands, visible=alpha)
 
 
-def _nearest(values: NDArray, known: NDArray[np.bool_]) -> NDArray:
+def _nearest(values: NDArray[Any], known: NDArray[np.bool_]) -> NDArray[Any]:
     """Return the values, those of unknown pixels replaced by those of the nearest known ones."""
     from scipy.ndimage import distance_transform_edt
 

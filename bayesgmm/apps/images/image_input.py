@@ -163,7 +163,7 @@ def _from_tiff(source: object, name: str, page: int) -> InputImage:
     return _of_frames(_of_samples(values, one.extrasamples, name), frames, page, name)
 
 
-def _of_samples(values: NDArray, extra_samples: tuple[int, ...], name: str) -> InputImage:
+def _of_samples(values: NDArray[Any], extra_samples: tuple[int, ...], name: str) -> InputImage:
     """Read the samples of a TIFF: bands if there are more than grey or RGB and alpha."""
     has_alpha = extra_samples[-1:] and extra_samples[-1] in ALPHA
     if has_alpha and len(extra_samples) > 1:
@@ -205,7 +205,7 @@ def _of_frames(image: InputImage, frames: int, page: int, name: str) -> InputIma
     return replace(image, pages=frames, notes=(*image.notes, f"{name} has {frames} frames; {used} is used"))
 
 
-def _as_array(source: "Image", upright: "Image") -> NDArray:
+def _as_array(source: "Image", upright: "Image") -> NDArray[Any]:
     """Convert a PIL image to an array of a supported kind."""
     hidden = upright.info.get("transparency")
     if upright.mode in {"L", "RGB", "RGBA", "LA", "F"} and hidden is None:
@@ -218,7 +218,7 @@ def _as_array(source: "Image", upright: "Image") -> NDArray:
     return np.asarray(upright.convert("RGBA" if has_alpha else "RGB"))
 
 
-def _grey_16(source: "Image", values: NDArray) -> NDArray:
+def _grey_16(source: "Image", values: NDArray[Any]) -> NDArray[Any]:
     """Return 16-bit grey values, where 65535 is white; 32-bit and signed values as they are."""
     if source.mode == "I" and source.format not in {"PNG", "PPM"}:  # Pillow returns, or returned, their 16 bits as 32
         return values

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +45,7 @@ class Strip:
     lab: Plane
     first: int
     height: int
-    bands: NDArray
+    bands: NDArray[Any]
 
 
 def to_lab(unit: Plane) -> Plane:

@@ -6,6 +6,8 @@ The responsibilities r of the mixture treat pixels as independent; the field cou
 neighbours.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -55,7 +57,7 @@ def edge_weights(lab: Plane, spread: float) -> Plane:
     return out
 
 
-def _pair(plane: NDArray, down: int, right: int) -> tuple[NDArray, NDArray]:
+def _pair(plane: NDArray[Any], down: int, right: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return all pairs of neighbours in one direction."""
     height, width = plane.shape[:2]
     left, end = max(0, -right), width - max(0, right)

@@ -27,8 +27,8 @@ class Corpus:
     """Training recordings, or the errors of invalid ones, with their labels, groups and weights."""
 
     recordings: list[Any]
-    labels: NDArray
-    groups: NDArray
+    labels: NDArray[Any]
+    groups: NDArray[Any]
     weight: Array
     rate: int
 
@@ -77,7 +77,7 @@ def _default_group(item: object, recording: object, place: int) -> str:
     return recording.name
 
 
-def _as_labels(name: str, values: object, count: int) -> NDArray:
+def _as_labels(name: str, values: object, count: int) -> NDArray[Any]:
     """Convert labels to an array of text or whole numbers.
 
     Raises

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,7 @@ class Decoder:
         Seconds between frames.
     """
 
-    labels: NDArray
+    labels: NDArray[Any]
     words: WordModels
     silence: WordModels
     bigram: Array

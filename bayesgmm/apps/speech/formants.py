@@ -47,8 +47,8 @@ class Tokens:
 
     values: Array
     log: bool
-    labels: NDArray
-    groups: NDArray
+    labels: NDArray[Any]
+    groups: NDArray[Any]
     columns: tuple[str, ...]
 
 

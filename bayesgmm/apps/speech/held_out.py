@@ -111,7 +111,7 @@ def _scores(scored: Scored, word: NDArray[np.intp]) -> tuple[Array, Array]:
     return known, unknown
 
 
-def folds_of(word: NDArray[np.intp], group: NDArray, n_folds: int, seed: int) -> list[NDArray[np.intp]]:
+def folds_of(word: NDArray[np.intp], group: NDArray[Any], n_folds: int, seed: int) -> list[NDArray[np.intp]]:
     """Divide recordings into folds by whole groups (speakers, files), with similar label frequencies.
 
     Examples
@@ -125,7 +125,7 @@ def folds_of(word: NDArray[np.intp], group: NDArray, n_folds: int, seed: int) ->
     return sorted(_split(word, group, n_folds, seed), key=lambda fold: int(fold[0]))
 
 
-def _split(word: NDArray[np.intp], group: NDArray, n_folds: int, seed: int) -> Iterator[NDArray[np.intp]]:
+def _split(word: NDArray[np.intp], group: NDArray[Any], n_folds: int, seed: int) -> Iterator[NDArray[np.intp]]:
     from sklearn.model_selection import StratifiedGroupKFold
 
     if np.bincount(word).max() < n_folds:  # it needs a label with as many recordings; else the labels are ignored

@@ -1,7 +1,7 @@
 """Recognition and transcription of recordings by a trained model."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,7 @@ class Recogniser(ClassifierMixin, BaseEstimator):
     """Answers of a trained model: labels, probabilities, transcripts, and the mixture of a state."""
 
     progress: bool
-    classes_: NDArray
+    classes_: NDArray[Any]
     trained_: SpeechModel
 
     def _frames(
@@ -95,7 +95,7 @@ class Recogniser(ClassifierMixin, BaseEstimator):
         """
         return np.exp(self.predict_log_proba(X))
 
-    def predict(self, X: Iterable[object]) -> NDArray:
+    def predict(self, X: Iterable[object]) -> NDArray[Any]:
         """Return the most probable label (R,) of each recording.
 
         Parameters

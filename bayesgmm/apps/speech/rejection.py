@@ -26,7 +26,7 @@ References
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -203,7 +203,7 @@ def p_values(known: Array, new: Array) -> Array:
     return answer
 
 
-def calibrate(known: Array, unknown: Array, word: NDArray, group: NDArray, fold: NDArray) -> Rejection:
+def calibrate(known: Array, unknown: Array, word: NDArray[Any], group: NDArray[Any], fold: NDArray[Any]) -> Rejection:
     """Measure how many recordings are rejected: of known labels, and of a label that was left out of the models.
 
     Each recording is compared with those of the other folds; one whose label was left out, with those of other labels.
@@ -234,7 +234,7 @@ def calibrate(known: Array, unknown: Array, word: NDArray, group: NDArray, fold:
     return Rejection(known, np.array(rates).reshape(-1, len(COLUMNS)))
 
 
-def _rate(flag: NDArray[np.bool_], group: NDArray) -> tuple[float, float]:
+def _rate(flag: NDArray[np.bool_], group: NDArray[Any]) -> tuple[float, float]:
     """Return the share that is flagged and its standard error, as groups vary, or as independent recordings do.
 
     The second error is larger where groups agree by chance; it counts one success and one failure more, so that it is

@@ -62,7 +62,7 @@ class SpeechModel:
         Calibration of the answer "none"; None for a model of tables, or if no recording was held out.
     """
 
-    labels: NDArray
+    labels: NDArray[Any]
     words: WordModels
     prior: Array
     exponent: float
