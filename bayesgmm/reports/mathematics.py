@@ -22,6 +22,7 @@ COMMANDS = {
     "∼": "sim",
     "≤": "le",
     "…": "ldots",
+    "⊤": "top",
 }
 
 

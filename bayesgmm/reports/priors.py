@@ -299,7 +299,8 @@ def wishart_formula(form: Form, family: Family, n_features: int, dof: float, sca
 @wishart_formula.register
 def _gamma_formula(form: Diagonals, family: Family, n_features: int, dof: float, scale: str) -> str:
     of_column = scale if form.n_scales(n_features) == 1 or not scale.isalpha() else f"{scale}_{{j j}}"
-    return f"σ_{{{_index(family, n_features)}}}^{{−2}} ∼ Gamma({number(dof / 2)}, {of_column} / 2)"
+    index = _index(family, n_features)
+    return f"σ{f'_{{{index}}}' if index else ''}^{{−2}} ∼ Gamma({number(dof / 2)}, {of_column} / 2)"
 
 
 @wishart_formula.register

@@ -26,7 +26,7 @@ from bayesgmm.priors.scalars import SCALARS
 from bayesgmm.priors.weights import WEIGHTS
 from bayesgmm.reports import clusters, declared, groupings, pictures, remaking, sections, terms
 from bayesgmm.reports.blocks import Omitted
-from bayesgmm.reports.mathematics import mathml
+from bayesgmm.reports.mathematics import latex, mathml
 from bayesgmm.reports.predictions import transformed
 from bayesgmm.reports.priors import descriptions
 from bayesgmm.reports.remaking import in_python
@@ -493,10 +493,22 @@ def test_every_prior_is_described(weights, means, covariances, family, columns):
         assert description.formulas
         for formula in description.formulas:
             ET.fromstring(str(mathml(formula)))
+            assert latex(formula).isascii()
             assert "None" not in formula
         for values in description.columns.values():
             assert values.shape == (columns,)
     assert eval(in_python(model), {"bg": bg}) == model
+
+
+@pytest.mark.parametrize("covariance", COVARIANCES)
+def test_every_structure_has_formulas_for_the_report_and_for_a_paper(covariance):
+    points = as_points(np.random.default_rng(0).normal(size=(20, 2)))
+    model = bg.MixtureModel(3, covariance).resolve(points)
+    for description in descriptions(model, 2).values():
+        for formula in description.formulas:
+            assert "{}" not in formula
+            ET.fromstring(str(mathml(formula)))
+            assert latex(formula).isascii()
 
 
 def test_a_formula_shows_the_numbers_that_were_declared():
