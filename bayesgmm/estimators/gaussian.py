@@ -24,6 +24,7 @@ from bayesgmm.estimators.em_iterations import EMRun, Report, run_em
 from bayesgmm.estimators.fits import Fitted, one_draw
 from bayesgmm.estimators.initialisation import ASSIGN, from_assignment, without_weightless
 from bayesgmm.estimators.row_sources import rows_of
+from bayesgmm.estimators.tables import is_read_in_parts
 from bayesgmm.families.family import Family
 from bayesgmm.inference import em
 from bayesgmm.inference.mixtures import Mixture
@@ -187,7 +188,7 @@ class GaussianMixture(MixtureEstimator):
         arguments.check_search(self)
         family, named = self._declared_family, continuation.names_of(self)
         points: Points | Stream
-        if arguments.is_read_in_parts(X):
+        if is_read_in_parts(X):
             points = rows_of(self, X, sample_weight, self.random_state)
         else:
             points = arguments.points_of(self, X, fitting=True, sample_weight=sample_weight, min_samples=2)

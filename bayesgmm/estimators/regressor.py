@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from bayesgmm.data.points import DataLike, Points, as_points
 from bayesgmm.declared import whole
 from bayesgmm.errors import DataError
-from bayesgmm.estimators import arguments, fits
+from bayesgmm.estimators import arguments, fits, tables
 from bayesgmm.estimators.arguments import RandomState
 from bayesgmm.families.family import Family
 from bayesgmm.families.structures import COVARIANCES
@@ -280,7 +280,7 @@ def _targets_of(estimator: BaseEstimator, y: ArrayLike, n_rows: int) -> Points:
         name = type(estimator).__name__
         raise DataError(f"This {name} estimator requires y to be passed, but the target y is None.")
     try:
-        checked = arguments.checked(y)
+        checked = tables.checked(y)
     except DataError as error:
         reason = str(error).partition("\n")[0]
         raise DataError(f"y must be numbers, NaN where a value is missing: {reason}\n  {OF_CLASSES}") from None

@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 from bayesgmm.data.points import DataLike
 from bayesgmm.data.streams import Stream
 from bayesgmm.errors import DeclarationError
-from bayesgmm.estimators.arguments import RandomState, is_read_in_parts, seed_of
+from bayesgmm.estimators.arguments import RandomState, seed_of
+from bayesgmm.estimators.tables import is_read_in_parts
 from bayesgmm.memory import GIB
 from bayesgmm.sources.dask_collections import is_dask, open_dask, part_of
 from bayesgmm.sources.opening import source
