@@ -199,7 +199,7 @@ def _directions(between: Array, total: Array, count: int) -> tuple[Array, Array]
     are zero.
     """
     value, axes, sd = _principal(total)
-    root = np.where(value > SMALL * value[..., -1:], 1 / np.sqrt(np.maximum(value, SMALL)), 0.0)
+    root = np.where(value > SMALL * value[..., -1:], 1 / np.sqrt(np.maximum(value, np.finfo(float).tiny)), 0.0)
     white = axes * root[..., None, :] / sd[..., None]
     share, turn = np.linalg.eigh(white.swapaxes(-1, -2) @ between @ white)
     vector = (white @ turn).swapaxes(-1, -2)

@@ -141,12 +141,16 @@ def test_labels_do_not_matter(drawn):
 
 @pytest.mark.parametrize("rest", [0.0, 1e-13])
 def test_a_column_that_repeats_others_changes_no_coordinates(drawn, rest):
-    """Covariances of collinear columns are singular; what rounding leaves of them is not a direction."""
+    """Covariances of collinear columns are singular; what rounding leaves of them is not a direction.
+
+    Far from the origin, means have rounding errors, too.
+    """
+    far = 1e6 * np.array([1.0, 2.0, 3.0, 5.0, 7.0])
     add = np.vstack([np.eye(4), [1.0, 0.0, -2.0, 0.5]])
     p = drawn["posterior"]
-    mean = (p["mean"].values @ add.T).reshape(-1, 3, 5)
+    mean = (p["mean"].values @ add.T).reshape(-1, 3, 5) + far
     covariance = (add @ p["covariance"].values @ add.T).reshape(-1, 3, 5, 5) + rest * np.eye(5)
-    more = mixture(p["weight"].values.reshape(-1, 3), mean, covariance, X.values @ add.T)
+    more = mixture(p["weight"].values.reshape(-1, 3), mean, covariance, X.values @ add.T + far)
     one, other = bg.discriminant_plane(drawn), bg.discriminant_plane(more)
     for name in ("coordinates", "between", "between_band", "angle", "subspace_angle"):
         np.testing.assert_allclose(other[name], one[name], atol=1e-5, err_msg=name)
@@ -172,6 +176,15 @@ def test_directions_that_change_places_are_matched():
     np.testing.assert_allclose(np.ptp(answer["loading_band"].values, axis=-1), 0, atol=1e-7)
     assert float(answer["subspace_angle"][0]) == pytest.approx(90, abs=1e-4)  # the first direction of a draw
     assert float(answer["subspace_angle"][1]) == pytest.approx(0, abs=1e-5)
+
+
+@pytest.mark.parametrize("column", range(5))
+def test_directions_of_draws_have_the_same_sign(column):
+    rng = np.random.default_rng(column)
+    away = 3 * np.eye(5)[column] + 0.3 * rng.normal(size=(50, 5))
+    lower, upper = bg.discriminant_plane(round_mixture(np.stack([-away, away], axis=1)))["loading_band"].values[0].T
+    assert lower[column] > 0.8
+    assert np.ptp([lower, upper], axis=0).max() < 0.5
 
 
 def test_a_plane_is_certain_although_its_directions_are_not():
