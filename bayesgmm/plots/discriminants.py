@@ -54,8 +54,8 @@ def discriminant_plane_data(fit: FitLike, ci_prob: float = 0.9) -> "xr.Dataset":
     >>> import bayesgmm as bg
     >>> x = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [9.0, 0.0], [9.0, 1.0], [10.0, 0.0]]
     >>> fit = bg.fit(bg.MixtureModel(2, "tied"), x, "em", progress=False)
-    >>> discriminant_plane_data(fit)["feature"].values.tolist()
-    ['direction 1 (100 %): x0, x1']
+    >>> discriminant_plane_data(fit)["label"].values
+    array([0, 0, 0, 1, 1, 1])
     """
     answer = directions_of(fit, ci_prob=ci_prob)
     plane, labels = answer.isel(direction=slice(2)), assignments(fit)

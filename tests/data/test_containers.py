@@ -113,7 +113,6 @@ ANSWERS = {
     "co_clustering": lambda f, d: bg.co_clustering(f, d)["probability"],
     "n_clusters": lambda f, d: bg.n_clusters(f, d),
     "merge_components": lambda f, d: bg.merge_components(f, d)["entropy"],
-    "discriminant_plane": lambda f, d: bg.discriminant_plane(f, d)["coordinates"],
     "relabel": lambda f, d: bg.relabel(f, data=d)["posterior"]["weight"],
     "anomalies plot": lambda f, d: bg.plots.anomaly_data(f, d)["p_value"],
 }
