@@ -5,6 +5,7 @@ from .cards.runs import run_card
 from .clusterings.co_clusterings import co_clustering
 from .clusterings.component_numbers import condition, n_components
 from .clusterings.credible_balls import credible_ball
+from .clusterings.discriminants import discriminant_plane
 from .clusterings.label_draws import n_clusters
 from .clusterings.merging import merge_components
 from .clusterings.partitions import partition
@@ -111,6 +112,7 @@ __all__ = [
     "deconvolve",
     "density",
     "diagnose",
+    "discriminant_plane",
     "elicit",
     "errors",
     "evidence",

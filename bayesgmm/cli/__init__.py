@@ -14,6 +14,7 @@ from bayesgmm.cli.completion import FITS, card_names, files
 from bayesgmm.cli.data import check_picture, declare, in_parts, placed, read_for, rows_for
 from bayesgmm.cli.datasets import datasets
 from bayesgmm.cli.diagnosis import diagnose
+from bayesgmm.cli.discriminants import discriminant_plane
 from bayesgmm.cli.partitions import partition
 from bayesgmm.cli.predictions import assign, deconvolve, density, impute, score
 from bayesgmm.cli.reports import report
@@ -184,6 +185,7 @@ COMMANDS = (
     impute,
     deconvolve,
     partition,
+    discriminant_plane,
     diagnose,
     report,
     select,

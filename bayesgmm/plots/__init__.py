@@ -14,6 +14,7 @@ from bayesgmm.plots.classification import (
 from bayesgmm.plots.cluster_numbers import n_clusters, n_clusters_data, n_components, n_components_data
 from bayesgmm.plots.clusters import assignment_data, assignments
 from bayesgmm.plots.densities import density, density_data
+from bayesgmm.plots.discriminants import discriminant_plane, discriminant_plane_data
 from bayesgmm.plots.flagged_rows import flagged_rows, flagged_rows_data
 from bayesgmm.plots.forests import weights, weights_data
 from bayesgmm.plots.merging import entropy, entropy_data
@@ -45,6 +46,8 @@ __all__ = [
     "co_clustering_data",
     "density",
     "density_data",
+    "discriminant_plane",
+    "discriminant_plane_data",
     "elbo",
     "elbo_data",
     "entropy",

@@ -64,28 +64,30 @@ def classification_data(fit: FitLike, columns: Sequence[str] | None = None, ci_p
     >>> classification_data(fit)["label"].values
     array([0, 0, 0, 1, 1, 1])
     """
-    import xarray as xr
-
     ci_prob = probability("ci_prob", ci_prob)
     points, posterior = observed(fit), aligned(fit)
     shown = show_columns(posterior.columns, columns, posterior.parameters, COLUMNS)
     if len(shown.columns) != COLUMNS:
         raise DataError(f"this plot shows two columns, and there are {len(shown.columns)}")
-    p, answer = posterior.parameters, assignments(fit)
-    outline = ellipses(p.mean.mean(axis=0), p.covariance.mean(axis=0), shown.columns, ci_prob)
+    names = [posterior.columns[j] for j in shown.columns]
+    data = classes(points.values[:, shown.columns], marginal(posterior, names).parameters, assignments(fit), ci_prob)
+    return data.assign_coords(feature=names).assign_attrs(note=shown.note)
+
+
+def classes(x: Array, p: Parameters, answer: "xr.Dataset", ci_prob: float) -> "xr.Dataset":
+    """Return points (N, 2) with their labels from ``assignments``, and the ellipses of the mixture of two columns."""
+    import xarray as xr
+
+    outline = ellipses(p.mean.mean(axis=0), p.covariance.mean(axis=0), [0, 1], ci_prob)
     return xr.Dataset(
         {
-            "x": (("point", "feature"), points.values[:, shown.columns]),
+            "x": (("point", "feature"), x),
             "label": ("point", answer["label"].values),
             "uncertainty": ("point", 1 - answer["probability"].values.max(axis=1)),
             "weight": ("component", p.weight.mean(axis=0)),
             "ellipse": (("component", "axis", "angle"), outline),
         },
-        coords={
-            "feature": [posterior.columns[j] for j in shown.columns],
-            "component": answer["component"].values,
-        },
-        attrs={"note": shown.note},
+        coords={"component": answer["component"].values},
     )
 
 
@@ -131,7 +133,7 @@ def classification(
     axis = new_panel((6.0, 4.8), ax)
     draw_points(axis, data["x"].values, data["label"].values, alpha=0.85, zorder=2)
     _draw_ellipses(axis, data)
-    return _finished(axis, data, own=ax is None)
+    return finished(axis, data, own=ax is None)
 
 
 @takes_fit
@@ -177,7 +179,7 @@ def uncertainty(
         own = label == k
         axis.scatter(x[own, 0], x[own, 1], s=area[own], color=colour(k), marker=marker(k), lw=0, alpha=0.6, zorder=2)
     _draw_ellipses(axis, data)
-    return _finished(axis, data, own=ax is None)
+    return finished(axis, data, own=ax is None)
 
 
 @takes_fit
@@ -211,7 +213,11 @@ def boundary_data(fit: FitLike, columns: Sequence[str] | None = None, ci_prob: f
     """
     data = classification_data(fit, columns, ci_prob)
     names = data["feature"].values.tolist()
-    p = marginal(aligned(fit, DRAWS), names).parameters
+    return with_regions(data, marginal(aligned(fit, DRAWS), names).parameters)
+
+
+def with_regions(data: "xr.Dataset", p: Parameters) -> "xr.Dataset":
+    """Add the decision regions of the components to what ``classes`` returns, from draws of the mixture."""
     across, up = (grid(column, STEPS) for column in data["x"].values.T)
     cells = np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2)
     total, votes = np.zeros((len(cells), p.weight.shape[1])), np.zeros((len(cells), p.weight.shape[1]))
@@ -279,10 +285,14 @@ def boundaries(
     'x0'
     >>> plt.close(figure)
     """
+    return draw_regions(boundary_data(fit, columns, ci_prob), ci_prob, ax)
+
+
+def draw_regions(data: "xr.Dataset", ci_prob: float, ax: "Axes | None") -> "Figure":
+    """Draw what ``with_regions`` returns: regions, hatched where less than ``ci_prob`` of the draws agree; points."""
     from matplotlib.colors import ListedColormap
     from matplotlib.patches import Patch
 
-    data = boundary_data(fit, columns, ci_prob)
     axis = new_panel((6.4, 5.0), ax)
     across, up, region = data["across"].values, data["up"].values, data["region"].values
     colours = ListedColormap([colour(k) for k in range(data.sizes["component"])])
@@ -295,7 +305,7 @@ def boundaries(
     draw_points(axis, data["x"].values, data["label"].values, alpha=0.85, zorder=2)
     label = f"less than {ci_prob:.0%} of the draws agree"
     more = [Patch(facecolor="none", edgecolor="0.2", hatch="//////", label=label)] if unsure.any() else []
-    return _finished(axis, data, own=ax is None, more=more)
+    return finished(axis, data, own=ax is None, more=more)
 
 
 def _draw_ellipses(axis: "Axes", data: "xr.Dataset") -> None:
@@ -303,11 +313,10 @@ def _draw_ellipses(axis: "Axes", data: "xr.Dataset") -> None:
         axis.plot(*ellipse, color=colour(k), lw=1.4, zorder=3)
 
 
-def _finished(axis: "Axes", data: "xr.Dataset", own: bool, more: "Sequence[Artist]" = ()) -> "Figure":
+def finished(axis: "Axes", data: "xr.Dataset", own: bool, more: "Sequence[Artist]" = ()) -> "Figure":
     """Label the axes, draw the legend, and write the note into a figure of its own; return the figure."""
-    x, y = data["feature"].values
-    axis.set_xlabel(str(x))
-    axis.set_ylabel(str(y))
+    labels = [str(name) for name in data["feature"].values]
+    axis.set(**dict(zip(("xlabel", "ylabel"), labels, strict=False)))
     despine(axis)
     marks = component_marks(data, range(data.sizes["component"]), ls="", ms=5)
     place_legend(axis, own, [*marks, *more])

@@ -47,7 +47,7 @@ PURPOSES = {
     ),
     "Cluster": (
         "Answers that need no names for the components.",
-        "partition credible_ball co_clustering n_clusters n_components condition merge_components",
+        "partition credible_ball co_clustering n_clusters n_components condition merge_components discriminant_plane",
     ),
     "Diagnose": (
         "Convergence, label switching, checks of a fit, and what is written about it.",

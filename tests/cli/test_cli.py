@@ -367,6 +367,20 @@ def test_partition_writes_clusters_and_their_uncertainty(folder, fitted):
     assert "radius 0.000 bits, 1 cluster\n" in lone
 
 
+def test_discriminant_plane_writes_coordinates(folder, fitted):
+    done = run("discriminant-plane", "fit.nc", "-o", "plane.csv", "--plot", "plane.png", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "petal_length" in done.stdout
+    answer = bg.discriminant_plane(bg.load(folder / "fit.nc"))
+    written = pd.read_csv(folder / "plane.csv", index_col="point")
+    assert list(written.columns) == ["direction_1", "direction_2"]
+    np.testing.assert_allclose(written, answer["coordinates"])
+    assert (folder / "plane.png").stat().st_size > 10_000
+    told = document(run("discriminant-plane", "fit.nc", "new.parquet", "-o", "new.csv", "--json", cwd=folder))
+    assert [row["between"] for row in told["directions"]] == pytest.approx(answer["between"].values)
+    assert len(told["points"]) == 5
+
+
 def test_commands_use_row_weights_and_background(folder, iris):
     x = iris.drop(columns="species")
     weights = np.repeat([3.0, 1.0], [50, 100])

@@ -24,12 +24,28 @@ chosen <- list(iris = c("VEV", 2), diabetes = c("VVV", 3), faithful = c("EEE", 3
 models <- c("EII", "VII", "EEI", "VEI", "EVI", "VVI", "EEE", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV", "VVV")
 strict <- emControl(tol = c(1e-14, 1e-12), itmax = c(20000, 5000))
 
+# Directions in which the means differ. Sigma is the covariance of the data, which is that of the mixture for EEE and VVV.
+plane <- function(x, fit) {
+  p <- fit$parameters
+  fit <- structure(c(fit, list(data = x, classification = map(fit$z), hypvol = NA)), class = "Mclust")
+  if (fit$modelName %in% c("EEE", "VVV")) {
+    dr <- MclustDR(fit, lambda = 1)
+  } else {
+    away <- sweep(p$mean, 1, p$mean %*% p$pro)
+    within <- apply(sweep(p$variance$sigma, 3, p$pro, "*"), 1:2, sum)
+    dr <- MclustDR(fit, lambda = 1, Sigma = within + away %*% (p$pro * t(away)))
+  }
+  kept <- seq(dr$numdir)
+  list(evalues = I(dr$evalues[kept]), directions = t(dr$raw.evectors[, kept, drop = FALSE]))
+}
+
 fitted <- function(x, partition, model) {
   fit <- me(x, model, unmap(partition), control = strict)
   if (is.na(fit$loglik)) return(NULL)
   p <- fit$parameters
   list(loglik = fit$loglik, n_parameters = nMclustParams(model, ncol(x), ncol(fit$z)),
-       weight = p$pro, mean = t(p$mean), covariance = aperm(p$variance$sigma, c(3, 1, 2)))
+       weight = p$pro, mean = t(p$mean), covariance = aperm(p$variance$sigma, c(3, 1, 2)),
+       plane = plane(x, fit))
 }
 
 result <- list()
