@@ -43,11 +43,9 @@ def em_path(density: LogPosterior, seed: int, max_iter: int = 1000) -> tuple[Par
 
     Returns
     -------
-
-    Parameters
-        (S, ...) in data units: the start, and the mixture after each iteration.
-    (S,) float
-        Total log likelihood of each, in data units. It never decreases.
+    tuple of Parameters and (S,) float
+        The start, and the mixture after each iteration, (S, ...) in data units; the total log likelihood of each, which
+        never decreases.
 
     Raises
     ------

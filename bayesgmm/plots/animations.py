@@ -130,8 +130,8 @@ def animation_data(
         ``x`` [point, feature], at most 1000 points; for each frame and view, ``label`` [frame, view, point], the most
         probable component, ``mean`` [frame, view, component], of the first column, and ``outline`` [frame, view, pair,
         component, axis, angle], ellipses that contain ``ci_prob`` of a component; for a single column, instead,
-        ``grid`` [step] and ``curve`` [frame, view, component, step], weighted densities. ``loglik`` [frame] for EM. ``frame``
-        holds the titles.
+        ``grid`` [step] and ``curve`` [frame, view, component, step], weighted densities. ``loglik`` [frame]
+        for EM. ``frame`` holds the titles.
 
     Raises
     ------
@@ -222,8 +222,8 @@ def animate(
     fit : DataTree or estimator
     of : str
         ``'draws'``: draws of the posterior, evenly spaced over all chains. ``'em'``: the steps of plain EM for the
-        model and points of the fit, from centres that are points drawn at random. ``'relabelling'``: the same draws with
-        the labels that the engine gave them, and after label switching was undone, side by side.
+        model and points of the fit, from centres that are points drawn at random. ``'relabelling'``: the same draws
+        with the labels that the engine gave them, and after label switching was undone, side by side.
     columns : sequence of str, optional
         Columns to show, a panel for each pair. Default: the two in which the components differ most.
     frames : int

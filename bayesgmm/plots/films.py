@@ -177,15 +177,9 @@ class _Stage:
             Line2D([], [], color=colour(k), marker=marker(k), label=f"component {name}", ms=4)
             for k, name in enumerate(names)
         ]
-        self.figure.legend(
-            handles=marks,
-            loc="outside lower center",
-            ncols=4,
-            frameon=False,
-            fontsize="small",
-            title=self.data.attrs["note"] or None,
-            title_fontsize="small",
-        )
+        look = {"ncols": 4, "frameon": False, "fontsize": "small", "title_fontsize": "small"}
+        note = self.data.attrs["note"] or None
+        self.figure.legend(handles=marks, loc="outside lower center", title=note, **look)
         self.figure.suptitle(str(self.data["frame"].values[0]), fontsize="medium")
         make_printable(self.figure)
         engine = self.figure.get_layout_engine()
