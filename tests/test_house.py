@@ -39,7 +39,8 @@ posterior
 labels
 predictions
 clusterings diagnosis
-inference plots
+inference
+plots
 model_selection estimators reports apps.images
 cards apps.tables apps.speech warmup
 apps

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from bayesgmm.plots.animations import animate, animation_data
 from bayesgmm.plots.anomalies import anomalies, anomaly_data
 from bayesgmm.plots.checks import check, check_data
 from bayesgmm.plots.classification import (
@@ -31,6 +32,8 @@ if not TYPE_CHECKING:  # for type checkers, every other name is a mistake
     __getattr__ = names_of(__name__, globals())
 
 __all__ = [
+    "animate",
+    "animation_data",
     "anomalies",
     "anomaly_data",
     "assignment_data",

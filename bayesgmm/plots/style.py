@@ -99,6 +99,23 @@ def marker(component: int) -> str:
     return MARKERS[component % len(MARKERS)]
 
 
+def grey(level: float) -> str:
+    """Return a shade between the colours of text (0) and of the panels (1) in the user's style.
+
+    With matplotlib's default style it is the grey of this level; on a dark background light and dark change places.
+
+    Examples
+    --------
+    >>> grey(0.0), grey(1.0), grey(0.2)
+    ('#000000', '#ffffff', '#333333')
+    """
+    import matplotlib as mpl
+    from matplotlib.colors import to_hex, to_rgb
+
+    ink, paper = (np.array(to_rgb(mpl.rcParams[name])) for name in ("text.color", "axes.facecolor"))
+    return to_hex(ink + level * (paper - ink))
+
+
 def grid(values: Array, steps: int = 200) -> Array:
     """Return a grid (steps,) over the values that are not missing, with a margin on both sides."""
     values = values[~np.isnan(values)]
