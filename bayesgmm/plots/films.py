@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FPS = 5.0  # frames per second
+FPS = 5  # frames per second
 DPI = 80  # dots per inch
 TRAIL = 6  # number of earlier frames whose outlines are still visible
 ACROSS = 3  # maximum number of panels of a view in a row
@@ -78,14 +78,14 @@ class Film:
             stage.show(range(len(self))[number])
         return stage.figure
 
-    def save(self, path: str | Path, fps: float = FPS) -> Path:
+    def save(self, path: str | Path, fps: int = FPS) -> Path:
         """Write the film to a ``.gif`` or ``.html`` file, and return the path.
 
         Parameters
         ----------
         path : str or Path
             An HTML file has controls, and loads nothing from the network.
-        fps : float
+        fps : int
             Frames per second.
 
         Raises
@@ -104,7 +104,7 @@ class Film:
                     self._animation().save(partial, writer=PillowWriter(fps=fps), dpi=DPI)
         return path
 
-    def to_html(self, fps: float = FPS) -> str:
+    def to_html(self, fps: int = FPS) -> str:
         """Return a part of an HTML page with the frames and controls, which loads nothing from the network."""
         with settings(LITERAL | {"savefig.dpi": DPI, "figure.dpi": DPI}):
             player = self._animation().to_jshtml(fps=fps, embed_frames=True, default_mode="loop")
@@ -153,9 +153,9 @@ class _Stage:
     def _label(self, view: int) -> None:
         """Label the panels of a view, and set their limits."""
         data, names, x = self.data, self.data["feature"].values, self.data["x"].values
-        for axis, (j, i) in zip(self.panels[view], self.pairs or [(0, None)], strict=True):
+        for axis, (j, i) in zip(self.panels[view], self.pairs or [(0, 0)], strict=True):
             axis.set(xlabel=str(names[j]), xlim=_limits(x[:, j]))
-            if i is None:
+            if not self.pairs:
                 axis.set_ylim(0, 1.05 * float(np.quantile(data["curve"].max("step"), 0.98)))
                 label_height(axis, alone=True)
             else:

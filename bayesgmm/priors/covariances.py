@@ -31,6 +31,7 @@ def _log_multigamma(a: float, d: int) -> float:
 class CovariancesPrior(Declared):
     """Base class of priors of the covariances."""
 
+    cites: ClassVar[str] = ""  # the key of the work that introduced it, in ``references``
     positive_extras: ClassVar[tuple[str, ...]] = ()
     """Names of ``extras`` that are positive numbers; their coordinates are logarithms."""
     keeps_regular: ClassVar[bool] = False
@@ -288,6 +289,7 @@ class LKJCovariance(CovariancesPrior):
     sd: AnyScalar | None = None
     prior: Literal["lkj"] = "lkj"
 
+    cites: ClassVar = "lewandowski2009"
     density: ClassVar = lkj_density
 
     def resolve(self, data: Summary, family: Family, n_clusters: float) -> Self:  # noqa: D102

@@ -85,6 +85,7 @@ class SparseDirichlet(WeightsPrior):
 
     density: ClassVar = dirichlet_density
     is_overfitted: ClassVar = True
+    cites: ClassVar = "malsiner2016"
 
     def resolve(self, n_components: int, per_component: int) -> Self:
         """Return the same prior with all parameters explicit.

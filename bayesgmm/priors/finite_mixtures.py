@@ -53,6 +53,7 @@ class FiniteMixture(WeightsPrior):
     prior: Literal["finite_mixture"] = "finite_mixture"
 
     draws_n_components: ClassVar = True
+    cites: ClassVar = "fruhwirth2021"
 
     if TYPE_CHECKING:
 

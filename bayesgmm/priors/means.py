@@ -104,6 +104,7 @@ class MeansPrior(Declared):
 
     location: Numbers | None
 
+    cites: ClassVar[str] = ""  # the key of the work that introduced it, in ``references``
     positive_extras: ClassVar[tuple[str, ...]] = ()
     """Names of ``extras`` that are positive numbers; their coordinates are logarithms."""
 

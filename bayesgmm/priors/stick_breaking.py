@@ -17,6 +17,7 @@ class StickBreaking(WeightsPrior):
     density: ClassVar = stick_breaking_density
     heaviest_first: ClassVar = True
     is_overfitted: ClassVar = True
+    cites: ClassVar = "ishwaran2001"
 
     @property
     def stick_discount(self) -> float:

@@ -34,6 +34,7 @@ class WeightsPrior(Declared):
     heaviest_first: ClassVar[bool] = False  # True where the prior expects decreasing weights
     draws_n_components: ClassVar[bool] = False
     """True if the number of components is unknown too, and ``n_components`` of the model is its maximum."""
+    cites: ClassVar[str] = ""  # the key of the work that introduced it, in ``references``
     is_overfitted: ClassVar[bool] = False  # True where components may stay empty, so that K is only an upper bound
 
     def resolve(self, n_components: int, per_component: int) -> Self:

@@ -4,8 +4,6 @@ from typing import TYPE_CHECKING
 
 from bayesgmm.errors import DeclarationError
 from bayesgmm.posterior.criteria import CRITERIA
-from bayesgmm.priors.covariances import LKJCovariance
-from bayesgmm.priors.weights import FiniteMixture, SparseDirichlet, StickBreaking
 from bayesgmm.reports.declared import foreign_versions, label_words
 from bayesgmm.reports.markdown import code, escaped, grid
 from bayesgmm.reports.mathematics import latex, number
@@ -17,12 +15,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NEEDED = ("n_components", "covariance")  # columns of a selection, beside the criterion
-CITES = {
-    FiniteMixture: "fruhwirth2021",
-    SparseDirichlet: "malsiner2016",
-    StickBreaking: "ishwaran2001",
-    LKJCovariance: "lewandowski2009",
-}
 OF_CRITERIA = {"bic": "schwarz1978", "aic": "akaike1974", "icl": "biernacki2000", "elbo": "attias2000"}
 
 
@@ -86,7 +78,7 @@ def number_of_components(subject: Subject, selection: "pd.DataFrame | None", cri
         return _selected(subject, selection, criterion)
     if declared is not None and declared.weights.draws_n_components:
         return f"The number of components was estimated; its maximum is {k}."
-    if declared is not None and isinstance(declared.weights, SparseDirichlet | StickBreaking):
+    if declared is not None and declared.weights.is_overfitted:
         return f"{k} components are an upper bound: the prior of the weights empties those that are not needed."
     return f"The number of components, {k}, was fixed before the fit, which does not record how it was chosen."
 
@@ -129,7 +121,9 @@ def priors(subject: Subject) -> str:
     parts.pop("data")
     if subject.n_components == 1:
         parts.pop("weights")
-    texts = [f"{part.words}{_cited(getattr(subject.model, name))}\n\n{_formulas(part)}" for name, part in parts.items()]
+    texts = [
+        f"{part.words}{_cited(getattr(subject.model, name).cites)}\n\n{_formulas(part)}" for name, part in parts.items()
+    ]
     differing = {symbol: values for part in parts.values() for symbol, values in part.columns.items()}
     if differing:
         rows = [
@@ -139,8 +133,8 @@ def priors(subject: Subject) -> str:
     return "\n\n".join(texts)
 
 
-def _cited(prior: object) -> str:
-    return "".join(f" [@{key}]" for kind, key in CITES.items() if isinstance(prior, kind))
+def _cited(key: str) -> str:
+    return f" [@{key}]" if key else ""
 
 
 def computation(subject: Subject) -> str:

@@ -7,7 +7,6 @@ from bayesgmm.clusterings.label_draws import n_clusters
 from bayesgmm.diagnosis.summary import component_words, convergence_line, convergence_numbers
 from bayesgmm.posterior.draws import number_varies
 from bayesgmm.posterior.schema import transforms_of
-from bayesgmm.priors.weights import SparseDirichlet, StickBreaking
 from bayesgmm.reports.chains import label_free
 from bayesgmm.reports.markdown import code, escaped, grid
 from bayesgmm.reports.overview import uncertainty
@@ -70,7 +69,7 @@ def clusters(subject: Subject) -> str:
         posterior = n_components(subject.counted)
         sentences.append(_numbers("components", posterior.index, posterior["components"]))
         sentences.append(_numbers("components that hold points", posterior.index, posterior["clusters"]))
-    elif isinstance(declared.weights, SparseDirichlet | StickBreaking):
+    elif declared.weights.is_overfitted:
         chance = n_clusters(subject.counted)
         sentences.append(_numbers("components that hold points", chance["n_clusters"].values, chance.values))
     if not sentences:

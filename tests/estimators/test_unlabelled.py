@@ -122,7 +122,7 @@ def test_given_priors_are_kept() -> None:
 def test_a_tied_covariance_of_one_component_is_full() -> None:
     one, other = (fitted(covariance_type=name) for name in ("tied", "full"))
     np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(X))
-    with pytest.raises(DeclarationError, match="all classes would share one covariance"):
+    with pytest.raises(DeclarationError, match="all classes would share it"):
         fitted(covariance_type="tied", n_components=2)
 
 

@@ -9,7 +9,6 @@ import pytest
 import bayesgmm as bg
 from bayesgmm.clusterings.label_draws import count_labels, draw_labels
 from bayesgmm.data.points import as_points
-from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.labels.alignments import Responsibilities
 from bayesgmm.posterior.contamination import with_background
@@ -19,6 +18,7 @@ from bayesgmm.predictions.densities import spread
 from bayesgmm.pymc_ops.ops import _stored
 from bayesgmm.sweep import row_kernels
 from bayesgmm.sweep.stats import Table, draw_responsibilities, fold, log_densities, responsibilities
+from tests.families.registry import CHARTED
 
 fold_rows, score_rows = _stored(row_kernels.fold_rows), _stored(row_kernels.score_rows)
 precision_roots = _stored(row_kernels.precision_roots)
@@ -58,7 +58,7 @@ class Case:
         return np.log(weight), mean, precision_roots(np.ascontiguousarray(covariance))
 
 
-@pytest.fixture(params=[(f, b, w) for f in COVARIANCES for b in (False, True) for w in (False, True)], ids=str)
+@pytest.fixture(params=[(f, b, w) for f in CHARTED for b in (False, True) for w in (False, True)], ids=str)
 def case(request):
     family, background, weights = request.param
     return Case(family, background, WEIGHTS if weights else None)
