@@ -50,7 +50,7 @@ def spawn(*args, **variables):
 def commands(application=app, prefix=()):
     """Return every command, groups included."""
     for info in application.registered_commands:
-        yield (*prefix, info.name or info.callback.__name__), info.callback
+        yield (*prefix, info.name or info.callback.__name__.replace("_", "-")), info.callback
     for group in application.registered_groups:
         yield from commands(group.typer_instance, (*prefix, group.name))
 
