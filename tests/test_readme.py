@@ -85,5 +85,5 @@ def test_every_command_it_names_exists():
 
     from bayesgmm.cli import app
 
-    named = set(re.findall(r"^    bayesgmm ([\w-]+)", README.read_text(), re.MULTILINE))
+    named = set(re.findall(r"^    bayesgmm (\w[\w-]*)", README.read_text(), re.MULTILINE))
     assert named == set(get_command(app).commands)
