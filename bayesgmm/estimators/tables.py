@@ -14,7 +14,6 @@ from bayesgmm.memory import in_words
 from bayesgmm.sources.dask_collections import is_dask
 from bayesgmm.sources.opening import source
 from bayesgmm.sources.rows import RowSource
-from bayesgmm.sources.surveys import memory_for
 from bayesgmm.workers import streams
 
 READ_BY_NUMPY = "USTMmiu"  # kinds that numpy converts to doubles without a word: text, dates, durations, integers
@@ -55,9 +54,9 @@ def _brought(X: DataLike) -> DataLike:
     rows = source(X)
     points = streams.read_rows(rows, None, None, 0, progress=False)
     if isinstance(points, Stream):
-        needed, room = (in_words(size) for size in (memory_for(points.n_points, len(points.columns)), streams.MEMORY))
         raise DeclarationError(
-            f"{points.n_points:,} rows take {needed} of memory; this estimator brings at most {room} into memory\n"
+            f"{points.n_points:,} rows take {streams.needed(points)} of memory; this estimator brings at most "
+            f"{in_words(streams.MEMORY)} there\n"
             "  Use GaussianMixture, BayesianGaussianMixture.partial_fit or fit(model, X, 'vb'), which read rows in "
             "parts, or a sample of the rows."
         )

@@ -17,16 +17,14 @@ from bayesgmm.families.structures import COVARIANCES, family_named
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.inference.remedies import advising
 from bayesgmm.inference.searches import Maximum, cores_of, find_maximum, require_data, run_all, seed_of
-from bayesgmm.memory import in_words
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import Posterior
 from bayesgmm.predictions.replication import simulate
 from bayesgmm.sources.opening import is_read_in_parts
-from bayesgmm.sources.surveys import memory_for
 from bayesgmm.sweep.stats import Array, Blocks
 from bayesgmm.wording import alternatives
-from bayesgmm.workers.streams import client_of, read_rows
+from bayesgmm.workers.streams import client_of, needed, read_rows
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -246,10 +244,10 @@ def _rows(data: DataLike, columns: Sequence[str] | None, memory: int | str | Non
         return as_points(data, columns)
     points = read_rows(data, columns, memory, seed, progress)
     if isinstance(points, Stream):
-        needed = in_words(memory_for(points.n_points, len(points.columns)))
+        size = needed(points)
         raise DeclarationError(
-            f"bootstrap_test simulates data sets of {points.n_points:,} rows: each needs {needed} of memory\n"
-            f"  Give memory={needed!r} if there is as much, or a sample of the rows."
+            f"bootstrap_test simulates data sets of {points.n_points:,} rows: each needs {size} of memory\n"
+            f"  Give memory={size!r} if there is as much, or a sample of the rows."
         )
     return points
 

@@ -15,7 +15,7 @@ from bayesgmm.data.standards import Standard
 from bayesgmm.data.streams import Stream
 from bayesgmm.declared import whole, whole_numbers
 from bayesgmm.engines import ENGINES
-from bayesgmm.errors import BayesGMMError, choose, warn
+from bayesgmm.errors import BayesGMMError, DeclarationError, choose, warn
 from bayesgmm.families.structures import COVARIANCES, families_named
 from bayesgmm.inference.em import SWEEPS
 from bayesgmm.inference.searches import cores_of, find_maximum, require_data, run_all, seed_of
@@ -27,7 +27,7 @@ from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sources.opening import is_read_in_parts, require_no_values_for_rows
 from bayesgmm.sweep.stats import Blocks
 from bayesgmm.transforms.columns import ColumnTransforms
-from bayesgmm.workers.streams import client_of, read_rows
+from bayesgmm.workers.streams import client_of, needed, read_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -272,6 +272,11 @@ def select(
             points = replace(points, labels=points.labels.gathered())
     if isinstance(points, Stream):
         require_no_values_for_rows({"transform": None if transform == NONE else transform})
+        if client is not None and not points.on_workers:
+            raise DeclarationError(
+                "client= can't be used with rows that are read in parts on this machine\n"
+                f"  Give a Dask collection of them, or memory={needed(points)!r}, which suffices for all rows."
+            )
         threads = 1 if points.on_workers else cores
         candidates = Candidates.of(points, *settings, criterion=criterion, threads=threads)
         cores, client = cores if points.on_workers else 1, None

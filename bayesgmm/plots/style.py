@@ -1,6 +1,6 @@
 """Colours, markers, text, grids, curves and intervals of all plots."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from bayesgmm.wording import printable
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 # Okabe & Ito (2008): safe for all kinds of colour vision. A component has the same colour in every figure.
@@ -26,14 +27,21 @@ LITERAL: dict[Any, object] = {
 
 
 def literal[**P](draw: "Callable[P, Figure]") -> "Callable[P, Figure]":
-    """Make a plot draw all text as it is: names of columns and rows may hold ``$``, which would start a formula."""
+    """Make a plot draw all text as it is: names of columns and rows may hold ``$``, which would start a formula.
+
+    With ``ax=``, the other panels of the figure are the user's own, and are left as they are.
+    """
 
     @wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> "Figure":
+        given: Any = kwargs.get("ax")
+        others = [panel for panel in getattr(getattr(given, "figure", None), "axes", ()) if panel is not given]
         with settings(LITERAL):
             figure = draw(*args, **kwargs)
-        plain_powers(figure)
-        make_printable(figure)
+        panels = [panel for panel in figure.axes if panel not in others]
+        plain_powers(panels)
+        for artist in [figure] if given is None else panels:
+            make_printable(artist)
         return figure
 
     return drawn
@@ -78,11 +86,11 @@ def make_printable(artist: "Artist") -> None:
         make_printable(child)
 
 
-def plain_powers(figure: "Figure") -> None:
+def plain_powers(panels: "Sequence[Axes]") -> None:
     """Label logarithmic axes as 0.01: powers of ten would need formulas, which are off because of names."""
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
-    for panel in figure.axes:
+    for panel in panels:
         for axis in (panel.xaxis, panel.yaxis):
             if axis.get_scale() == "log":
                 axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

@@ -98,7 +98,7 @@ def _drawn(draw: "Callable[[], Figure]", vectors: bool) -> tuple[str, int, int]:
     with style():
         figure = draw()
         try:
-            plain_powers(figure)
+            plain_powers(figure.axes)
             make_printable(figure)
             return _encoded(figure, vectors)
         finally:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from bayesgmm.data.points import Points
 from bayesgmm.data.streams import Stream
-from bayesgmm.memory import GIB, as_bytes
+from bayesgmm.memory import GIB, as_bytes, in_words
 from bayesgmm.sources.dask_collections import DaskSource, is_dask
 from bayesgmm.sources.opening import source
 from bayesgmm.sources.rows import RowSource
@@ -48,6 +48,11 @@ def read_rows(
 def client_of(data: object) -> "Client | None":
     """Return the client that is in use, if these are data of Dask; else None."""
     return active_client() if isinstance(data, DaskSource) or is_dask(data) else None
+
+
+def needed(rows: Stream) -> str:
+    """Return the memory that suffices for all rows, in words."""
+    return in_words(memory_for(rows.n_points, len(rows.columns)))
 
 
 def room_for_rows(memory: int | str | None) -> int:

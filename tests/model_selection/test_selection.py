@@ -471,6 +471,11 @@ def test_arguments_that_need_all_rows_are_refused_where_these_are_read_in_parts(
         choose(long_table, memory="2MiB", **given)
 
 
+def test_a_client_is_not_ignored_where_rows_are_read_here(long_table):
+    with pytest.raises(DeclarationError, match=r"client= can't be used .*\n.*memory='3MiB', which suffices"):
+        choose(long_table, memory="2MiB", client=object())
+
+
 def test_a_bootstrap_test_says_what_memory_its_simulated_tables_need(long_table):
     with pytest.raises(DeclarationError, match=r"of 100,000 rows: each needs 3MiB .*\n.*memory='3MiB'"):
         bg.bootstrap_test(long_table, 2, memory="2MiB", progress=False)

@@ -57,9 +57,12 @@ def test_the_area_of_a_point_grows_with_its_uncertainty(halves):
 @pytest.mark.parametrize("draw", SINGLE)
 def test_a_plot_is_drawn_in_the_panel_that_is_given(halves, draw):
     figure, (left, right) = plt.subplots(1, 2, layout="constrained")
+    left.set_xscale("log")
+    own = left.xaxis.get_major_formatter()
     assert draw(halves, ax=right) is figure
     assert len(plt.get_fignums()) == 1
     assert not left.has_data()
+    assert left.xaxis.get_major_formatter() is own  # its labels stay as the user has them
     assert right.get_xlabel()
     figure.canvas.draw()
     assert right.get_position().width > 0.2  # nothing pushes the panel aside
