@@ -135,16 +135,8 @@ def animation_data(
 
     Raises
     ------
-    UnknownName
-        When there is no such ``of``.
-    DataError
-        When there is no such column.
-    DeclarationError
-        When ``frames`` or ``ci_prob`` is out of range, or the fit does not hold what is to be shown.
-    FitFileError
-        When ``fit`` is not a fit, holds no data, or for EM no model.
-    EmptyComponent, DegenerateComponent
-        When EM fails from each of its starts.
+    UnknownName, DataError, DeclarationError, FitFileError, EmptyComponent, DegenerateComponent
+        As ``animate``.
 
     Examples
     --------
