@@ -121,12 +121,12 @@ def _differences(known: Mapping[str, str], own: Mapping[str, str]) -> list[str]:
     """Describe what a kept fit has that differs from another one."""
     wrong = [name for name, text in own.items() if known.get(name) != text]
     if "method" in wrong or "answer" in wrong:  # whose settings differ, too
-        wrong = [name for name in wrong if name != "settings"]
+        wrong = [name for name in wrong if name not in ("settings", "calibration")]
     return [_difference(name, json.loads(known.get(name, "null")), json.loads(own[name])) for name in wrong]
 
 
 def _difference(name: str, known: object, own: object) -> str:
-    if name in ("data", "fit", "model", "start", "transform"):
+    if name in ("data", "fit", "model", "start", "transform", "calibration"):
         return f"another {name}" if name != "data" else "other data"
     if name == "answer":
         return f"the answers of {known} (here {own})"

@@ -97,6 +97,7 @@ def score(
     """Write an anomaly score for each point: its log density and a p-value."""
     from bayesgmm.posterior.schema import load
     from bayesgmm.predictions.anomalies import anomaly_scores
+    from bayesgmm.sources.file_sources import open_files
 
     check_table(output, fit, data, calibration)
     read = load(fit)
@@ -106,7 +107,8 @@ def score(
             answer = anomaly_scores(read, rows, calibration=calibration, seed=seed, progress=False)
             return answer.to_dataframe()
 
-        given: dict[str, object] = {"answer": "score", "settings": {"calibration": str(calibration), "seed": seed}}
+        regular = "" if calibration is None else open_files(calibration).fingerprint
+        given: dict[str, object] = {"answer": "score", "calibration": regular, "settings": {"seed": seed}}
         _write_parts(read, data, output, memory, checkpoint, given, scores)
         return
     _refuse_checkpoint()

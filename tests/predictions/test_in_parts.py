@@ -187,6 +187,16 @@ def test_a_checkpoint_of_another_table_is_refused(folder, tmp_path):
     assert "--checkpoint is for a table that is read in parts: give --memory, too" in done.stderr
 
 
+def test_a_calibration_table_that_changed_is_another_table(folder, tmp_path):
+    regular, output = tmp_path / "regular.csv", tmp_path / "a.csv"
+    at = ["--memory", "10MiB", "--checkpoint", tmp_path / "run", "--calibration", regular]
+    for rows, expected in ((100, 0), (200, 1)):
+        FRAME[:rows].to_csv(regular, index=False)
+        done = run("score", "fit.nc", "whole.parquet", "-o", output, *at, cwd=folder)
+        assert done.returncode == expected, done.stderr
+    assert "run is the checkpoint of another table, with another calibration" in " ".join(done.stderr.split())
+
+
 def test_a_damaged_part_of_a_table_is_named(folder, tmp_path):
     at = ["--memory", "10MiB", "--checkpoint", tmp_path]
     command = ["assign", "fit.nc", "whole.parquet", "-o", tmp_path / "a.csv", *at]
