@@ -43,10 +43,13 @@ def connected(address: str) -> "Iterator[Client]":
         from distributed import Client
     except ImportError:
         raise MissingExtra("a Dask cluster can be used only with Dask\n  Try pip install 'bayesgmm[dask]'.") from None
-    with dask.config.set(scheduler=dask.config.get("scheduler", None)):  # a client that fails leaves itself as default
+    before = active_client()
+    with dask.config.set(scheduler=dask.config.get("scheduler", None)):  # a client that fails leaves itself as default,
         try:
             client = Client(address, timeout=PATIENCE)
         except (OSError, ValueError) as error:
+            if (failed := active_client()) is not None and failed is not before:  # and as the one that is in use
+                failed.close()
             raise ClusterError(
                 f"there is no Dask scheduler at {address} ({_short(error)})\n"
                 "  Start one with dask scheduler, and workers with dask worker ADDRESS."
@@ -70,6 +73,11 @@ def require_ready(client: "Client") -> None:
         except TimeoutError:
             raise ClusterError(
                 f"the Dask scheduler {_address(client)} has no workers\n  Start some with dask worker ADDRESS."
+            ) from None
+        except ValueError as error:  # of an address that no protocol knows: this client was never connected
+            raise ClusterError(
+                f"the Dask client that is in use has no scheduler ({_short(error)})\n"
+                "  Close it, client.close(), or connect to a scheduler that is running."
             ) from None
         found = client.run(_asker(), on_error="return")
     own = version("bayesgmm")

@@ -289,6 +289,18 @@ def test_a_scheduler_without_workers_and_none_at_all_are_errors(lone_scheduler, 
     for wrong in (address, "nonsense"):
         with pytest.raises(ClusterError, match=f"there is no Dask scheduler at {wrong}"), schedulers.connected(wrong):
             pass
+        assert schedulers.active_client() is None
+
+
+def test_a_client_in_use_that_was_never_connected_is_one_clear_error():
+    with pytest.raises(ValueError, match="unknown address scheme"):
+        Client("nonsense://127.0.0.1:1")
+    broken = schedulers.active_client()
+    try:
+        with pytest.raises(ClusterError, match=r"client that is in use has no scheduler .*\n.*client\.close"):
+            bg.fit(MODEL, array(), "em", progress=False)
+    finally:
+        broken.close()
 
 
 def test_workers_with_another_version_are_named(client, monkeypatch):
