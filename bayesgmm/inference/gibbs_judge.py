@@ -9,6 +9,7 @@ import numpy as np
 
 from bayesgmm.diagnosis.mixing import ALARMING_RHAT
 from bayesgmm.engines import ENGINES
+from bayesgmm.errors import MissingImplementation
 from bayesgmm.inference import conjugate_sweeps, gibbs_chains
 from bayesgmm.inference.agreement import agreement, monitored
 from bayesgmm.inference.elbo import evaluate
@@ -40,8 +41,12 @@ def ignored() -> Iterator[None]:
 
 
 def is_conjugate(density: LogPosterior) -> bool:
-    """Return True if the Gibbs sampler can draw from the posterior."""
-    return not ENGINES["gibbs"].refused(density.model) and bool((density.blocks.weight % 1 == 0).all())
+    """Return True if the Gibbs sampler can draw from the posterior; not of a prior that it has no implementation for."""
+    try:
+        refused = ENGINES["gibbs"].refused(density.model)
+    except MissingImplementation:
+        return False
+    return not refused and bool((density.blocks.weight % 1 == 0).all())
 
 
 def obstacle(density: LogPosterior) -> str:

@@ -146,6 +146,12 @@ def test_a_prior_class_is_enough_for_engines_that_use_the_density(toy, x):
     assert bg.prior_predictive(toy, x, draws=3)["prior"]["weight"].shape == (1, 3, 2)
 
 
+@pytest.mark.parametrize("method", ["nuts", "advi"])
+def test_draws_from_a_new_prior_are_not_compared_with_a_gibbs_run(method, toy, x, whole_searches):
+    fit = fitted(toy, x, method)  # with the default number of draws: shorter runs are never compared
+    assert fit["posterior"]["weight"].values.mean(axis=(0, 1)) == pytest.approx([0.5, 0.5], abs=0.05)
+
+
 def test_a_missing_implementation_is_a_named_error(toy, x):
     class Unknown(Toy):
         prior: Literal["unknown"] = "unknown"
