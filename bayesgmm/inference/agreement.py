@@ -36,8 +36,10 @@ class Agreement:
         """True if the chains agree and have at least this effective sample size."""
         return self.rhat <= HIGH_RHAT and self.ess >= ess
 
-    def draws_needed(self, draws: int, ess: float) -> int:
+    def draws_needed(self, draws: int, ess: float, least: float = MIN_FACTOR) -> int:
         """Number of draws at which chains with this agreement after some draws are expected to be good.
+
+        At least ``least`` times as many.
 
         Examples
         --------
@@ -46,7 +48,7 @@ class Agreement:
         """
         by_rhat = (self.rhat - 1) / (HIGH_RHAT - 1)  # for chains that agree, R-hat - 1 is proportional to 1 / draws
         factor = RESERVE * max(ess / self.ess, by_rhat if self.rhat <= ALARMING_RHAT else 0.0)
-        return int(np.ceil(max(factor, MIN_FACTOR) * draws))
+        return int(np.ceil(max(factor, least) * draws))
 
 
 def wanted_ess(chains: int, draws: int) -> float:

@@ -42,6 +42,11 @@ class Drawn:
         """Number of draws of each chain."""
         return self.q.shape[1]
 
+    def first(self, draws: int) -> Self:
+        """Return the first draws of each chain."""
+        stats = {name: values[:, :draws] for name, values in self.stats.items()}
+        return replace(self, q=self.q[:, :draws], stats=stats)
+
     def followed_by(self, more: "Drawn") -> Self:
         """Append further draws of the same chains, cut to the shortest: Ctrl-C leaves NaN, or fewer chains."""
         count = int((~np.isnan(more.q)).all(axis=-1).sum(axis=1).min()) if len(more.q) == len(self.q) else 0

@@ -13,7 +13,7 @@ from bayesgmm.inference.draw_kernels import STREAM_SIZE
 from bayesgmm.inference.gibbs_kernels import draw_parameters
 from bayesgmm.inference.gibbs_state_kernels import Law, Schedule, keep_draw, part_starts, read, restart, scratch_memory
 from bayesgmm.inference.number_kernels import number_memory
-from bayesgmm.inference.pair_kernels import DRAWN, assign, pair_memory
+from bayesgmm.inference.pair_kernels import assign_all, pair_memory
 from bayesgmm.inference.split_merge_kernels import split_and_merge
 from bayesgmm.inference.weight_draw_kernels import concentration_of
 from bayesgmm.sweep.assignment_kernels import Sweep
@@ -47,9 +47,7 @@ def split_merge_sweeps(
     for number in range(first, last):
         read(law, q, starts, memory)
         sweep = Sweep(number, chain[0], chain[1], chain[2])
-        loglik = assign(
-            points, table, DRAWN, sweep, schedule.single, work, draws, lanes, memory.sums, pair, 0, 0, stream
-        )
+        loglik = assign_all(points, table, sweep, schedule.single, work, draws, lanes, memory.sums, pair)
         keep_draw(schedule, number, q, loglik, drawn, logliks)
         restart(stream, number, chain)
         if number % schedule.period == 0:

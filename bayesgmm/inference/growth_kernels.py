@@ -20,21 +20,32 @@ import math
 from bayesgmm.families.chart_kernels import LOGARITHMS
 from bayesgmm.inference.draw_kernels import choose, factorise, uniforms
 from bayesgmm.inference.gibbs_state_kernels import Law
-from bayesgmm.inference.marginal_kernels import Given, approximate, core_width, prior_rate, prior_scale
+from bayesgmm.inference.marginal_kernels import (
+    Given,
+    centre_on_points,
+    core_width,
+    prior_rate,
+    prior_scale,
+    squared_length,
+    typical_root,
+)
 from bayesgmm.inference.pair_kernels import Pair, place
 from bayesgmm.sweep.compilation import plain_jit
 from bayesgmm.sweep.layout import Array, IntArray
+from bayesgmm.sweep.orchestration import NativePoints
 
 MAX_BONUS = 4.0  # maximum log of the random factor of the odds
 PATIENCE = 32  # number of points, one after the other, that have not joined, after which the cluster is complete
 
 
 @plain_jit
-def _first_point(stream: IntArray, pair: Pair, part: int, size: int, second: int) -> int:
+def _first_point(stream: IntArray, pair: Pair, part: int, size: int) -> int:
     """Draw a point from which the small cluster grows: one of S, or of those that are given in it."""
     left = choose(stream, part if part > 0 else size)
-    for p in range(pair.label.size):
-        if pair.points.weight[p] > 0.0 and (part == 0 or pair.label[p] == second):
+    if part == 0:
+        return left
+    for p in range(size):
+        if pair.side[p] > 0.0:
             if left == 0:
                 return p
             left -= 1
@@ -44,7 +55,7 @@ def _first_point(stream: IntArray, pair: Pair, part: int, size: int, second: int
 @plain_jit
 def _sift(pair: Pair, at: int, size: int) -> None:
     """Move an entry of the list down, so that it is nearer than those below it in the binary heap."""
-    distance, rows = pair.distance, pair.rows
+    distance, rows = pair.distance, pair.heap
     key, row = distance[at], rows[at]
     while 2 * at + 1 < size:
         child = 2 * at + 1
@@ -58,21 +69,15 @@ def _sift(pair: Pair, at: int, size: int) -> None:
 
 
 @plain_jit
-def _list_distances(law: Law, pair: Pair, first: int) -> int:
+def _list_distances(law: Law, pair: Pair, n_points: int, first: int) -> int:
     """List the other points of S in a heap: squared distances from one of them, by the root of component 0."""
-    d, diagonal = law.n_features, law.chart == LOGARITHMS
-    root, y, size = pair.table.root, pair.spare, 0
-    for p in range(pair.label.size):
-        if pair.points.weight[p] <= 0.0 or p == first:
+    d, y, size = law.n_features, pair.spare, 0
+    for p in range(n_points):
+        if p == first:
             continue
-        squares = 0.0
         for i in range(d):
             y[i] = place(pair, p, d, i) - place(pair, first, d, i)
-            apart = 0.0
-            for j in range(i if diagonal else 0, i + 1):
-                apart += root[i if diagonal else i * d + j] * y[j]
-            squares += apart * apart
-        pair.distance[size], pair.rows[size] = squares, p
+        pair.distance[size], pair.heap[size] = squared_length(law, pair.table.root, y), p
         size += 1
     for at in range(size // 2 - 1, -1, -1):
         _sift(pair, at, size)
@@ -82,8 +87,8 @@ def _list_distances(law: Law, pair: Pair, first: int) -> int:
 @plain_jit
 def _pop(pair: Pair, size: int) -> int:
     """Remove the nearest of the listed points, and return it."""
-    nearest = pair.rows[0]
-    pair.distance[0], pair.rows[0] = pair.distance[size - 1], pair.rows[size - 1]
+    nearest = pair.heap[0]
+    pair.distance[0], pair.heap[0] = pair.distance[size - 1], pair.heap[size - 1]
     _sift(pair, 0, size - 1)
     return nearest
 
@@ -91,15 +96,10 @@ def _pop(pair: Pair, size: int) -> int:
 @plain_jit
 def _log_normal(law: Law, pair: Pair, p: int, log_det: float) -> float:
     """Log density of a point under the table's component 0, but for the factor of all normal densities."""
-    d, diagonal = law.n_features, law.chart == LOGARITHMS
-    root, mean, y, squares = pair.table.root, pair.table.mean, pair.spare, 0.0
+    d, y = law.n_features, pair.spare
     for i in range(d):
-        y[i] = place(pair, p, d, i) - mean[i]
-        away = 0.0
-        for j in range(i if diagonal else 0, i + 1):
-            away += root[i if diagonal else i * d + j] * y[j]
-        squares += away * away
-    return log_det - 0.5 * squares
+        y[i] = place(pair, p, d, i) - pair.table.mean[i]
+    return log_det - 0.5 * squared_length(law, pair.table.root, y)
 
 
 @plain_jit
@@ -185,16 +185,14 @@ def _join(law: Law, pair: Pair, n: float, p: int) -> None:
 @plain_jit
 def grow(
     stream: IntArray,
+    points: NativePoints,
     given: Given,
     pair: Pair,
     sums: Array,
     at: int,
     mean: Array,
     mean_at: int,
-    size: int,
     part: int,
-    first: int,
-    second: int,
 ) -> float:
     """Divide S between a small cluster and the rest, at random or as given; return the log probability of that.
 
@@ -203,37 +201,38 @@ def grow(
     Parameters
     ----------
     stream : (5,) int
+    points : NativePoints
+        S, by ``gather``.
     given : Given
     pair : Pair
-        Its labels are written, and the table's means: those of S and of the small cluster.
+        Its sides are written, and the table's means: those of S and of the small cluster.
     sums, at, mean, mean_at
         The sums of S and where they begin, and the mean that they are taken about.
-    size, part : int
-        Number of points of S, and of those that are given in the small cluster; 0 if it is drawn.
-    first, second : int
-        Labels of the rest, which all others of S have, and of the small cluster.
+    part : int
+        Number of points that are given in the small cluster, the second side; 0 if it is drawn.
     """
-    law, label = given.law, pair.label
-    log_det = approximate(given, sums, at, mean, mean_at, 1, pair, pair.table.root, 0)
+    law, side, size = given.law, pair.side, points.n_points
+    centre_on_points(given, sums, at, mean, mean_at, pair.shift)
+    log_det = typical_root(given, sums, at, mean, mean_at, pair, pair.table.root, 0)
     for j in range(law.n_features):
         pair.table.mean[j] = mean[mean_at + j] + pair.shift[j]
-    start = _first_point(stream, pair, part, size, second)
-    left = _list_distances(law, pair, start)
+    start = _first_point(stream, pair, part, size)
+    left = _list_distances(law, pair, size, start)
     _begin(given, pair, start)
     u, _ = uniforms(stream)
-    label[start] = second
+    side[start] = 1.0
     n, value, refused, factor = 1.0, 0.0, 0, MAX_BONUS * u + _normalisation(law, pair, 1.0)
     while left > 0 and refused < PATIENCE:
         p = _pop(pair, left)
         left -= 1
         ahead = factor + _log_student(law, pair, n, p) - _log_normal(law, pair, p, log_det) + math.log(n / (size - n))
         log_in, log_out = -math.log1p(math.exp(-ahead)), -math.log1p(math.exp(ahead))
-        joins = label[p] == second
+        joins = side[p] > 0.0
         if part == 0:
             v, _ = uniforms(stream)
             joins = math.log(v) < log_in
         if joins:
-            label[p] = second
+            side[p] = 1.0
             _join(law, pair, n, p)
             n, refused, value = n + 1.0, 0, value + log_in
             factor = MAX_BONUS * u + _normalisation(law, pair, n)

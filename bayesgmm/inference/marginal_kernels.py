@@ -95,47 +95,78 @@ def core_width(law: Law) -> int:
 
 
 @plain_jit
-def approximate(
-    given: Given, sums: Array, at: int, mean: Array, mean_at: int, steps: int, pair: Pair, root: Array, root_at: int
+def typical_root(
+    given: Given, sums: Array, at: int, mean: Array, mean_at: int, pair: Pair, root: Array, root_at: int
 ) -> float:
-    """Approximate the posterior of a mean and a precision given the sums of a cluster.
+    """Write the root of a typical precision of a cluster, about ``pair.shift``; return its log determinant."""
+    law, shift = given.law, pair.shift
+    d, n = law.n_features, sums[at]
+    if law.chart == LOGARITHMS:
+        width, log_det = core_width(law), 0.0
+        size = d // width
+        for w in range(width):
+            rate = rate_of(given, sums, at, mean, mean_at, shift, w)
+            typical = (law.covariances_params[0] + (max(n, 1.0) - 1.0) * size) / rate
+            log_det += 0.5 * size * math.log(typical)
+            for j in range(w, d, width):
+                root[root_at + j] = math.sqrt(typical)
+        return log_det
+    scale = math.sqrt(law.covariances_params[0] + max(n, 1.0) - d)
+    log_det = -0.5 * fill_scatter(given, sums, at, mean, mean_at, shift, pair.scatter)
+    _invert(pair.scatter, d, scale, root, root_at)
+    return log_det + d * math.log(scale)
+
+
+@plain_jit
+def squared_length(law: Law, root: Array, y: Array) -> float:
+    """Squared length of the product of a root, the first of these, and y (D,): a squared Mahalanobis distance."""
+    d, diagonal, value = law.n_features, law.chart == LOGARITHMS, 0.0
+    for i in range(d):
+        total = 0.0
+        for j in range(i if diagonal else 0, i + 1):
+            total += root[i if diagonal else i * d + j] * y[j]
+        value += total * total
+    return value
+
+
+@plain_jit
+def centre_on_points(given: Given, sums: Array, at: int, mean: Array, mean_at: int, shift: Array) -> None:
+    """Write the shift to the mean of a cluster's points; for conjugate means, to the centre of the posterior."""
+    law, n = given.law, sums[at]
+    strength = law.means_params[law.n_features] if law.means_kind == CONJUGATE else 0.0
+    for i in range(law.n_features):
+        prior = strength * (law.means_params[i] - mean[mean_at + i]) if strength > 0.0 else 0.0
+        shift[i] = (sums[row_of(law, at, i)] + prior) / max(n + strength, _TINY)
+
+
+@plain_jit
+def approximate(given: Given, sums: Array, at: int, mean: Array, mean_at: int, pair: Pair) -> None:
+    """Approximate the posterior of a mean given the sums of a cluster.
 
     It writes ``pair.shift`` and ``pair.precision``, the centre and the precision of the mean (its Cholesky factor, or
-    its diagonal), and the root of a typical precision. Returns the log determinant of that root.
+    its diagonal), and the root of a typical precision of the points, the table's first.
     """
-    law = given.law
-    d, n, log_det = law.n_features, sums[at], 0.0
-    conjugate, shift = law.means_kind == CONJUGATE, pair.shift
-    for i in range(d):
-        shift[i] = sums[row_of(law, at, i)] / max(n, _TINY)
-        if conjugate:
-            strength = law.means_params[d]
-            shift[i] = sums[row_of(law, at, i)] + strength * (law.means_params[i] - mean[mean_at + i])
-            shift[i] /= strength + n
-    for _ in range(1 if conjugate else steps):
-        if law.chart == LOGARITHMS:
-            log_det = 0.0
-            width = core_width(law)
-            for w in range(width):
-                size = d // width
-                rate = rate_of(given, sums, at, mean, mean_at, shift, w)
-                typical = (law.covariances_params[0] + (max(n, 1.0) - 1.0) * size) / rate
-                for j in range(w, d, width):
-                    root[root_at + j] = math.sqrt(typical)
-                    log_det += 0.5 * math.log(typical)
-                    if not conjugate:
-                        location, weight = location_of(law, given.q, given.means_at, j)
-                        pair.precision[j] = n * typical + weight
-                        shift[j] = typical * sums[row_of(law, at, j)] + weight * (location - mean[mean_at + j])
-                        shift[j] /= pair.precision[j]
-        else:
-            scale = math.sqrt(law.covariances_params[0] + max(n, 1.0) - d)
-            log_det = -0.5 * fill_scatter(given, sums, at, mean, mean_at, shift, pair.scatter)
-            log_det += d * math.log(scale)
-            _invert(pair.scatter, d, scale, root, root_at)
-            if not conjugate:
-                _centre(given, sums, at, mean, mean_at, pair, root, root_at)
-    return log_det
+    law, root = given.law, pair.table.root
+    centre_on_points(given, sums, at, mean, mean_at, pair.shift)
+    for _ in range(1 if law.means_kind == CONJUGATE else FIT_STEPS):
+        typical_root(given, sums, at, mean, mean_at, pair, root, 0)
+        if law.means_kind != CONJUGATE:
+            if law.chart == LOGARITHMS:
+                _centre_columns(given, sums, at, mean, mean_at, pair, root)
+            else:
+                _centre(given, sums, at, mean, mean_at, pair, root)
+
+
+@plain_jit
+def _centre_columns(given: Given, sums: Array, at: int, mean: Array, mean_at: int, pair: Pair, root: Array) -> None:
+    """Write centre and precision of a mean given the root of the precision of its points; diagonal covariances."""
+    law, shift = given.law, pair.shift
+    for j in range(law.n_features):
+        location, weight = location_of(law, given.q, given.means_at, j)
+        typical = root[j] * root[j]
+        pair.precision[j] = sums[at] * typical + weight
+        shift[j] = typical * sums[row_of(law, at, j)] + weight * (location - mean[mean_at + j])
+        shift[j] /= pair.precision[j]
 
 
 @plain_jit
@@ -152,9 +183,7 @@ def _invert(chol: Array, d: int, scale: float, root: Array, root_at: int) -> Non
 
 
 @plain_jit
-def _centre(
-    given: Given, sums: Array, at: int, mean: Array, mean_at: int, pair: Pair, root: Array, root_at: int
-) -> None:
+def _centre(given: Given, sums: Array, at: int, mean: Array, mean_at: int, pair: Pair, root: Array) -> None:
     """Write centre and precision of a mean given the root of the precision of its points; full covariances."""
     law = given.law
     d, shift, precision = law.n_features, pair.shift, pair.precision
@@ -162,7 +191,7 @@ def _centre(
         for j in range(i + 1):
             total = 0.0
             for l in range(i, d):
-                total += root[root_at + l * d + i] * root[root_at + l * d + j]
+                total += root[l * d + i] * root[l * d + j]
             precision[i * d + j] = precision[j * d + i] = total
     for i in range(d):
         location, weight = location_of(law, given.q, given.means_at, i)
@@ -230,7 +259,7 @@ def log_marginal(
     law = given.law
     d, n, dof = law.n_features, sums[at], law.covariances_params[0]
     conjugate, diagonal = law.means_kind == CONJUGATE, law.chart == LOGARITHMS
-    approximate(given, sums, at, mean, mean_at, FIT_STEPS, pair, pair.table.root, 0)
+    approximate(given, sums, at, mean, mean_at, pair)
     value = 0.0
     if conjugate:
         for i in range(d):

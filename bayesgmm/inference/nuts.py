@@ -12,8 +12,8 @@ from bayesgmm.inference.cross_checks import CrossCheck
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.extension import Budget, Check, Drawn, settled
 from bayesgmm.inference.laplace import whiten_at_modes
-from bayesgmm.inference.nuts_chains import JOINED, draw_from_modes
-from bayesgmm.inference.reconciliation import SHORTEST
+from bayesgmm.inference.nuts_chains import JOINED, Look, draw_from_modes
+from bayesgmm.inference.reconciliation import SHORTEST, are_apart, can_replace, replacement
 from bayesgmm.inference.tail_checks import TailCheck
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.notes import EngineNotes
@@ -90,15 +90,26 @@ def fit(
     elif tail_checks.can_check(density, budget):
         check = TailCheck(density, seed, cores, progress)
 
+    def apart(drawn: Drawn) -> bool:
+        return are_apart(density, drawn.q, drawn.stats["lp"])
+
     def run(first_seed: int, settings: dict[str, float], notes: EngineNotes, budget: Budget) -> Estimate:
-        def draw(count: int, seed: int) -> Drawn:
+        def draw(count: int, seed: int, look: Look | None = None) -> Drawn:
             wanted = settings | {"draws": count}
-            return once(lambda: draw_from_modes(density, modes, seed, cores, progress, chains, wanted))
+            return once(lambda: draw_from_modes(density, modes, seed, cores, progress, chains, wanted, look))
 
         def more(_: Drawn, count: int, number: int) -> Drawn:
             return draw(count, _another(first_seed, number))
 
-        drawn = draw(draws, first_seed)
+        may_end = budget.reconciles and draws > SHORTEST and can_replace(density, chains, draws)
+        drawn = draw(draws, first_seed, Look(SHORTEST, apart) if may_end else None)
+        if drawn.draws < draws and not drawn.interrupted:
+            try:
+                if found := replacement(density, drawn.q, drawn.stats["lp"], draws, seed, cores, progress):
+                    return Estimate(found.q, {"lp": found.lp}, (), replace(notes, reconciled=found.info))
+                drawn = draw(draws, first_seed)
+            except KeyboardInterrupt:
+                drawn = replace(drawn, interrupted=True)
         if max_draws is None and _takes_many_steps(drawn.stats):
             budget = replace(budget, max_draws=draws)
         return settled(density, drawn, more, notes, budget, seed, cores, progress, check)

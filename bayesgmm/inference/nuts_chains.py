@@ -22,7 +22,25 @@ from bayesgmm.wording import listing
 JOINED = "joined"  # statistic: True for the first draw after a join
 SAVED_EVERY = 2.0  # seconds between two times that draws are saved; at least so many times what saving takes:
 SHARE = 100
+LOOKED_EVERY, LOOK_SHARE = 0.1, 10  # the same for looks at the first draws
 RETUNE = 100  # maximum number of draws that tune a chain again which is continued with its tuned metric
+
+
+@dataclass
+class Look:
+    """A look at the first draws of the chains, which may end them: all chains then have just these draws.
+
+    Parameters
+    ----------
+    draws : int
+        Number of draws of each chain.
+    ends : function of Drawn
+        Function of these draws of all chains that have begun; True if the chains need not go on.
+    """
+
+    draws: int
+    ends: Callable[[Drawn], bool]
+    ended: bool = False
 
 
 class Part(NamedTuple):
@@ -77,6 +95,10 @@ class Task:
         settings = self.settings | {"chains": len(self.chains), "store_mass_matrix": is_kept()}
         return start(density, self.mode, self.seed, cores, show, settings, self.start)
 
+    def cut(self, draws: int) -> Self:
+        """Return a task of the same chains that end after some draws."""
+        return replace(self, settings=self.settings | {"draws": draws})
+
 
 def draw_from_modes(
     density: LogPosterior,
@@ -86,12 +108,14 @@ def draw_from_modes(
     progress: Progress,
     chains: int,
     settings: dict[str, float],
+    look: Look | None = None,
 ) -> Drawn:
     """Sample chains that are divided among modes, as many at a time as there are cores; no more after Ctrl-C.
 
     Draws that an earlier process left are kept. A chain that it did not finish is continued from its last draw, with
-    its metric, after a short time of tuning.
+    its metric, after a short time of tuning. There is no look at chains that a checkpoint keeps.
     """
+    look = None if is_kept() else look
     left = trail()
     history = Histories({chain: left.parts(chain) for chain in range(chains)}, int(settings["draws"]), left)
     tasks = _tasks(modes, seed, chains, settings, history)
@@ -99,12 +123,13 @@ def draw_from_modes(
     shown, interrupted = AllChains(progress, chains, int(settings["tune"] + settings["draws"])), False
     shown.finished([chain for chain in range(chains) if history.missing(chain) == 0])
     for together in _together([len(task.chains) for task in tasks], cores):
-        begun = [tasks[i] for i in together]
+        begun = [tasks[i].cut(look.draws) if look and look.ended else tasks[i] for i in together]
         samplers = [task.started(density, cores, shown.part(task.chains)) for task in begun]
-        interrupted = _wait_for_all(samplers, begun, history)
+        interrupted = _wait_for_all(samplers, begun, history, look)
         if interrupted:
             break
-    return history.drawn(chains, density.size, interrupted)
+    drawn = history.drawn(chains, density.size, interrupted)
+    return drawn.first(look.draws) if look and look.ended and not interrupted else drawn
 
 
 def _tasks(
@@ -203,6 +228,15 @@ class Histories:
             self.parts[chain] = [*earlier, whole]
             self.left.add(chain, whole.since(new), (self.seconds - began) / len(task.chains))
 
+    def looked_at(self, look: Look, tasks: list[Task]) -> bool:
+        """Return True if the chains of these tasks have the draws of a look, and write whether it ends them."""
+        if min(self._count(chain) for task in tasks for chain in task.chains) < look.draws:
+            return False
+        begun = [chain for chain, parts in self.parts.items() if parts]
+        size = self.parts[begun[0]][0].q.shape[1]
+        look.ended = look.ends(self.drawn(max(begun) + 1, size, interrupted=False).first(look.draws))
+        return True
+
     def drawn(self, chains: int, size: int, interrupted: bool) -> Drawn:
         """Return the draws of all chains that have some, padded with NaN to the longest."""
         own = [self.parts[chain] for chain in range(chains) if self.parts[chain]]
@@ -266,11 +300,13 @@ class AllChains:
         return show
 
 
-def _wait_for_all(samplers: list[Sampler], tasks: list[Task], history: Histories) -> bool:
+def _wait_for_all(samplers: list[Sampler], tasks: list[Task], history: Histories, look: Look | None) -> bool:
     """Wait for samplers that run side by side, and add their draws; Ctrl-C stops all and keeps the draws so far."""
     running = dict(zip(range(len(tasks)), samplers, strict=True))
+    looks = look is not None and not look.ended
+    every, share = (LOOKED_EVERY, LOOK_SHARE) if looks else (SAVED_EVERY, SHARE)
     try:
-        pause = SAVED_EVERY if is_kept() else None
+        pause = every if is_kept() or looks else None
         while running:
             for i, trace in _finished([*running.items()], pause):
                 del running[i]
@@ -278,7 +314,13 @@ def _wait_for_all(samplers: list[Sampler], tasks: list[Task], history: Histories
             began = perf_counter()
             for i, sampler in running.items():
                 history.add(tasks[i], sampler.inspect())
-            pause = max(SAVED_EVERY, SHARE * (perf_counter() - began))
+            if looks and look and history.looked_at(look, tasks):
+                looks = False
+                if look.ended:
+                    for sampler in running.values():
+                        sampler.cancel()
+                    return False
+            pause = max(every, share * (perf_counter() - began)) if is_kept() or looks else None
         return False
     except KeyboardInterrupt:
         for i, sampler in running.items():

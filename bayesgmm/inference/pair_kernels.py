@@ -36,29 +36,38 @@ from bayesgmm.sweep.orchestration import (
 
 simd = Late("bayesgmm.sweep.simd")
 
-DRAWN, SOFT, DIVIDED, GIVEN, KNOWN = range(5)  # how points are assigned in a pass
+SOFT, DIVIDED, GIVEN, KNOWN = range(4)  # how the points of S are assigned to two sides
 
 Pair = namedtuple(
-    "Pair", "points table work lanes sums whole label means shift drawn precision scatter distance density rows spare"
+    "Pair",
+    "x label rows own side table work lanes sums whole means shift drawn precision scatter distance heap near spare",
 )
 """Memory of split-merge moves.
 
-points : NativePoints
-    The points, with latent cells as they were drawn, and with weights that are zero outside S.
+x : (rows * D,) float
+    All points, with latent cells as they were drawn.
+label : (rows,) float
+    Component of each point.
+rows : (rows,) int
+    The points of S, which ``own`` has together: a pass over S takes the time of S, however many the others are.
+own : NativePoints
+    Memory for the points of S; ``gather`` returns those of their blocks.
+side : (rows,) float
+    Side of each point of S, 0 or 1.
 table, work, lanes, sums
     A table of two components, and what a pass over the points needs.
 whole : (sums / 2,) float
     Sums of all points of S.
-label : (rows,) float
-    Component of each point.
 means : (2 D,) float
     Shifts of the means of proposed clusters.
 shift, drawn : (D,) float
     Shift of a mean from its reference: where the posterior is centred, and a draw.
 precision, scatter : (D * D,) float
     Cholesky factors of the posterior precision of a mean, and of the sums of squares of a cluster.
-distance, density, rows : (rows,) float, float and int
+distance, heap : (rows,) float and int
     Points of S in the order of their distances from one of them: ``growth_kernels``.
+near : (K,) float
+    Weights of the clusters with which one may be merged: ``neighbour_kernels``.
 spare : (D,) float
 """
 
@@ -67,35 +76,63 @@ spare : (D,) float
 def pair_memory(points: NativePoints, law: Law) -> Pair:
     """Allocate the memory of split-merge moves."""
     d, diagonal = law.n_features, law.chart == LOGARITHMS
-    weight, none, exact = np.zeros(points.weight.size), np.zeros(0), np.zeros(0, dtype=np.int64)
+    size, none, exact = points.weight.size, np.zeros(0), np.zeros(0, dtype=np.int64)
     x = points.x.copy() if points.latent.size > 0 else points.x
-    own = NativePoints(x, weight, none, exact, none, points.n_points, points.n_features)
+    own = NativePoints(np.zeros(x.size), np.zeros(size), none, exact, none, points.n_points, points.n_features)
     table = NativeTable(np.zeros(2), np.zeros(2 * d), np.zeros(2 * d if diagonal else 2 * d * d), 2)
     sums = np.zeros(2 * moments_width(d, diagonal))
     return Pair(
+        x,
+        np.zeros(size),
+        np.zeros(size, dtype=np.int64),
         own,
+        np.zeros(size),
         table,
         workspace(own, table),
         np.empty(sums.size * LANES),
         sums,
         np.zeros(sums.size // 2),
-        np.zeros(points.weight.size),
         np.zeros(2 * d),
         np.zeros(d),
         np.zeros(d),
         np.zeros(d * d),
         np.zeros(d * d),
-        np.zeros(points.weight.size),
-        np.zeros(points.weight.size),
-        np.zeros(points.weight.size, dtype=np.int64),
+        np.zeros(size),
+        np.zeros(size, dtype=np.int64),
+        np.zeros(law.n_components),
         np.zeros(d),
     )
 
 
 @plain_jit
 def place(pair: Pair, p: int, d: int, j: int) -> float:
-    """Column j of point p."""
-    return pair.points.x[((p // BLOCK) * d + j) * BLOCK + p % BLOCK]
+    """Column j of point p of S."""
+    return pair.own.x[((p // BLOCK) * d + j) * BLOCK + p % BLOCK]
+
+
+@plain_jit
+def gather(points: NativePoints, pair: Pair, a: int, b: int) -> NativePoints:
+    """Return the points S of components a and b, with those of b on the second side."""
+    own, rows, x, d, size = pair.own, pair.rows, pair.x, points.n_features, 0
+    for p in range(points.weight.size):
+        label = pair.label[p]
+        if points.weight[p] > 0.0 and label in (a, b):
+            rows[size], own.weight[size], pair.side[size] = p, 1.0, 0.0 if label == a else 1.0
+            at, to = (p // BLOCK) * d * BLOCK + p % BLOCK, (size // BLOCK) * d * BLOCK + size % BLOCK
+            for j in range(d):
+                own.x[to + j * BLOCK] = x[at + j * BLOCK]
+            size += 1
+    whole = (size + BLOCK - 1) // BLOCK * BLOCK
+    for p in range(size, whole):
+        own.weight[p] = 0.0
+    return NativePoints(own.x, own.weight[:whole], own.background, own.latent, own.labels, size, d)
+
+
+@plain_jit
+def relabel(pair: Pair, size: int, first: int, second: int) -> None:
+    """Give the points of S the labels of their sides."""
+    for p in range(size):
+        pair.label[pair.rows[p]] = second if pair.side[p] > 0.0 else first
 
 
 @block_jit
@@ -125,43 +162,73 @@ def _write_drawn(points: NativePoints, block: int, table: NativeTable, work: Wor
 
 
 @plain_jit
-def _divide(
-    score: Array, weight: Array, at: int, given: bool, label: Array, first: int, second: int, stream: IntArray
-) -> float:
-    """Assign a block's points to two sides, ``given`` by their labels or drawn; return the log probability of that."""
+def _divide(score: Array, weight: Array, at: int, given: bool, side: Array, stream: IntArray) -> float:
+    """Assign a block's points to two sides, ``given`` or drawn; return the log probability of that."""
     value = 0.0
     for p in range(BLOCK):
         left = right = 0.0
         if weight[at + p] > 0.0:
             ahead = score[p] - score[BLOCK + p]
             log_left, log_right = -math.log1p(math.exp(-ahead)), -math.log1p(math.exp(ahead))
-            if given:
-                is_left = label[at + p] == first
-            else:
+            if not given:
                 u, _ = uniforms(stream)
-                is_left = math.log(u) < log_left
-                label[at + p] = first if is_left else second
-            if is_left:
-                left, value = weight[at + p], value + log_left
-            else:
-                right, value = weight[at + p], value + log_right
+                side[at + p] = 0.0 if math.log(u) < log_left else 1.0
+            right = side[at + p]
+            left = 1.0 - right
+            value += log_right if right > 0.0 else log_left
         score[p], score[BLOCK + p] = left, right
     return value
 
 
 @plain_jit
-def _write_known(score: Array, weight: Array, at: int, label: Array, first: int) -> None:
-    """Assign a block's points to two sides by their labels."""
+def _write_known(score: Array, weight: Array, at: int, side: Array) -> None:
+    """Assign a block's points to the sides that they are on."""
     for p in range(BLOCK):
-        left = weight[at + p] if label[at + p] == first else 0.0
-        score[p], score[BLOCK + p] = left, weight[at + p] - left
+        right = weight[at + p] * side[at + p]
+        score[p], score[BLOCK + p] = weight[at + p] - right, right
 
 
 @plain_jit
-def assign(
+def assign_sides(points: NativePoints, pair: Pair, mode: int, sweep: Sweep, stream: IntArray) -> float:
+    """Assign the points of S to two sides; return the log probability of that, and write the sums of each side.
+
+    Parameters
+    ----------
+    points : NativePoints
+        Those of ``gather``.
+    pair : Pair
+    mode : int
+        ``SOFT`` by responsibilities, which returns the log likelihood; ``DIVIDED`` at random; as ``GIVEN`` by the
+        sides, without sums; as ``KNOWN`` by the sides, without a probability.
+    sweep : Sweep
+    stream : (5,) int
+        Random numbers.
+    """
+    table, work, lanes, value = pair.table, pair.work, pair.lanes, 0.0
+    set_counters(sweep, work)
+    for t in range(lanes.size):
+        lanes[t] = 0.0
+    for block in range(count_blocks(points)):
+        at = block * BLOCK
+        if mode != KNOWN:
+            score_block(points, block, table, 0, work)
+        if mode == SOFT:
+            value += normalise(work.score, 2, points.weight, at)
+        elif mode == KNOWN:
+            _write_known(work.score, points.weight, at, pair.side)
+        else:
+            value += _divide(work.score, points.weight, at, mode == GIVEN, pair.side, stream)
+        if mode != GIVEN:
+            add_moments(points, block, table, 0, work, lanes, DRAW)
+    for t in range(pair.sums.size):
+        pair.sums[t] = simd.total(simd.load(lanes, t * LANES))
+    return value
+
+
+@plain_jit
+def assign_all(
     points: NativePoints,
     table: NativeTable,
-    mode: int,
     sweep: Sweep,
     single: bool,
     work: Workspace,
@@ -169,19 +236,12 @@ def assign(
     lanes: Array,
     sums: Array,
     pair: Pair,
-    first: int,
-    second: int,
-    stream: IntArray,
 ) -> float:
-    """Assign all points; write the sums of their moments, and return their log likelihood or log probability.
+    """Draw the components of all points, as ``fold_draws``; write the sums of their moments; return the log likelihood.
 
     Parameters
     ----------
     points, table : NativePoints, NativeTable
-    mode : int
-        ``DRAWN`` from all components, as ``fold_draws``, with their labels and latent cells; ``SOFT`` to two by
-        responsibilities; ``DIVIDED`` between two at random, or as ``GIVEN`` by the labels; as ``KNOWN`` by the labels,
-        without a probability.
     sweep : Sweep
     single : bool
         True if all row weights are zero or one.
@@ -190,34 +250,21 @@ def assign(
     sums : (sums,) float
     pair : Pair
         Its labels and its points' latent cells are written.
-    first, second : int
-        Labels of the two sides.
-    stream : (5,) int
-        Random numbers.
     """
-    label = pair.label
+    label, value = pair.label, 0.0
     set_counters(sweep, work)
     for t in range(lanes.size):
         lanes[t] = 0.0
-    value = 0.0
     for block in range(count_blocks(points)):
         score_block(points, block, table, 0, work)
-        if mode == SOFT:
-            value += normalise(work.score, 2, points.weight, block * BLOCK)
-        elif mode == DRAWN:
-            if single:
-                value += draw_single(points, block, sweep, work)
-                _write_labels(work.score, work.score.size // BLOCK, label, block * BLOCK)
-            else:
-                value += draw_copies(points, block, sweep, counts, work)
-        elif mode == KNOWN:
-            _write_known(work.score, points.weight, block * BLOCK, label, first)
+        if single:
+            value += draw_single(points, block, sweep, work)
+            _write_labels(work.score, work.score.size // BLOCK, label, block * BLOCK)
         else:
-            given = mode == GIVEN
-            value += _divide(work.score, points.weight, block * BLOCK, given, label, first, second, stream)
+            value += draw_copies(points, block, sweep, counts, work)
         add_moments(points, block, table, 0, work, lanes, DRAW)
-        if mode == DRAWN and single and has_latent(points.latent, block):
-            _write_drawn(points, block, table, work, label, pair.points.x)
+        if single and has_latent(points.latent, block):
+            _write_drawn(points, block, table, work, label, pair.x)
     for t in range(sums.size):
         sums[t] = simd.total(simd.load(lanes, t * LANES))
     return value

@@ -23,6 +23,7 @@ TUNE, THIN = 500, 20  # Gibbs sweeps before the first draw, and from one draw to
 GIBBS_WORTH = 1_500_000_000  # maximum cost of these sweeps: points x features x components x sweeps
 GIBBS_CHAINS = 4  # minimum number
 FACTOR = 3  # maximum factor of one extension
+LEAST = 1.2  # minimum factor: these chains continue at no cost
 MANY = 0.03  # share of the posterior that the steps may have lost
 
 
@@ -95,16 +96,66 @@ def reconcile(
     return Reconciled(found.q, found.lp, facts)
 
 
+def can_replace(density: LogPosterior, chains: int, draws: int) -> bool:
+    """Return True if a Gibbs sampler with split-merge moves may replace chains that are apart."""
+    if density.model.weights.is_overfitted or not is_conjugate(density):
+        return False
+    has_moves = conjugate_sweeps.split_merge_period(density) > 0
+    return has_moves and independence_chains.is_affordable(density, chains, draws)
+
+
+def are_apart(density: LogPosterior, q: Array, lp: Array) -> bool:
+    """Return True if chains (chains, draws, P) are in different regions: the first two, the first three, or more.
+
+    So further chains change no answer that the first ones have given.
+    """
+    values = monitored(density, q, lp)
+    return any(agreement(values[:count]).rhat > APART for count in range(2, len(values) + 1))
+
+
+def replacement(
+    density: LogPosterior, q: Array, lp: Array, draws: int, seed: int, cores: int, progress: Progress
+) -> Reconciled | None:
+    """Return as many draws of each chain as are asked for, by Gibbs sweeps alone, in place of chains that are apart.
+
+    Few draws of these chains suffice, since they are only the regions that must be visited. Return None if the Gibbs
+    sampler's chains disagree, too, or miss a region.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If Ctrl-C comes.
+    """
+    progress.stage("moving between regions")
+    try:
+        rhat = agreement(monitored(density, q, lp)).rhat
+        return _alone(density, _gibbs_chains(density, len(q), draws, seed, cores), q, rhat, draws)
+    except (SamplingError, DeclarationError):
+        return None
+
+
+def _gibbs_chains(density: LogPosterior, chains: int, draws: int, seed: int, cores: int) -> "_GibbsChains":
+    return _GibbsChains(mean_orders.unordered(density), seed, cores, max(chains, GIBBS_CHAINS), draws)
+
+
+def _alone(density: LogPosterior, gibbs: "_GibbsChains", q: Array, rhat: float, draws: int) -> Reconciled | None:
+    """Return draws of Gibbs chains; None if they disagree, or miss a region that other chains q have visited."""
+    chains, known = len(q), mean_orders.out_of_order(density, q)
+    if not gibbs.mix(wanted_ess(chains, draws)):
+        return None
+    if _lost(gibbs.density, known, gibbs.q, gibbs.lp, gibbs.seed, gibbs.cores) > MANY:
+        return None
+    kept, info = gibbs.thinned(draws), ReconciliationInfo("Gibbs sampling", rhat)
+    return _in_order(density, gibbs.density, gibbs.q[:chains, kept], gibbs.lp[:chains, kept], info, gibbs.cores)
+
+
 def _by_gibbs(density: LogPosterior, q: Array, rhat: float, seed: int, cores: int, target: float) -> Reconciled | None:
     """Draw by Gibbs sweeps, with independence steps where sweeps alone are slow; None if even these chains disagree."""
     chains, draws = q.shape[:2]
-    free = mean_orders.unordered(density)
-    known = mean_orders.out_of_order(density, q)
-    gibbs = _GibbsChains(free, seed, cores, max(chains, GIBBS_CHAINS), draws)
-    if gibbs.mix(wanted_ess(chains, draws)) and _lost(free, known, gibbs.q, gibbs.lp, seed, cores) <= MANY:
-        alone = gibbs.thinned(draws)
-        info = ReconciliationInfo("Gibbs sampling", rhat)
-        return _in_order(density, free, gibbs.q[:chains, alone], gibbs.lp[:chains, alone], info, cores)
+    gibbs = _gibbs_chains(density, chains, draws, seed, cores)
+    if alone := _alone(density, gibbs, q, rhat, draws):
+        return alone
+    free, known = gibbs.density, mean_orders.out_of_order(density, q)
     pilot = np.concatenate([known, gibbs.q[:, gibbs.thinned(draws)]])
     proposal = proposal_from_chains(free, pilot, seed, cores)
     everything = pilot.reshape(-1, density.size)
@@ -188,7 +239,7 @@ class _GibbsChains:
             return False
         while True:
             now, made = agreement(monitored(self.density, self.q, self.lp)), self.q.shape[1]
-            needed = now.draws_needed(made, wanted)
+            needed = now.draws_needed(made, wanted, LEAST)
             if now.is_good(wanted) or now.rhat > APART or needed > self.longest:
                 return now.is_good(wanted)
             self._extend(min(needed, FACTOR * made))

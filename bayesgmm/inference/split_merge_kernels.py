@@ -29,15 +29,17 @@ from bayesgmm.inference.gibbs_state_kernels import CONJUGATE, Law, Scratch
 from bayesgmm.inference.growth_kernels import grow
 from bayesgmm.inference.marginal_kernels import (
     Given,
-    approximate,
+    centre_on_points,
     core_width,
     fill_scatter,
     log_marginal,
     rate_of,
     row_of,
+    typical_root,
 )
+from bayesgmm.inference.neighbour_kernels import chance_of_sides, draw_neighbour, weigh_neighbours
 from bayesgmm.inference.number_kernels import Numbers
-from bayesgmm.inference.pair_kernels import DIVIDED, GIVEN, KNOWN, SOFT, Pair, assign, place
+from bayesgmm.inference.pair_kernels import DIVIDED, GIVEN, KNOWN, SOFT, Pair, assign_sides, gather, place, relabel
 from bayesgmm.sweep.compilation import jit, plain_jit
 from bayesgmm.sweep.latent_records import Sweep
 from bayesgmm.sweep.layout import Array, IntArray
@@ -50,39 +52,25 @@ TIGHTEST = 1.0  # maximum log of the factor by which a root of a launch state be
 
 
 @plain_jit
-def _mark(points: NativePoints, pair: Pair, a: int, b: int) -> int:
-    """Give weight to the points of components a and b alone; return their number."""
-    count, weight = 0, pair.points.weight
-    for p in range(weight.size):
-        inside = points.weight[p] > 0.0 and (pair.label[p] == a or pair.label[p] == b)
-        weight[p] = 1.0 if inside else 0.0
-        count += inside
-    return count
-
-
-@plain_jit
-def _find(pair: Pair, number: int) -> int:
-    """Return the row of the ``number``-th point of S."""
-    weight = pair.points.weight
-    for p in range(weight.size):
-        if weight[p] > 0.0:
-            if number == 0:
-                return p
-            number -= 1
-    return 0
-
-
-@plain_jit
 def _launch(
-    stream: IntArray, given: Given, pair: Pair, sums: Array, at: int, mean: Array, mean_at: int, size: int, sweep: Sweep
+    stream: IntArray,
+    points: NativePoints,
+    given: Given,
+    pair: Pair,
+    sums: Array,
+    at: int,
+    mean: Array,
+    mean_at: int,
+    sweep: Sweep,
 ) -> None:
-    """Fit two components to the points of S, of which there are ``size``, with these sums about a mean."""
+    """Fit two components to the points of S, with these sums about a mean."""
     law = given.law
     d, table = law.n_features, pair.table
     half, width = table.root.size // 2, pair.sums.size // 2
-    approximate(given, sums, at, mean, mean_at, 1, pair, table.root, 0)
+    centre_on_points(given, sums, at, mean, mean_at, pair.shift)
+    typical_root(given, sums, at, mean, mean_at, pair, table.root, 0)
     for side in range(1, -1, -1):
-        p = _find(pair, choose(stream, size))
+        p = choose(stream, points.n_points)
         u, _ = uniforms(stream)
         scale = math.exp(u * TIGHTEST)
         table.offset[side] = d * math.log(scale)
@@ -91,13 +79,11 @@ def _launch(
         for t in range(half):
             table.root[half * side + t] = scale * table.root[t]
     for _ in range(min(4 + 2 * d, ITERATIONS)):
-        assign(pair.points, table, SOFT, sweep, True, pair.work, pair.sums, pair.lanes, pair.sums, pair, 0, 0, stream)
+        assign_sides(points, pair, SOFT, sweep, stream)
         for side in range(2):
-            n = pair.sums[side * width]
-            log_det = approximate(
-                given, pair.sums, side * width, table.mean, side * d, 1, pair, table.root, side * half
-            )
-            table.offset[side] = math.log(n + 1.0) + log_det
+            centre_on_points(given, pair.sums, side * width, table.mean, side * d, pair.shift)
+            log_det = typical_root(given, pair.sums, side * width, table.mean, side * d, pair, table.root, side * half)
+            table.offset[side] = math.log(pair.sums[side * width] + 1.0) + log_det
             for j in range(d):
                 table.mean[side * d + j] += pair.shift[j]
 
@@ -161,16 +147,14 @@ def _count(counts: Array, fewest: float) -> int:
 
 
 @plain_jit
-def _pick(stream: IntArray, counts: Array, fewest: float, but: int) -> int:
-    """Draw a component that holds at least ``fewest`` points, but not ``but``; -1 if there is none."""
+def _pick(stream: IntArray, counts: Array, fewest: float) -> int:
+    """Draw a component that holds at least ``fewest`` points; -1 if there is none."""
     number = _count(counts, fewest)
-    if but >= 0:
-        number -= 1
     if number < 1:
         return -1
     left = choose(stream, number)
     for c in range(counts.size):
-        if counts[c] >= fewest and c != but:
+        if counts[c] >= fewest:
             if left == 0:
                 return c
             left -= 1
@@ -201,6 +185,7 @@ def _write_part(law: Law, memory: Scratch, pair: Pair, side: int, c: int) -> Non
 @plain_jit
 def _log_sides(
     stream: IntArray,
+    points: NativePoints,
     given: Given,
     pair: Pair,
     grown: bool,
@@ -208,24 +193,20 @@ def _log_sides(
     at: int,
     mean: Array,
     mean_at: int,
-    size: int,
     part: int,
     sweep: Sweep,
-    first: int,
-    second: int,
 ) -> float:
     """Assign the points of S to two sides; return the log probability of that.
 
-    A number of points, ``part``, is given on the second side by their labels; if it is 0, the sides are drawn.
+    A number of points, ``part``, is given on the second side; if it is 0, the sides are drawn.
     """
-    work, lanes, parts, mode = pair.work, pair.lanes, pair.sums, GIVEN if part > 0 else DIVIDED
     if grown:
-        value = grow(stream, given, pair, sums, at, mean, mean_at, size, part, first, second)
+        value = grow(stream, points, given, pair, sums, at, mean, mean_at, part)
         if part == 0:
-            assign(pair.points, pair.table, KNOWN, sweep, True, work, parts, lanes, parts, pair, first, second, stream)
+            assign_sides(points, pair, KNOWN, sweep, stream)
         return value
-    _launch(stream, given, pair, sums, at, mean, mean_at, size, sweep)
-    return assign(pair.points, pair.table, mode, sweep, True, work, parts, lanes, parts, pair, first, second, stream)
+    _launch(stream, points, given, pair, sums, at, mean, mean_at, sweep)
+    return assign_sides(points, pair, GIVEN if part > 0 else DIVIDED, sweep, stream)
 
 
 @plain_jit
@@ -237,14 +218,6 @@ def _log_parts(stream: IntArray, given: Given, pair: Pair) -> float:
         for j in range(d):
             pair.means[side * d + j] = pair.drawn[j]
     return value
-
-
-@plain_jit
-def _rename(pair: Pair, old: int, new: int) -> None:
-    """Give the points of one component the label of another."""
-    for p in range(pair.label.size):
-        if pair.label[p] == old:
-            pair.label[p] = new
 
 
 @plain_jit
@@ -262,25 +235,26 @@ def propose_split(
     """Propose to split a cluster of at least two points."""
     law, counts, width = given.law, memory.counts, pair.whole.size
     d, occupied = law.n_features, _count(counts, 1.0)
-    c, free = _pick(stream, counts, 2.0, -1), first_empty(counts)
-    if c < 0 or free < 0:
+    c = _pick(stream, counts, 2.0)
+    if c < 0 or first_empty(counts) < 0:
         return
     whole, ways = counts[c], _count(counts, 2.0)
     before = log_together(law, log_alpha, counts, occupied, numbers) + _own_marginal(stream, given, memory, c, pair)
-    size = _mark(points, pair, c, c)
-    log_sides = _log_sides(
-        stream, given, pair, grown, memory.sums, c * width, memory.mean, c * d, size, 0, sweep, c, free
-    )
+    own = gather(points, pair, c, c)
+    log_sides = _log_sides(stream, own, given, pair, grown, memory.sums, c * width, memory.mean, c * d, 0, sweep)
     gain = -math.inf
     if pair.sums[0] > 0.0 and pair.sums[width] > 0.0:
         counts[c] = pair.sums[0]
         gain = log_apart(law, log_alpha, counts, occupied, pair.sums[width], numbers) - before - log_sides
-        gain += _log_parts(stream, given, pair) + math.log(ways / (occupied * (occupied + 1.0)))
+        gain += _log_parts(stream, given, pair) + math.log(ways / (occupied + 1.0))
     u, _ = uniforms(stream)
-    if math.log(u) < gain:
+    gain -= math.log(u)
+    if gain > 0.0:  # a logarithm of a probability is at most 0
+        gain += math.log(chance_of_sides(given, memory, pair, c))
+    if gain > 0.0:
         new = choose_empty(stream, law, counts, numbers)
         counts[new] = pair.sums[width]
-        _rename(pair, free, new)
+        relabel(pair, own.n_points, c, new)
         for side in range(2):
             to = c if side == 0 else new
             _write_part(law, memory, pair, side, to)
@@ -288,7 +262,6 @@ def propose_split(
             _move_mean(law, memory, to, pair.drawn)
         return
     counts[c] = whole
-    _rename(pair, free, c)
 
 
 @plain_jit
@@ -308,8 +281,10 @@ def propose_merge(
     d, occupied = law.n_features, _count(counts, 1.0)
     if occupied < 2:
         return
-    a = _pick(stream, counts, 1.0, -1)
-    b = _pick(stream, counts, 1.0, a)
+    b = _pick(stream, counts, 1.0)
+    total = weigh_neighbours(given, memory, pair, b, memory.sums, b * width, memory.mean, b * d)
+    a = draw_neighbour(stream, pair, total)
+    chance = pair.near[a] / total
     n, m = counts[a], counts[b]
     before = _own_marginal(stream, given, memory, a, pair) + _own_marginal(stream, given, memory, b, pair)
     counts[b] = 0.0
@@ -321,10 +296,10 @@ def propose_merge(
     for j in range(d):
         pair.means[j] = pair.drawn[j]
     u, _ = uniforms(stream)
-    gain += math.log(occupied * (occupied - 1.0) / _count(counts, 2.0)) - math.log(u)
+    gain += math.log(occupied / (_count(counts, 2.0) * chance)) - math.log(u)
     if gain > 0.0:  # the log probability of the sides is at most 0
-        size = _mark(points, pair, a, b)
-        gain += _log_sides(stream, given, pair, grown, pair.whole, 0, memory.mean, a * d, size, int(m), sweep, a, b)
+        own = gather(points, pair, a, b)
+        gain += _log_sides(stream, own, given, pair, grown, pair.whole, 0, memory.mean, a * d, int(m), sweep)
     if not gain > 0.0:
         counts[a], counts[b] = n, m
         return
@@ -334,7 +309,7 @@ def propose_merge(
         pair.drawn[j] = pair.means[j]
     _draw_precision(stream, given, memory, a, pair)
     _move_mean(law, memory, a, pair.drawn)
-    _rename(pair, b, a)
+    relabel(pair, int(n + m), a, a)
 
 
 @jit

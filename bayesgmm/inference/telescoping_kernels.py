@@ -54,7 +54,7 @@ from bayesgmm.inference.number_kernels import (
     number_memory,
     set_concentration,
 )
-from bayesgmm.inference.pair_kernels import DRAWN, Pair, assign, pair_memory
+from bayesgmm.inference.pair_kernels import Pair, assign_all, pair_memory
 from bayesgmm.inference.split_merge_kernels import split_and_merge
 from bayesgmm.inference.weight_draw_kernels import exchange
 from bayesgmm.sweep.assignment_kernels import Sweep
@@ -258,7 +258,6 @@ def _assign_active(
     draws: Array,
     lanes: Array,
     pair: Pair,
-    stream: IntArray,
 ) -> float:
     """Assign the points to the last ``count`` components, which are in the state; return their log likelihood."""
     k = law.n_components
@@ -267,7 +266,7 @@ def _assign_active(
     others = whole.score.size // BLOCK - k  # a background
     work = Workspace(whole.centred, whole.score[: (count + others) * BLOCK], whole.latent, whole.counters)
     lanes = lanes[: active.sums.size * LANES]
-    return assign(points, table, DRAWN, sweep, single, work, draws, lanes, active.sums, pair, 0, 0, stream)
+    return assign_all(points, table, sweep, single, work, draws, lanes, active.sums, pair)
 
 
 @kernel
@@ -306,7 +305,7 @@ def telescoping_sweeps(
         count = int(q[starts[0] - 1])
         read(law, q, starts, memory)
         sweep = Sweep(number, chain[0], chain[1], chain[2])
-        loglik = _assign_active(points, law, sweep, schedule.single, count, memory, whole, draws, lanes, pair, stream)
+        loglik = _assign_active(points, law, sweep, schedule.single, count, memory, whole, draws, lanes, pair)
         keep_draw(schedule, number, q, loglik, drawn, logliks)
         restart(stream, number, chain)
         _write_counts(law, memory, k - count)

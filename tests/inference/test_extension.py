@@ -97,8 +97,8 @@ def test_divergent_transitions_make_nuts_tune_again(monkeypatch):
     """As if the first run had diverged: the next one has shorter steps and longer tuning."""
     real, given = nuts.draw_from_modes, []
 
-    def diverging_at_first(density, modes, seed, cores, progress, chains, settings):
-        drawn = real(density, modes, seed, cores, progress, chains, settings)
+    def diverging_at_first(density, modes, seed, cores, progress, chains, settings, look):
+        drawn = real(density, modes, seed, cores, progress, chains, settings, look)
         given.append(settings)
         stats = drawn.stats | {"diverging": drawn.stats["diverging"] | (len(given) == 1)}
         return replace(drawn, stats=stats)

@@ -8,7 +8,7 @@ import pytest
 
 import bayesgmm as bg
 from bayesgmm.data.points import as_points
-from bayesgmm.inference import gibbs_chains, laplace, mean_orders, reconciliation
+from bayesgmm.inference import gibbs_chains, laplace, mean_orders, nuts, reconciliation
 from bayesgmm.inference.agreement import agreement, label_free
 from bayesgmm.inference.corrected_draws import IndependenceStep
 from bayesgmm.inference.engine import Silent
@@ -18,6 +18,7 @@ from bayesgmm.inference.reconciliation import _GibbsChains
 from bayesgmm.posterior.log_posterior import LogPosterior
 
 TIED = bg.MixtureModel(2, covariance="tied")
+DIAGONAL = bg.MixtureModel(3, covariance="diag")
 
 
 def symmetric():
@@ -46,7 +47,7 @@ def reconciled(model, method):
     [
         (TIED, "nuts", "independence steps"),
         (TIED, "gibbs", "independence steps"),
-        (bg.MixtureModel(3, covariance="diag"), "nuts", "Gibbs sampling"),
+        (DIAGONAL, "nuts", "Gibbs sampling"),
         (bg.MixtureModel(2, covariance="tied", covariances=bg.LKJCovariance(2.0)), "nuts", "importance resampling"),
     ],
 )
@@ -71,12 +72,63 @@ def test_overlapping_components_have_the_right_smallest_weight():
     assert smallest.mean() == pytest.approx(0.0288, abs=0.0035)  # three standard errors, with an effective size of 800
 
 
-def test_the_same_draws_on_any_number_of_threads():
+@pytest.mark.parametrize("model", [TIED, DIAGONAL], ids=["tied", "diag"])
+def test_the_same_draws_on_any_number_of_threads(model):
     other = 1 if (os.cpu_count() or 1) > 1 else 2
-    fit = bg.fit(TIED, symmetric(), seed=0, cores=other, progress=False)
-    assert bg.info(fit).notes.reconciled
+    fit = bg.fit(model, symmetric(), seed=0, cores=other, progress=False)
+    known = reconciled(model, "nuts")
+    assert bg.info(fit).notes.reconciled == bg.info(known).notes.reconciled
     for name in ("weight", "mean"):
-        np.testing.assert_array_equal(fit["posterior"][name], reconciled(TIED, "nuts")["posterior"][name])
+        np.testing.assert_array_equal(fit["posterior"][name], known["posterior"][name])
+
+
+def spied(monkeypatch):
+    """Return the list of what ``draw_from_modes`` returns from now on."""
+    real, returned = nuts.draw_from_modes, []
+
+    def draw(*arguments):
+        returned.append(real(*arguments))
+        return returned[-1]
+
+    monkeypatch.setattr(nuts, "draw_from_modes", draw)
+    return returned
+
+
+def test_chains_in_different_modes_end_early_where_a_gibbs_sampler_replaces_them(monkeypatch):
+    returned = spied(monkeypatch)
+    fit = bg.fit(DIAGONAL, symmetric(), seed=0, progress=False)
+    assert [drawn.draws for drawn in returned] == [reconciliation.SHORTEST]
+    assert fit["posterior"].sizes["draw"] == 1000
+    assert reconciliation.are_apart(
+        LogPosterior.of(DIAGONAL, as_points(symmetric())), returned[0].q, returned[0].stats["lp"]
+    )
+
+
+def test_chains_that_ended_early_are_drawn_again_where_no_gibbs_sampler_replaces_them(monkeypatch):
+    returned = spied(monkeypatch)
+    monkeypatch.setattr(reconciliation, "_lost", lambda *_: 1.0)
+    fit = bg.fit(DIAGONAL, symmetric(), seed=0, max_draws=1, progress=False)
+    assert [drawn.draws for drawn in returned] == [reconciliation.SHORTEST, 1000]
+    assert fit["posterior"].sizes["draw"] == 1000
+    np.testing.assert_array_equal(returned[0].q, returned[1].q[:, : reconciliation.SHORTEST])
+
+
+def test_ctrl_c_while_chains_are_replaced_keeps_those_that_ended_early(monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_GibbsChains, "mix", stop)
+    with pytest.warns(bg.FitWarning) as warned:
+        fit = bg.fit(DIAGONAL, symmetric(), seed=0, progress=False)
+    assert "Interrupted: kept 200 of 1000 draws of 4 of 4 chains." in [str(one.message) for one in warned]
+    assert fit["posterior"].sizes["draw"] == reconciliation.SHORTEST
+
+
+def test_chains_that_agree_are_not_ended(monkeypatch):
+    returned = spied(monkeypatch)
+    fit = bg.fit(bg.MixtureModel(2), np.r_[symmetric()[:40], symmetric()[:40] + 20], seed=0, progress=False)
+    assert returned[0].draws == 1000
+    assert "energy" in fit["sample_stats"]
 
 
 def test_reporting_keeps_the_chains_and_their_statistics():
