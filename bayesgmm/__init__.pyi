@@ -15,6 +15,7 @@ from .diagnosis.convergence import label_convergence
 from .diagnosis.summary import component_table
 from .errors import BayesGMMError, CheckpointWarning, FitWarning, TableWarning
 from .estimators import AnomalyDetector, BayesianGaussianMixture, GaussianMixture, MixtureClassifier, MixtureRegressor
+from .families.factors import FactorAnalysers
 from .files import guarded_csv
 from .inference import fit
 from .inference.builder import build_model, initial_point
@@ -69,6 +70,7 @@ __all__ = [
     "Dirichlet",
     "DirichletProcess",
     "Exponential",
+    "FactorAnalysers",
     "FiniteMixture",
     "FitInfo",
     "FitWarning",

@@ -186,7 +186,7 @@ def accelerate(sweep: Sweep, result: EMResult, max_iter: int, tol: float) -> EMR
 def _phase(sweep: Sweep, result: EMResult, phase: int, max_iter: int, tol: float) -> EMResult:
     """Run one phase of faster steps; converged if both its estimated gap and its gain are below ``tol``."""
     wanted, room = tol * max(1.0, sweep.blocks.total_weight), max_iter - result.n_iter - 2
-    if sweep.family.chart is None:
+    if sweep.family.changes is None:
         reached = extrapolate(sweep, sweep.family, result.mixture, wanted, room)
     else:
         n = fold(sweep.blocks, result.mixture.table(sweep.family), sweep.threads).n
