@@ -119,7 +119,6 @@ class MixtureModel(Declared):
                 "give more rows or fewer components"
             )
         n_features = len(points.columns)
-        self.family.require_columns(n_features)
         per_component = n_features + self.family.size_per_component(n_features)
         weights = self.weights.resolve(self.n_components, per_component)
         n_clusters = weights.expected_clusters(self.n_components)

@@ -88,6 +88,7 @@ class FactorAnalysers(Family):
 
     sharing: ClassVar = OneEach()
     form: ClassVar = Squares()
+    needs_all_directions: ClassVar = False
     maximises_many: ClassVar = True
 
     def __post_init__(self) -> None:

@@ -117,6 +117,11 @@ class Family(ABC):
         return self.sharing.points_needed(self.form.block_size(n_features) + 1)
 
     @property
+    def needs_all_directions(self) -> bool:
+        """True if a covariance is singular unless its points vary in all directions of space, columns apart."""
+        return self.form.block_size(2) > 1
+
+    @property
     def changes(self) -> Changes | None:
         """Coordinates for quasi-Newton steps: those of the chart; None if there are none."""
         return self.chart

@@ -181,6 +181,7 @@ class TiedSpherical(Family):
 
 FAMILIES = (Full(), Tied(), Diagonal(), Spherical(), TiedSpherical(), TiedDiagonal(), *decompositions.FAMILIES)
 COVARIANCES: dict[str, Family] = {family.name: family for family in FAMILIES}
+SPELLED = {"factors:2": FactorAnalysers(2)}  # an example of these names, for messages
 ALL = "all"  # in place of a list of families: each of them
 
 
@@ -197,7 +198,7 @@ def family_named(name: object, argument: str = "covariance") -> Family:
     >>> family_named("VVV").name, family_named("EEV").name, family_named(FactorAnalysers(2)).name
     ('full', 'EEV', 'factors:2')
     """
-    return FactorAnalysers.named(name) or choose(name, _by_name(), argument)
+    return FactorAnalysers.named(name) or choose(name, _by_name() | SPELLED, argument)
 
 
 def _by_name() -> dict[str, Family]:
@@ -228,7 +229,7 @@ def families_named(covariance: Named | Sequence[Named]) -> list[str]:
     names = [covariance] if isinstance(covariance, str | FactorAnalysers) else [*covariance]
     if not names:
         raise DeclarationError("covariance=(): give at least one family, for example 'full'")
-    known = {ALL: [*COVARIANCES], **{name: [family.name] for name, family in _by_name().items()}}
+    known = {ALL: [*COVARIANCES], **{name: [family.name] for name, family in (_by_name() | SPELLED).items()}}
     found = (
         [own.name] if (own := FactorAnalysers.named(name)) else choose(name, known, "covariance") for name in names
     )

@@ -56,6 +56,11 @@ class Sweep:
         Added to the variances in each M step, in the coordinates of the blocks.
     threads : int
         Number of threads; the result does not depend on it.
+
+    Raises
+    ------
+    DeclarationError
+        If there are too few columns for the family.
     """
 
     blocks: Blocks
@@ -63,6 +68,9 @@ class Sweep:
     prior: CovariancePrior | None = None
     floor: Array | None = None
     threads: int = 1
+
+    def __post_init__(self) -> None:
+        self.family.require_columns(self.blocks.n_features)
 
     def __call__(self, mixture: Mixture) -> tuple[float, Mixture]:
         """Return the total log likelihood of a mixture, in the coordinates of the blocks, and the updated mixture.

@@ -120,10 +120,10 @@ def require_rows(table: UsableTable, families: Iterable[str]) -> None:
     DataError
     """
     n_rows, n_columns = table.rows.shape
-    if n_rows <= n_columns and any(family_named(name).form.block_size(2) > 1 for name in families):
+    if n_rows <= n_columns and any(family_named(name).needs_all_directions for name in families):
         raise DataError(
             f"{plural(n_rows, 'row is', 'rows are')} too few for {plural(n_columns, 'column')} and their correlations\n"
-            "  Choose fewer columns, or covariance='diag'."
+            "  Choose fewer columns, or covariance='diag' or 'factors:1'."
         )
 
 
