@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayesgmm.families.factor_steps import LEAST, Restriction
+from bayesgmm.families.factor_steps import MIN_NOISE, Restriction
 from bayesgmm.sweep.factor_tables import inner, projection
 from bayesgmm.sweep.stats import Array, Stats
 
@@ -69,7 +69,7 @@ class FactorChanges:
         """Return the largest values: the noise keeps a share of each column's variance."""
         loadings, noise = self._shapes(*base.shape[:2])
         variance = (1 + (base[..., :-1] ** 2).sum(axis=-1)) / base[..., -1] ** 2
-        least = LEAST * self.restriction.pooled_noise(variance[None], np.ones((1, len(base))))[0]
+        least = MIN_NOISE * self.restriction.pooled_noise(variance[None], np.ones((1, len(base))))[0]
         room = np.maximum(0.0, -0.5 * np.log(least) - np.log(base[..., -1])) / self._units(base)[1]
         return np.concatenate([np.full(int(np.prod(loadings)), np.inf), room[: noise[0], : noise[1]].ravel()])
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy  # its parts are imported when they are used
 
 from bayesgmm.blas import one_blas_thread
 from bayesgmm.sweep.factor_tables import covariances, inner, projection
@@ -19,7 +18,7 @@ from bayesgmm.sweep.stats import Array
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
 
-LEAST = 1e-6  # minimum variance of the noise in a column, as a share of what the factors explain there
+MIN_NOISE = 1e-6  # minimum variance of the noise in a column, as a share of what the factors explain there
 TINY = 1e-30
 COMMON = 0.9  # maximum share of a column's variance that the factors explain at a start
 STEPS = 500  # maximum number of iterations for given scatters
@@ -107,7 +106,7 @@ def _loadings(product: Array, second: Array, precision: Array, restriction: Rest
 def _roots(loadings: Array, noise: Array, n: Array, restriction: Restriction) -> Array:
     """Make roots of loadings and of variances of the noise, which are pooled, and not too small."""
     explained = restriction.pooled_noise((loadings**2).sum(axis=-1), n)
-    noise = np.maximum(restriction.pooled_noise(noise, n), np.maximum(LEAST * explained, TINY))
+    noise = np.maximum(restriction.pooled_noise(noise, n), np.maximum(MIN_NOISE * explained, TINY))
     precision = 1 / np.sqrt(noise)[..., None]
     return np.concatenate([loadings * precision, precision], axis=-1)
 
@@ -117,7 +116,7 @@ def columns_without_noise(roots: Array, restriction: Restriction) -> Array:
     explained = (roots[..., :-1] ** 2).sum(axis=-1)  # in variances of the noise
     if restriction.isotropic:
         explained = explained.mean(axis=-1, keepdims=True)
-    at_least = (explained > (1 - 1e-3) / LEAST).sum(axis=-1)
+    at_least = (explained > (1 - 1e-3) / MIN_NOISE).sum(axis=-1)
     return np.asarray(at_least * (roots.shape[-2] if restriction.isotropic else 1))
 
 
@@ -139,7 +138,7 @@ def principal(scatter: Array, n: Array, restriction: Restriction) -> Array:
         sd = np.broadcast_to(sd.mean(axis=-1, keepdims=True), sd.shape)
     values, axes = np.linalg.eigh(about / (sd[..., :, None] * sd[..., None, :]))
     rest = np.maximum(values[..., :-q].mean(axis=-1, keepdims=True), 0.0) if q < d else np.zeros_like(values[..., :1])
-    length = np.sqrt(np.maximum(values[..., -q:] - rest, LEAST))
+    length = np.sqrt(np.maximum(values[..., -q:] - rest, MIN_NOISE))
     loadings = sd[..., None] * axes[..., -q:] * length[..., None, :]
     explained = (loadings**2).sum(axis=-1)
     loadings = loadings * np.sqrt(np.minimum(1.0, COMMON * variance / np.maximum(explained, TINY)))[..., None]
@@ -170,13 +169,15 @@ class _Objective:
 
     def solved(self, root: Array) -> Array:
         """Return the roots (K, D, q + 1) at the minimum."""
+        from scipy.optimize import minimize
+
         shape = self._shape(root.shape)
         loadings = (root[..., :-1] / root[..., -1:])[: shape[0]]
         noise = self._different(-2 * np.log(root[..., -1]), shape)
         start = np.concatenate([loadings.ravel(), noise.ravel()])
         unit = np.concatenate([np.repeat(1 / root[: shape[0], :, -1].ravel(), root.shape[-1] - 1), np.ones(noise.size)])
         variance = np.diagonal(self.scatter, axis1=1, axis2=2) / self.n[:, None]
-        least = np.log(LEAST * np.maximum(self.restriction.pooled_noise(variance[None], self.n[None])[0], TINY))
+        least = np.log(MIN_NOISE * np.maximum(self.restriction.pooled_noise(variance[None], self.n[None])[0], TINY))
         bounds = [(None, None)] * loadings.size + [(low, None) for low in self._different(least, shape).ravel()]
 
         def scaled(z: Array) -> tuple[float, Array]:
@@ -185,7 +186,7 @@ class _Objective:
 
         with np.errstate(all="ignore"):
             options = {"maxiter": STEPS, "maxcor": 20, "gtol": SLOPE, "ftol": 0.0}
-            result: OptimizeResult = scipy.optimize.minimize(
+            result: OptimizeResult = minimize(
                 scaled, start / unit, jac=True, method="L-BFGS-B", bounds=bounds, options=options
             )
         loadings, noise = self._parts(unit * result.x, root.shape)

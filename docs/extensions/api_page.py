@@ -21,7 +21,7 @@ PURPOSES = {
     ),
     "Declare": (
         "A model and its priors. What is left open is resolved from the data once, to numbers that the fit stores.",
-        "MixtureModel Dirichlet SparseDirichlet DirichletProcess PitmanYor FiniteMixture NormalMeans ConjugateMeans "
+        "MixtureModel FactorAnalysers Dirichlet SparseDirichlet DirichletProcess PitmanYor FiniteMixture NormalMeans ConjugateMeans "
         "HierarchicalMeans WishartPrecision LKJCovariance Background",
     ),
     "Positive numbers": (
