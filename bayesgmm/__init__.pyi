@@ -7,6 +7,7 @@ from .clusterings.component_numbers import condition, n_components
 from .clusterings.credible_balls import credible_ball
 from .clusterings.discriminants import discriminant_plane
 from .clusterings.label_draws import n_clusters
+from .clusterings.loadings import factor_loadings
 from .clusterings.merging import merge_components
 from .clusterings.partitions import partition
 from .data.tables import read_frame
@@ -120,6 +121,7 @@ __all__ = [
     "evidence",
     "explain_anomalies",
     "explain_card",
+    "factor_loadings",
     "fit",
     "guarded_csv",
     "impute",

@@ -354,6 +354,20 @@ class FactorAnalysers(Family):
         found = factor_steps.maximum(many, ones, start, self._restriction)
         return found.reshape(*covariance.shape[:-2], *found.shape[-2:])
 
+    def rotated(self, core_roots: Array) -> Array:
+        """Rotate the factors of roots (K, D, q + 1): uncorrelated given the points, the best known first."""
+        loadings = core_roots[..., :-1]
+        known = np.swapaxes(loadings, -1, -2) @ loadings
+        if self._ties_loadings:
+            known = np.broadcast_to(known.mean(axis=-3, keepdims=True), known.shape)
+        turned = loadings @ np.linalg.eigh(known)[1][..., ::-1]
+        compared = turned / np.sqrt(1 + (turned**2).sum(axis=-1, keepdims=True))
+        largest = np.abs(compared).argmax(axis=-2, keepdims=True)
+        if self._ties_loadings:
+            largest = np.broadcast_to(largest[:1], largest.shape)
+        sign = np.sign(np.take_along_axis(turned, largest, axis=-2))
+        return np.concatenate([turned * sign, core_roots[..., -1:]], axis=-1)
+
     def dense(self, core_roots: Array) -> Array:  # noqa: D102
         return core_roots if _is_dense(core_roots) else dense_roots(core_roots)
 

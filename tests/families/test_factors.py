@@ -318,6 +318,33 @@ def test_gaps_and_labels_and_a_background_are_taken():
     assert bg.fit(outside, x, "em", seed=1, progress=False)["sample_stats"]["loglik"].item() < whole
 
 
+@every_member
+def test_loadings_and_noise_make_up_the_covariances(letters):
+    x, _ = clusters()
+    scales = np.array([1.0, 10.0, 0.1, 1.0, 1.0, 5.0])
+    scaled = x if letters[2] == "C" else x * scales
+    fit = bg.fit(bg.MixtureModel(2, covariance=member(letters)), scaled, "em", seed=1, progress=False, n_init=2)
+    answer = bg.factor_loadings(fit)
+    loadings, noise = answer["loadings"].values, answer["noise"].values
+    whole = loadings @ np.swapaxes(loadings, 1, 2) + np.array([np.diag(one) for one in noise])
+    np.testing.assert_allclose(whole, fit["posterior"]["covariance"].values[0, 0], rtol=1e-3, atol=1e-4)
+    explained = (loadings**2).sum(axis=2) / np.diagonal(whole, axis1=1, axis2=2)
+    np.testing.assert_allclose(answer["communality"], explained, rtol=1e-9)
+    known = np.swapaxes(loadings, 1, 2) @ (loadings / noise[:, :, None])
+    known = known.mean(axis=0, keepdims=True) if letters[0] == "C" else known
+    np.testing.assert_allclose(known[:, 0, 1], 0, atol=1e-6 * known[:, 0, 0].max())
+    assert (known[:, 0, 0] >= known[:, 1, 1]).all()
+    relative = loadings / np.sqrt(np.diagonal(whole, axis1=1, axis2=2))[..., None]
+    signs = np.take_along_axis(loadings, np.abs(relative).argmax(axis=1, keepdims=True), axis=1)
+    assert (signs[:1] > 0).all()
+
+
+def test_other_fits_have_no_loadings():
+    fit = bg.fit(bg.MixtureModel(1), clusters()[0], "em", progress=False)
+    with pytest.raises(DeclarationError, match=r"this fit has covariance='full', which has no factors\n  Declare"):
+        bg.factor_loadings(fit)
+
+
 def test_the_estimators_take_factors():
     x, own = clusters()
     mixture = bg.GaussianMixture(3, covariance_type=FactorAnalysers(1), random_state=0).fit(x)
