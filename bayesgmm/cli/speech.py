@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bayesgmm.cli.application import App
-from bayesgmm.cli.completion import METHODS, STRUCTURES, either, one_of
+from bayesgmm.cli.completion import FAMILIES, METHODS, either, one_of
 from bayesgmm.cli.data import check_table, write
 from bayesgmm.cli.terminal import COUNT, check_other, names_of, record, refuse, remark, say, show, wrote
 
@@ -46,7 +46,7 @@ def train(
     components: Annotated[
         int, typer.Option("-k", "--components", **COUNT, help="Components of each state's mixture.")
     ] = 1,
-    covariance: Annotated[str, typer.Option(help=f"Covariance: {either(STRUCTURES)}.")] = "full",
+    covariance: Annotated[str, typer.Option(help=f"Covariance: {either(FAMILIES)}.")] = "full",
     shrinkage: Annotated[
         float,
         typer.Option(help="Shrinkage of each covariance to the common one, in frames: larger values shrink more."),

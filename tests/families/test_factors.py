@@ -9,6 +9,7 @@ from scipy.stats import multivariate_normal
 from sklearn.decomposition import FactorAnalysis
 
 import bayesgmm as bg
+from bayesgmm.apps.speech.word_models import WordSettings
 from bayesgmm.errors import DeclarationError, DegenerateComponent, EmptyComponent, UnknownName
 from bayesgmm.families.factors import FactorAnalysers, is_determined
 from bayesgmm.families.structures import COVARIANCES, families_named, family_named
@@ -16,7 +17,9 @@ from bayesgmm.inference.em import Sweep, run, take_steps
 from bayesgmm.inference.mixtures import CovariancePrior, Mixture, maximise
 from bayesgmm.inference.populations import Climb, Population
 from bayesgmm.inference.quasi_newton import Anchor
+from bayesgmm.reports.mathematics import latex
 from bayesgmm.sweep.factor_tables import projection
+from bayesgmm.sweep.parts import Parts
 from bayesgmm.sweep.stats import Blocks, fold, fold_each
 from tests.commands import run as run_command
 
@@ -138,6 +141,9 @@ def test_the_sweep_depends_neither_on_threads_nor_on_the_stack(n_factors):
     one, two = (fold(blocks, mixtures[0].table(family), threads) for threads in (1, 4))
     for part in ("n", "s1", "s2", "loglik"):
         np.testing.assert_array_equal(getattr(one, part), getattr(two, part))
+    cuts = [slice(0, 500), slice(500, None)]
+    parts = Parts(lambda _: [blocks.part(cut) for cut in cuts], 40_000, D, drawn=blocks)
+    np.testing.assert_allclose(fold(parts, mixtures[0].table(family)).s2, one.s2, rtol=1e-9, atol=1e-9)
     logliks, stats = fold_each(blocks, Population.of(mixtures).tables(family), 2)
     each = [fold(blocks, mixture.table(family)) for mixture in mixtures]
     np.testing.assert_allclose(logliks, [own.loglik for own in each], rtol=1e-12)
@@ -441,3 +447,19 @@ def test_a_column_without_noise_is_no_failure():
     x[:, 1:] = 0.7 * x[:, :1] + rng.normal(size=(200, 4))
     fit = bg.fit(bg.MixtureModel(1, covariance="factors:1"), x, "em", seed=1, progress=False)
     assert bg.info(fit).notes.converged
+
+
+@every_member
+def test_reports_show_words_and_formulas(letters):
+    family = member(letters)
+    assert f"{Q} factors" in family.words
+    noise = "\\psi" if letters[2] == "C" else "\\Psi"
+    shown = latex(family.formula)
+    assert "\\Lambda" in shown
+    assert noise in shown
+    assert ("_{k}" in shown.split("=")[1] or "_k" in shown.split("=")[1]) is (letters[:2] != "CC")
+
+
+def test_word_models_refuse_factors():
+    with pytest.raises(DeclarationError, match="covariance_type='factors:1': word models do not take factor analysers"):
+        WordSettings(covariance_type="factors:1")
