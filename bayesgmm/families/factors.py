@@ -13,7 +13,7 @@ References
 """
 
 import re
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
 from typing import ClassVar, Literal
 
@@ -328,7 +328,11 @@ class FactorAnalysers(Family):
             k, vary = bad[0][-1], variance[tuple(bad[0])].min() > vanishing
             raise DegenerateComponent(
                 f"{self.sharing.name(k)} is singular: its points lie on a lower-dimensional set.",
-                [*(["diag"] if vary else []), "spherical"],
+                [
+                    *([] if self.isotropic else [replace(self, isotropic=True).name]),
+                    *(["diag"] if vary else []),
+                    "spherical",
+                ],
             )
         return core
 
@@ -353,6 +357,9 @@ class FactorAnalysers(Family):
         start = factor_steps.principal(many, ones, self._restriction)
         found = factor_steps.maximum(many, ones, start, self._restriction)
         return found.reshape(*covariance.shape[:-2], *found.shape[-2:])
+
+    def roots_near(self, covariance: Array) -> Array:  # noqa: D102
+        return factor_steps.principal(covariance[None], np.ones((1, len(covariance))), self._restriction)[0]
 
     def rotated(self, core_roots: Array) -> Array:
         """Rotate the factors of roots (K, D, q + 1): uncorrelated given the points, the best known first."""

@@ -279,6 +279,10 @@ class Family(ABC):
         """
         return self.form.from_matrices(self.sharing.distinct(covariance))
 
+    def roots_near(self, covariance: Array) -> Array:
+        """Compute roots (M, ...) of covariances (K, D, D), or where these are not of the family, of similar ones."""
+        return self.roots(self.cores(covariance), vanishing=0.0, singular=0.0)
+
     def as_matrices(self, core: Array, n_components: int, n_features: int) -> Array:
         """Convert covariances in core shape to those of every component (..., K, D, D)."""
         matrices = self.form.to_matrices(core, n_features)

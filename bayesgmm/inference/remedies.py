@@ -13,7 +13,7 @@ from bayesgmm.data.streams import Stream
 from bayesgmm.engines import ENGINES
 from bayesgmm.errors import ComponentError, EmptyComponent
 from bayesgmm.families.family import SINGULAR, Family
-from bayesgmm.families.structures import COVARIANCES
+from bayesgmm.families.structures import family_named
 from bayesgmm.model import MixtureModel
 from bayesgmm.wording import alternatives, plural
 
@@ -42,7 +42,7 @@ class Remedies:
     def of(self, error: ComponentError) -> list[str]:
         """List what to try: what the data allow."""
         reason = self._singular(self.family)
-        families = [name for name in error.families if self._holds(COVARIANCES[name])]
+        families = [name for name in error.families if self._holds(family_named(name))]
         found = ["fewer components"] if self.n_components > 1 and not reason else []
         if families:
             found.append(f"{self.argument}={' or '.join(map(repr, families))}")
