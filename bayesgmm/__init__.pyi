@@ -7,6 +7,7 @@ from .clusterings.component_numbers import condition, n_components
 from .clusterings.credible_balls import credible_ball
 from .clusterings.discriminants import discriminant_plane
 from .clusterings.label_draws import n_clusters
+from .clusterings.loadings import factor_loadings
 from .clusterings.merging import merge_components
 from .clusterings.partitions import partition
 from .data.tables import read_frame
@@ -15,6 +16,7 @@ from .diagnosis.convergence import label_convergence
 from .diagnosis.summary import component_table
 from .errors import BayesGMMError, CheckpointWarning, FitWarning, TableWarning
 from .estimators import AnomalyDetector, BayesianGaussianMixture, GaussianMixture, MixtureClassifier, MixtureRegressor
+from .families.factors import FactorAnalysers
 from .files import guarded_csv
 from .inference import fit
 from .inference.builder import build_model, initial_point
@@ -69,6 +71,7 @@ __all__ = [
     "Dirichlet",
     "DirichletProcess",
     "Exponential",
+    "FactorAnalysers",
     "FiniteMixture",
     "FitInfo",
     "FitWarning",
@@ -118,6 +121,7 @@ __all__ = [
     "evidence",
     "explain_anomalies",
     "explain_card",
+    "factor_loadings",
     "fit",
     "guarded_csv",
     "impute",

@@ -16,7 +16,7 @@ from bayesgmm.data.summaries import Summary
 from bayesgmm.declared import Declared, by_name
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.families.family import Family
-from bayesgmm.families.structures import COVARIANCES, family_named
+from bayesgmm.families.structures import family_named
 from bayesgmm.priors.backgrounds import Background
 from bayesgmm.priors.covariances import COVARIANCE_PRIORS, CovariancesPrior, WishartPrecision
 from bayesgmm.priors.means import MEANS, MeansPrior, NormalMeans
@@ -49,10 +49,11 @@ class MixtureModel(Declared):
     ----------
     n_components : int
         K, at least 1; the largest K for ``FiniteMixture``, which draws the number of components.
-    covariance : str
+    covariance : str or FactorAnalysers
         ``'full'``, ``'tied'``, ``'diag'`` or ``'spherical'``: scikit-learn's words for its ``covariance_type``; or one
         of mclust's fourteen structures of volume, shape and orientation, for example ``'VEV'`` ('VVV' is 'full', 'EEE'
         'tied', 'VVI' 'diag', 'VII' 'spherical'). VEI, EVI, VEE, EVE, VVE, EEV, VEV and EVV are fitted by EM only.
+        Or ``FactorAnalysers(2)``, named ``'factors:2'``: two factors and noise, for many columns; by EM only, too.
     weights : WeightsPrior
         ``Dirichlet``, ``SparseDirichlet``, ``DirichletProcess``, ``PitmanYor`` or ``FiniteMixture``.
     means : MeansPrior
@@ -86,15 +87,15 @@ class MixtureModel(Declared):
     covariances: Annotated[SerializeAsAny[CovariancesPrior], by_name(COVARIANCE_PRIORS)] = WishartPrecision()
     background: Background | None = None
 
-    @field_validator("covariance")
+    @field_validator("covariance", mode="before")
     @classmethod
-    def _known(cls, name: str) -> str:
+    def _known(cls, name: object) -> str:
         return family_named(name).name
 
     @property
     def family(self) -> Family:
         """Covariance family."""
-        return COVARIANCES[self.covariance]
+        return family_named(self.covariance)
 
     def resolve(self, points: Points | Stream) -> "MixtureModel":
         """Return the same model with explicit values for all parameters of the priors.

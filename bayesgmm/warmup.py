@@ -66,6 +66,7 @@ def _steps() -> list[Step]:
     """Return steps that compile everything: densities of priors directly, other functions by a small problem."""
     densities = [partial(_compile, made) for made in KERNELS if isinstance(made, Callback)]
     x = np.random.default_rng(0).normal(size=(40, 2)) + np.repeat([[0.0], [6.0]], 20, axis=0)
+    wide = np.concatenate([x, x[::-1]], axis=1)
     model = MixtureModel(2)
     fits: dict[str, xr.DataTree] = {}
 
@@ -94,6 +95,7 @@ def _steps() -> list[Step]:
         *densities,
         lambda: fit_by("em", n_init=1),
         lambda: fit(MixtureModel(2, covariance="VVE"), x, "em", seed=0, cores=1, progress=False, n_init=1),
+        lambda: fit(MixtureModel(2, covariance="factors:1"), wide, "em", seed=0, cores=1, progress=False, n_init=1),
         lambda: fit_by("mle", n_init=1),
         in_parts,
         lambda: fit_by("gibbs", draws=100, tune=100, chains=2),

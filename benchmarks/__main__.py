@@ -14,6 +14,7 @@ from benchmarks import (
     dask,
     diagnosis,
     em,
+    factors,
     fits,
     gibbs,
     latent,
@@ -57,6 +58,7 @@ PARTS = {
     "anomalies": anomalies,
     "startup": startup,
     "structures": structures,
+    "factors": factors,
 }
 PACKAGES = (
     "bayesgmm",

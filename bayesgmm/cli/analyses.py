@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bayesgmm.cli.completion import FAMILIES, FITS, METHODS, TABLES, either, files, one_of
+from bayesgmm.cli.completion import FITS, METHODS, STRUCTURES, TABLES, either, files, one_of
 from bayesgmm.cli.session import records
 from bayesgmm.cli.tables import Drop, Id, Keep, TransformOption, chosen, show_check
 from bayesgmm.cli.terminal import (
@@ -103,7 +103,7 @@ def anomalies(
         typer.Option("-k", "--components", help="Number of components, or 1-9. (default: chosen on held-out rows)"),
     ] = None,
     covariance: Annotated[
-        str, typer.Option(help=f"Covariance: {either(FAMILIES)}.", autocompletion=one_of(*FAMILIES))
+        str, typer.Option(help=f"Covariance: {either(STRUCTURES)}.", autocompletion=one_of(*STRUCTURES))
     ] = "tied",
     transform: TransformOption = "auto",
     background: Annotated[

@@ -12,6 +12,8 @@ from bayesgmm.engines import ENGINES
 METHODS = tuple(ENGINES)
 CRITERIA = ("bic", "aic", "icl", "elbo")
 FAMILIES = ("full", "tied", "diag", "spherical", "EII", "EEI", "VEI", "EVI", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV")
+FACTORS = "factors:2"  # an example: any number of factors may follow
+STRUCTURES = (*FAMILIES, FACTORS)
 LOSSES = ("vi", "binder")
 TABLES = (".csv", ".parquet", ".pq", ".tsv", ".txt", ".xlsx", ".xls", ".ods")
 FITS = (".nc", ".zarr")

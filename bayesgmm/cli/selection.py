@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bayesgmm.cli.completion import CRITERIA, FAMILIES, METHODS, either, one_of, some_of
+from bayesgmm.cli.completion import CRITERIA, METHODS, STRUCTURES, either, one_of, some_of
 from bayesgmm.cli.data import (
     check_picture,
     check_table,
@@ -66,7 +66,7 @@ def select(
         str,
         typer.Option(
             help="Covariance families to try, separated by commas; all: each of them.",
-            autocompletion=some_of("all", *FAMILIES),
+            autocompletion=some_of("all", *STRUCTURES),
         ),
     ] = FOUR,
     criterion: Annotated[

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
 
 import typer
 
-from bayesgmm.cli.completion import FAMILIES, FITS, METHODS, TABLES, card_names, either, files, one_of
+from bayesgmm.cli.completion import FITS, METHODS, STRUCTURES, TABLES, card_names, either, files, one_of
 from bayesgmm.cli.session import Session, records
 from bayesgmm.wording import printable
 
@@ -105,7 +105,7 @@ CardName = Annotated[
 ]
 Covariance = Annotated[
     str | None,
-    typer.Option(help=f"Covariance: {either(FAMILIES)}. (default: full)", autocompletion=one_of(*FAMILIES)),
+    typer.Option(help=f"Covariance: {either(STRUCTURES)}. (default: full)", autocompletion=one_of(*STRUCTURES)),
 ]
 Method = Annotated[
     str | None,

@@ -15,7 +15,8 @@ from bayesgmm.sweep.stats import Array, Table
 
 def precisions_cholesky(core_roots: Array, family: Family, standard: Standard) -> Array:
     """Convert roots in core shape to U in scikit-learn's shape and data units."""
-    return family.squeezed(family.form.transposed(family.form.scale_columns(core_roots, 1 / standard.scale)))
+    dense = family.dense(core_roots)
+    return family.squeezed(family.form.transposed(family.form.scale_columns(dense, 1 / standard.scale)))
 
 
 def core_roots(factors: Array, family: Family, standard: Standard) -> Array:

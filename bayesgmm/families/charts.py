@@ -63,6 +63,14 @@ class Chart(ABC):
         """Compute roots ``change root``, all in core shape: ``change`` transforms points that ``root`` has whitened."""
         return self.form.product(change, core_roots)
 
+    def changed(self, v: Array, base: Array, n_components: int, n_features: int) -> Array:
+        """Compute roots from coordinates (size,) of a change of the roots ``base``."""
+        return self.compose(self.core_roots(v, n_components, n_features), base)
+
+    def most(self, base: Array) -> Array | None:
+        """Return the largest allowed values of the coordinates: they have no limits."""
+        return None
+
     @abstractmethod
     def information(self, n: Array, n_features: int) -> Array:
         """Compute the Fisher information (size,) on the coordinates of a change, at no change.

@@ -2,7 +2,7 @@
 
 from abc import ABC
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,7 +11,7 @@ from bayesgmm.errors import DegenerateComponent, EmptyComponent
 from bayesgmm.families.charts import Chart
 from bayesgmm.families.forms import Form
 from bayesgmm.families.sharing import Sharing
-from bayesgmm.sweep.stats import Array, Stats
+from bayesgmm.sweep.stats import Array, Stats, Table
 
 if TYPE_CHECKING:
     from pytensor.tensor.variable import TensorVariable
@@ -21,6 +21,25 @@ SINGULAR = 1e-10  # minimum share of a column's variance that earlier columns mu
 CLEAR = 1e-6  # variance from which a singular component would be regular under a simpler family
 FREE = ("full", "diag", "spherical")  # families in which components share nothing, by their forms
 ROUNDING = 1e-9  # by which a number of points may fall short
+
+
+class Changes(Protocol):
+    """Unconstrained coordinates (size,) of a change of roots, for quasi-Newton steps. A ``Chart`` has them."""
+
+    def size(self, n_components: int, n_features: int) -> int:
+        """Number of coordinates."""
+
+    def information(self, n: Array, n_features: int) -> Array:
+        """Compute the Fisher information (size,) of points whose components are known, at no change."""
+
+    def changed(self, v: Array, base: Array, n_components: int, n_features: int) -> Array:
+        """Compute roots in core shape from coordinates of a change of ``base``."""
+
+    def gradient(self, stats: Stats, core_roots: Array, base: Array) -> Array:
+        """Compute the gradient (size,) of the log likelihood in the coordinates of a change from ``base``."""
+
+    def most(self, base: Array) -> Array | None:
+        """Return the largest allowed values (size,) of the coordinates; None if they have no limits."""
 
 
 class Family(ABC):
@@ -96,6 +115,20 @@ class Family(ABC):
     def points_needed(self, n_features: int) -> int:
         """Minimum number of points that each component must hold for its covariance."""
         return self.sharing.points_needed(self.form.block_size(n_features) + 1)
+
+    @property
+    def needs_all_directions(self) -> bool:
+        """True if a covariance is singular unless its points vary in all directions of space, columns apart."""
+        return self.form.block_size(2) > 1
+
+    @property
+    def changes(self) -> Changes | None:
+        """Coordinates for quasi-Newton steps: those of the chart; None if there are none."""
+        return self.chart
+
+    def require_columns(self, n_features: int) -> None:
+        """Check that data of D columns determine the family's covariances: a family without limits checks nothing."""
+        return
 
     @property
     def maximises_many(self) -> bool:
@@ -246,6 +279,10 @@ class Family(ABC):
         """
         return self.form.from_matrices(self.sharing.distinct(covariance))
 
+    def roots_near(self, covariance: Array) -> Array:
+        """Compute roots (M, ...) of covariances (K, D, D), or where these are not of the family, of similar ones."""
+        return self.roots(self.cores(covariance), vanishing=0.0, singular=0.0)
+
     def as_matrices(self, core: Array, n_components: int, n_features: int) -> Array:
         """Convert covariances in core shape to those of every component (..., K, D, D)."""
         matrices = self.form.to_matrices(core, n_features)
@@ -259,11 +296,40 @@ class Family(ABC):
         """Convert the family's roots to those of a table: (..., K, D, D) or (..., K, D)."""
         return self.form.to_table(core, n_components, n_features)
 
+    def table(self, log_weight: Array, mean: Array, core_roots: Array) -> Table:
+        """Make the table that scores points, or a stack of tables, from log weights, means and roots."""
+        return Table.from_parameters(log_weight, mean, self.expand(core_roots, *mean.shape[-2:]))
+
+    def spherical(self, n_components: int, n_features: int, variance: float) -> Array:
+        """Return roots of equal spherical components, in core shape, from which EM can start."""
+        return self.identity(n_components, n_features) / np.sqrt(variance)
+
+    def dense(self, core_roots: Array) -> Array:
+        """Convert roots in core shape to the shape of the form."""
+        return core_roots
+
     def zero_moments(self, n_components: int, n_features: int) -> Array:
         """Return second moments of no points, in the form of ``Stats``: (K, D, D), or their diagonals (K, D)."""
         return np.zeros((n_components, *self.form.table_shape(n_features)))
 
     # -- roots and points --
+
+    def log_inverse_wishart(self, core_roots: Array, scale: Array, powers: Array) -> Array:
+        """Compute the log density (S,) of roots (S, M, ...) under an inverse Wishart prior, up to a constant.
+
+        Parameters
+        ----------
+        core_roots : (S, M, ...) float
+        scale : covariance in core shape
+        powers : (B,) float
+            Exponents of the diagonal of a root.
+        """
+        if core_roots.ndim == scale.ndim + 2 and scale.ndim == 2:  # square matrices
+            diagonal = np.diagonal(core_roots, axis1=-2, axis2=-1)
+            cost = ((core_roots @ scale) * core_roots).sum(axis=(1, 2, 3))
+        else:
+            diagonal, cost = core_roots, (core_roots**2 * scale).sum(axis=(-2, -1))
+        return np.asarray((powers * np.log(diagonal)).sum(axis=(-2, -1)) - 0.5 * cost)
 
     def stretch(self, core_roots: Array, steps: Array) -> Array:
         """Convert steps in standard deviations, ``root x``, to steps x (K, D)."""

@@ -25,6 +25,7 @@ from bayesgmm.errors import DeclarationError, choose
 from bayesgmm.families import decompositions
 from bayesgmm.families.charts import Chart, Logarithms, Triangles
 from bayesgmm.families.diagonals import Diagonals, Multiples
+from bayesgmm.families.factors import FactorAnalysers
 from bayesgmm.families.family import Family
 from bayesgmm.families.sharing import OneEach, OneForAll
 from bayesgmm.families.squares import Squares
@@ -180,11 +181,12 @@ class TiedSpherical(Family):
 
 FAMILIES = (Full(), Tied(), Diagonal(), Spherical(), TiedSpherical(), TiedDiagonal(), *decompositions.FAMILIES)
 COVARIANCES: dict[str, Family] = {family.name: family for family in FAMILIES}
+SPELLED = {"factors:2": FactorAnalysers(2)}  # an example of these names, for messages
 ALL = "all"  # in place of a list of families: each of them
 
 
 def family_named(name: object, argument: str = "covariance") -> Family:
-    """Return the family of a name: scikit-learn's word, or mclust's three letters.
+    """Return the family of a name: scikit-learn's word, mclust's three letters, or 'factors:q'; or ``FactorAnalysers``.
 
     Raises
     ------
@@ -193,17 +195,21 @@ def family_named(name: object, argument: str = "covariance") -> Family:
 
     Examples
     --------
-    >>> family_named("VVV").name, family_named("EEV").name
-    ('full', 'EEV')
+    >>> family_named("VVV").name, family_named("EEV").name, family_named(FactorAnalysers(2)).name
+    ('full', 'EEV', 'factors:2')
     """
-    return choose(name, _by_name(), argument)
+    return FactorAnalysers.named(name) or choose(name, _by_name() | SPELLED, argument)
 
 
 def _by_name() -> dict[str, Family]:
     return COVARIANCES | {family.mclust: family for family in COVARIANCES.values() if family.mclust}
 
 
-def families_named(covariance: str | Sequence[str]) -> list[str]:
+type Named = str | FactorAnalysers
+"""Covariance family, by name or as a value."""
+
+
+def families_named(covariance: Named | Sequence[Named]) -> list[str]:
     """Return the names of the families to try, each once, by the names of ``family_named``, or all of them.
 
     Raises
@@ -217,14 +223,17 @@ def families_named(covariance: str | Sequence[str]) -> list[str]:
     --------
     >>> families_named(["VVV", "full", "diag"])
     ['full', 'diag']
-    >>> len(families_named("all"))
-    14
+    >>> len(families_named("all")), families_named(["factors:1", FactorAnalysers(2)])
+    (14, ['factors:1', 'factors:2'])
     """
-    names = [covariance] if isinstance(covariance, str) else [*covariance]
+    names = [covariance] if isinstance(covariance, str | FactorAnalysers) else [*covariance]
     if not names:
         raise DeclarationError("covariance=(): give at least one family, for example 'full'")
-    known = {ALL: [*COVARIANCES], **{name: [family.name] for name, family in _by_name().items()}}
-    return [*dict.fromkeys(one for name in names for one in choose(name, known, "covariance"))]
+    known = {ALL: [*COVARIANCES], **{name: [family.name] for name, family in (_by_name() | SPELLED).items()}}
+    found = (
+        [own.name] if (own := FactorAnalysers.named(name)) else choose(name, known, "covariance") for name in names
+    )
+    return [*dict.fromkeys(one for some in found for one in some)]
 
 
 def without_chart(family: Family) -> dict[str, str]:

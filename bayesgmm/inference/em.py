@@ -56,6 +56,11 @@ class Sweep:
         Added to the variances in each M step, in the coordinates of the blocks.
     threads : int
         Number of threads; the result does not depend on it.
+
+    Raises
+    ------
+    DeclarationError
+        If there are too few columns for the family.
     """
 
     blocks: Blocks
@@ -63,6 +68,9 @@ class Sweep:
     prior: CovariancePrior | None = None
     floor: Array | None = None
     threads: int = 1
+
+    def __post_init__(self) -> None:
+        self.family.require_columns(self.blocks.n_features)
 
     def __call__(self, mixture: Mixture) -> tuple[float, Mixture]:
         """Return the total log likelihood of a mixture, in the coordinates of the blocks, and the updated mixture.
@@ -186,7 +194,7 @@ def accelerate(sweep: Sweep, result: EMResult, max_iter: int, tol: float) -> EMR
 def _phase(sweep: Sweep, result: EMResult, phase: int, max_iter: int, tol: float) -> EMResult:
     """Run one phase of faster steps; converged if both its estimated gap and its gain are below ``tol``."""
     wanted, room = tol * max(1.0, sweep.blocks.total_weight), max_iter - result.n_iter - 2
-    if sweep.family.chart is None:
+    if sweep.family.changes is None:
         reached = extrapolate(sweep, sweep.family, result.mixture, wanted, room)
     else:
         n = fold(sweep.blocks, result.mixture.table(sweep.family), sweep.threads).n

@@ -1,18 +1,23 @@
 """Maximisation of a log density: L-BFGS, then Newton's method until every slope is below the tolerance."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import scipy  # its parts are imported when they are used
 
+from bayesgmm.blas import one_blas_thread
 from bayesgmm.errors import ComponentError
-from bayesgmm.inference.laplace import HESSIAN_LIMIT, STEP, hessian
+from bayesgmm.inference.laplace import STEP, hessian
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array
 from bayesgmm.wording import FEWER, advice
 
+NEWTON_LIMIT = 500  # maximum number of coordinates for Newton's method, each of whose steps takes twice as many sweeps
+REACH = 20.0  # with more, a start is dropped if this many times the largest gain so far would not make it the best
+NEWTON_STEPS, CONJUGATE = 5, 100  # maximum numbers of such steps, and of directions for each, without a Hessian
+SOLVED = 0.03  # share of the slope that is left where the directions end
 ROUGH = 1e-5  # L-BFGS stops at this slope; Newton's method, which doubles the digits at each step, takes over
 FINEST = 1e-7  # smallest slope that L-BFGS can reach before its gains are lost in rounding
 TINY = 1e-8  # step for a rough estimate of a curvature
@@ -43,7 +48,7 @@ class Maximum:
         True if that slope is below the tolerance, in the coordinates or relative to their scales. A component a million
         times as narrow as the data has a scale that much smaller.
     curvature : Curvature, optional
-        Curvature there; None beyond HESSIAN_LIMIT coordinates.
+        Curvature there; None beyond NEWTON_LIMIT coordinates.
     """
 
     q: Array
@@ -148,6 +153,8 @@ def highest(
 ) -> tuple[Maximum, list[ComponentError]]:
     """Maximise from each start, refine the highest result, and return it with the errors of the failed starts.
 
+    Beyond NEWTON_LIMIT coordinates L-BFGS refines it, and starts that can't win are dropped.
+
     Parameters
     ----------
     density : LogPosterior
@@ -166,21 +173,84 @@ def highest(
     """
     reached: list[Maximum] = []
     failures: list[ComponentError] = []
-    for start in starts:
+    is_large = density.size > NEWTON_LIMIT
+    for start in _promising(density, starts, reached) if is_large else starts:
         try:
-            reached.append(optimise(density, start, max_iter, tol, watch))
+            reached.append(optimise(density, start, max_iter, max(tol, ROUGH), watch))
         except ComponentError as error:
             failures.append(error)
     for rough in sorted(reached, key=lambda maximum: -maximum.value):
         try:
-            return polish(density, rough, max_iter, tol, watch), failures
+            refined = (_refined if is_large else polish)(density, rough, max_iter, tol, watch)
+            return refined, failures
         except ComponentError as error:
             failures.append(error)
     raise failures[-1]
 
 
+def _promising(density: LogPosterior, starts: list[Array], reached: list[Maximum]) -> Iterator[Array]:
+    """Yield starts, the highest first, that may still lead to more than what was reached from those before."""
+    gain = np.inf
+    for value, start in sorted(((density(start)[0], start) for start in starts), key=lambda pair: -pair[0]):
+        best = max((maximum.value for maximum in reached), default=-np.inf)
+        if value + REACH * gain < best:
+            return
+        count = len(reached)
+        yield start
+        if len(reached) > count:
+            own = reached[-1].value - value
+            gain = own if np.isinf(gain) else max(gain, own)
+
+
+def _refined(density: LogPosterior, rough: Maximum, max_iter: int, tol: float, watch: Watch) -> Maximum:
+    """Continue L-BFGS from a rough maximum, then take Newton steps without a Hessian where rounding stops L-BFGS.
+
+    References
+    ----------
+    .. [1] Nocedal & Wright (2006), Numerical Optimization, chapter 7.1.
+    """
+    total, tol = density.blocks.total_weight, max(tol, FINEST)
+    reached = optimise(density, rough.q, max_iter, tol, watch)
+    q, n_iter = reached.q, rough.n_iter + reached.n_iter
+    value, grad = density(q)
+    for _ in range(NEWTON_STEPS):
+        if _largest(grad) <= tol * total:
+            break
+        better = _step(density, (q, value, grad), _newton_step(density, q, grad), np.ones_like(q))
+        if better is None:
+            break
+        q, value, grad = better
+        watch(q)
+        n_iter += 1
+    gradient = _largest(grad) / total
+    return Maximum(q, value, gradient, n_iter, gradient <= tol)
+
+
+def _newton_step(density: LogPosterior, q: Array, grad: Array) -> Array:
+    """Solve for Newton's step by conjugate gradients; differences of the gradient stand in for the Hessian.
+
+    It is an ascent direction: where the density is not concave, the directions so far are used, or the gradient.
+    """
+    step, left, direction = np.zeros_like(q), grad, grad
+    for _ in range(CONJUGATE):
+        size = STEP / np.linalg.norm(direction)
+        ahead, behind = density(q + size * direction)[1], density(q - size * direction)[1]
+        bent = (behind - ahead) / (2 * size)
+        curvature = float(direction @ bent)
+        if not curvature > 0:
+            break
+        length = float(left @ left) / curvature
+        step = step + length * direction
+        following = left - length * bent
+        if np.linalg.norm(following) < SOLVED * np.linalg.norm(grad):
+            break
+        direction = following + float(following @ following) / float(left @ left) * direction
+        left = following
+    return step if step.any() else grad
+
+
 def optimise(density: LogPosterior, start: Array, max_iter: int, tol: float, watch: Watch) -> Maximum:
-    """Maximise by L-BFGS from ``start``, to a slope from which Newton's method converges.
+    """Maximise by L-BFGS from ``start`` until no slope of the mean log density exceeds ``tol``.
 
     Parameters
     ----------
@@ -189,7 +259,6 @@ def optimise(density: LogPosterior, start: Array, max_iter: int, tol: float, wat
     max_iter : int
         Maximum number of iterations.
     tol : float
-        Tolerance of :func:`polish`, for the slope of the mean log density.
     watch : callable
         Takes the current coordinates, and raises ComponentError if a component degenerates.
 
@@ -212,28 +281,25 @@ def optimise(density: LogPosterior, start: Array, max_iter: int, tol: float, wat
         if count % WATCHED == 0:
             watch(q)
 
-    alone = density.size > HESSIAN_LIMIT
-    gtol = max(tol, FINEST if alone else ROUGH)
-    options = {"maxiter": max_iter, "maxfun": 20 * max_iter, "maxcor": 20, "ftol": 0.0, "gtol": gtol}
-    with np.errstate(over="ignore", invalid="ignore"):
+    options = {"maxiter": max_iter, "maxfun": 20 * max_iter, "maxcor": 20, "ftol": 0.0, "gtol": tol}
+    with np.errstate(over="ignore", invalid="ignore"), one_blas_thread():
         solution = scipy.optimize.minimize(downhill, start, jac=True, method="L-BFGS-B", callback=look, options=options)
     watch(solution.x)
     value, grad = density(solution.x)
     gradient = _largest(grad) / total
-    return Maximum(solution.x, value, gradient, int(solution.nit), gradient <= (gtol if alone else tol))
+    return Maximum(solution.x, value, gradient, int(solution.nit), gradient <= tol)
 
 
 def polish(density: LogPosterior, reached: Maximum, max_iter: int, tol: float, watch: Watch) -> Maximum:
     """Refine a maximum by Newton's method until no slope of the mean log density exceeds ``tol``.
 
-    Steps increase the density also along directions of positive curvature; they are halved until it increases. Beyond
-    HESSIAN_LIMIT coordinates nothing is done: L-BFGS has already reached a slope of 1e-7.
+    Steps increase the density also along directions of positive curvature; they are halved until it increases.
 
     References
     ----------
     .. [1] Nocedal & Wright (2006), Numerical Optimization, chapter 3.4.
     """
-    if density.size > HESSIAN_LIMIT or not density.size:
+    if not density.size:
         return reached
     total, q = density.blocks.total_weight, reached.q
     value, grad = density(q)

@@ -28,7 +28,7 @@ class Mixture:
         """Make the table that scores points under this mixture."""
         with np.errstate(divide="ignore"):  # the log weight of an empty component is minus infinity
             log_weight = np.log(self.weight)
-        return Table.from_parameters(log_weight, self.mean, family.expand(self.core_roots, *self.mean.shape))
+        return family.table(log_weight, self.mean, self.core_roots)
 
     def without_empty(self, total: float) -> "Mixture":
         """Return the mixture with weight zero for components that hold no point of a total number of points."""

@@ -75,7 +75,7 @@ def divide_again(climb: Climb, mixture: Mixture, rng: np.random.Generator) -> Mi
     weight[pair] = weight[pair].mean()
     if len(roots) == k:
         covariance[pair] = whole - np.outer(step, step)
-        roots = family.roots(family.cores(covariance), vanishing=0.0, singular=0.0)
+        roots = family.roots_near(covariance)
     return Mixture(weight, mean, roots)
 
 

@@ -73,7 +73,7 @@ class Population:
         """Return the stack of tables that score points under these mixtures."""
         with np.errstate(divide="ignore"):  # the log weight of an empty component is minus infinity
             log_weight = np.log(self.weight)
-        return Table.from_parameters(log_weight, self.mean, family.expand(self.core_roots, *self.mean.shape[1:]))
+        return family.table(log_weight, self.mean, self.core_roots)
 
 
 @dataclass(frozen=True)
@@ -151,14 +151,8 @@ class Climb:
 
     def _log_prior(self, population: Population) -> Array:
         """Compute the log prior density (S,) of the covariances and weights, up to a constant."""
-        roots, scale = population.core_roots, self.prior.scale
-        if roots.ndim == scale.ndim + 2 and scale.ndim == 2:  # square matrices
-            diagonal = np.diagonal(roots, axis1=-2, axis2=-1)
-            cost = np.einsum("smij,jl,smil->s", roots, scale, roots)
-        else:
-            diagonal, cost = roots, (roots**2 * scale).sum(axis=(-2, -1))
         powers = self._power(population.mean.shape[-1]) + self.exponents.pivots
-        value = (powers * np.log(diagonal)).sum(axis=(-2, -1)) - 0.5 * cost
+        value = self.family.log_inverse_wishart(population.core_roots, self.prior.scale, powers)
         if self.exponents.weight:
             value += self.exponents.weight * np.log(population.weight).sum(axis=1)
         return np.asarray(value)

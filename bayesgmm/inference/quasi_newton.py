@@ -5,14 +5,14 @@ EM step is almost a gradient step, and L-BFGS adds the curvature that EM lacks.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy  # its parts are imported when they are used
 
 from bayesgmm.blas import one_blas_thread
-from bayesgmm.families.charts import Chart
-from bayesgmm.families.family import Family
+from bayesgmm.families.family import Changes, Family
 from bayesgmm.families.structures import chart_of
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.posterior.parameters import softmax
@@ -50,16 +50,16 @@ class Anchor:
     n: Array
     threads: int
 
-    @property
-    def chart(self) -> Chart:
-        """Coordinates of the roots."""
-        return chart_of(self.family)
+    @cached_property
+    def changes(self) -> Changes:
+        """Coordinates of changes of the roots."""
+        return self.family.changes or chart_of(self.family)
 
     @property
     def size(self) -> int:
         """Number of coordinates: K log weights, K D means, and those of the roots."""
         k, d = self.mixture.mean.shape
-        return k + k * d + self.chart.size(k, d)
+        return k + k * d + self.changes.size(k, d)
 
     def _parts(self, z: Array) -> tuple[Array, Array, Array]:
         """Changes of the log weights (K,), of the means (K, D) in standard deviations, and of the roots."""
@@ -69,7 +69,7 @@ class Anchor:
 
     @property
     def _root_scale(self) -> Array:
-        return np.sqrt(self.chart.information(self.n, self.mixture.mean.shape[1]))
+        return np.sqrt(self.changes.information(self.n, self.mixture.mean.shape[1]))
 
     def __call__(self, z: Array) -> Mixture:
         """Return the mixture at z (size,)."""
@@ -77,8 +77,15 @@ class Anchor:
         k, d = start.mean.shape
         log_weight, steps, v = self._parts(z)
         mean = start.mean + family.stretch(start.core_roots, steps)
-        roots = self.chart.compose(self.chart.core_roots(v, k, d), start.core_roots)
+        roots = self.changes.changed(v, start.core_roots, k, d)
         return Mixture(softmax(np.log(start.weight) + log_weight), mean, roots)
+
+    def bounds(self) -> Array | None:
+        """Return the largest allowed z (size,); None if there are no limits."""
+        most = self.changes.most(self.mixture.core_roots)
+        return (
+            None if most is None else np.concatenate([np.full(self.size - most.size, np.inf), most * self._root_scale])
+        )
 
     def downhill(self, z: Array) -> tuple[float, Array]:
         """Return minus the log likelihood at z (size,) and its gradient, by Fisher's identity."""
@@ -90,7 +97,7 @@ class Anchor:
         if not np.isfinite(stats.loglik):
             return np.inf, np.zeros_like(z)
         by_mean = family.stretch_transposed(start.core_roots, family.precision_times(mixture.core_roots, stats.s1))
-        by_root = self.chart.gradient(stats, mixture.core_roots, start.core_roots)
+        by_root = self.changes.gradient(stats, mixture.core_roots, start.core_roots)
         by_weight = stats.n - stats.n.sum() * mixture.weight
         root_n = np.sqrt(self.n)
         grad = [by_weight / root_n, (by_mean / root_n[:, None]).ravel(), by_root / self._root_scale]
@@ -151,9 +158,17 @@ def ascend(anchor: Anchor, gap: float, phase: int, max_evaluations: int) -> Phas
         "gtol": TRUST / 3**phase * np.sqrt(2 * gap / anchor.size),
         "ftol": 0.0,
     }
+    most = anchor.bounds()
     with np.errstate(over="ignore", invalid="ignore"), one_blas_thread():
         result = scipy.optimize.minimize(
-            anchor.downhill, np.zeros(anchor.size), jac=True, method="L-BFGS-B", callback=note, options=options
+            anchor.downhill,
+            np.zeros(anchor.size),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=None if most is None else [(None, None if limit == np.inf else limit) for limit in most],
+            callback=note,
+            options=options,
         )
-    remaining = 0.5 * float(result.jac @ result.hess_inv(result.jac))
+    slope = result.jac if most is None else np.where(result.x < most, result.jac, np.maximum(result.jac, 0.0))
+    remaining = 0.5 * float(slope @ result.hess_inv(slope))
     return PhaseResult(anchor(result.x), -float(result.fun), remaining, result.nfev, history)

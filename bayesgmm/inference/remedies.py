@@ -13,7 +13,7 @@ from bayesgmm.data.streams import Stream
 from bayesgmm.engines import ENGINES
 from bayesgmm.errors import ComponentError, EmptyComponent
 from bayesgmm.families.family import SINGULAR, Family
-from bayesgmm.families.structures import COVARIANCES
+from bayesgmm.families.structures import family_named
 from bayesgmm.model import MixtureModel
 from bayesgmm.wording import alternatives, plural
 
@@ -42,7 +42,7 @@ class Remedies:
     def of(self, error: ComponentError) -> list[str]:
         """List what to try: what the data allow."""
         reason = self._singular(self.family)
-        families = [name for name in error.families if self._holds(COVARIANCES[name])]
+        families = [name for name in error.families if self._holds(family_named(name))]
         found = ["fewer components"] if self.n_components > 1 and not reason else []
         if families:
             found.append(f"{self.argument}={' or '.join(map(repr, families))}")
@@ -56,7 +56,9 @@ class Remedies:
 
     def _enough(self, family: Family, n_features: int) -> bool:
         """True if the rows suffice for all components: for several, twice as many as if they were shared out evenly."""
-        own, k = family.form.block_size(n_features), self.n_components
+        k, own = self.n_components, family.form.block_size(n_features)
+        if not family.needs_all_directions:
+            own = max(1, family.points_needed(n_features) - 1)
         needed = own + k if family.sharing.count(2) == 1 else (own + 1) * k * min(k, 2)
         return self._n_distinct >= needed
 
@@ -70,7 +72,7 @@ class Remedies:
         constant, columns = self.points.summary.range == 0, self.points.columns
         if constant.all() or (constant.any() and not family.needs_common_scale):
             return f"{columns[int(np.argmax(constant))]!r} is constant"
-        if family.form.block_size(2) == 1:
+        if not family.needs_all_directions:
             return ""
         if self._n_distinct <= len(columns):
             return f"{plural(len(columns), 'column')} need more than {plural(self._n_distinct, 'distinct row')}"

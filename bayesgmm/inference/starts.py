@@ -94,7 +94,7 @@ def from_centres(rows: Array, weight: Array, centres: Array, family: Family) -> 
     about = np.average(rows, axis=0, weights=weight)
     variance = float(np.average((rows - about) ** 2, axis=0, weights=weight).mean())
     spread = max(variance, MIN_SPREAD) / n_components ** (2 / n_features)
-    root = family.identity(n_components, n_features) / np.sqrt(spread)
+    root = family.spherical(n_components, n_features, spread)
     return Mixture(np.full(n_components, 1 / n_components), centres, root)
 
 

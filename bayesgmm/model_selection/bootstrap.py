@@ -229,7 +229,7 @@ def bootstrap_test(
     done = np.array([value for value in values if value is not None])
     kept = done[np.isfinite(done)]
     warn(_warnings(pair, len(calls), len(done), len(kept), interrupted))
-    return BootstrapTest(pair.n_components, pair.against, covariance, observed, kept)
+    return BootstrapTest(pair.n_components, pair.against, pair.family.name, observed, kept)
 
 
 def _rows(data: DataLike, columns: Sequence[str] | None, memory: int | str | None, seed: int, progress: bool) -> Points:

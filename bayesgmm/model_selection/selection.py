@@ -16,7 +16,7 @@ from bayesgmm.data.streams import Stream
 from bayesgmm.declared import whole, whole_numbers
 from bayesgmm.engines import ENGINES
 from bayesgmm.errors import BayesGMMError, DeclarationError, choose, warn
-from bayesgmm.families.structures import COVARIANCES, families_named
+from bayesgmm.families.structures import families_named, family_named
 from bayesgmm.inference.em import SWEEPS
 from bayesgmm.inference.searches import cores_of, find_maximum, require_data, run_all, seed_of
 from bayesgmm.inference.variational import highest_elbo
@@ -95,7 +95,7 @@ class Candidates:
     ) -> "Candidates":
         """Standardise the points once for each kind of family."""
         _ = points.summary  # computed once, before the threads use it
-        kinds = {COVARIANCES[name].needs_common_scale for name in covariances}
+        kinds = {family_named(name).needs_common_scale for name in covariances}
         standards = {common: Standard.of(points, common) for common in kinds}
         layouts = {c: (standard, standard.blocks(points, points.weights)) for c, standard in standards.items()}
         return cls(points, layouts, seed, n_init, **settings)

@@ -7,7 +7,7 @@ import numpy as np
 
 from bayesgmm.data.points import DataLike, Points, as_points
 from bayesgmm.errors import ComponentError, DataError, choose
-from bayesgmm.families.structures import COVARIANCES, families_named
+from bayesgmm.families.structures import families_named, family_named
 from bayesgmm.inference.em import Sweep, short_runs
 from bayesgmm.posterior.criteria import n_parameters
 from bayesgmm.screening.lattices import lattice_of
@@ -151,7 +151,7 @@ def _families(covariance: str | Sequence[str]) -> list[str]:
 
     In one column ``'full'`` is the same as ``'diag'``, which takes less time.
     """
-    equal = [COVARIANCES[name].size_per_component(1) == 0 for name in families_named(covariance)]
+    equal = [family_named(name).size_per_component(1) == 0 for name in families_named(covariance)]
     return list(dict.fromkeys("tied" if one else "diag" for one in equal))
 
 
@@ -203,7 +203,7 @@ def _lowest_bic(x: Array, curve: Curve | None, families: Sequence[str], seed: in
 
 def _mixtures(blocks: Blocks, name: str, seed: int) -> Iterator[tuple[int, int, float]]:
     """Yield number of components, number of parameters and log likelihood, until the BIC increases."""
-    family: Any = COVARIANCES[name]
+    family: Any = family_named(name)
     best = np.inf
     for k in range(1, MAX_COMPONENTS + 1):
         try:

@@ -62,7 +62,8 @@ def selection_data(table: "pd.DataFrame", criterion: str = "bic") -> "xr.Dataset
     if missing:
         raise DataError(f"the table has no column {missing[0]!r}; give one that select returned")
     wide = table.pivot(index="covariance", columns="n_components", values=[criterion, "problem"])
-    wide = wide.reindex([name for name in COVARIANCES if name in wide.index])
+    names = [*COVARIANCES, *table["covariance"]]
+    wide = wide.reindex([name for name in dict.fromkeys(names) if name in wide.index])
     value = wide[criterion].to_numpy(np.float64)
     failed = wide["problem"].notna().to_numpy() & ~np.isfinite(value)
     best = np.zeros(value.shape, dtype=bool)

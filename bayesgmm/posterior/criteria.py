@@ -53,16 +53,9 @@ def assignment_entropy(stats: Stats, table: Table, blocks: Blocks | None = None)
     0.6931
     """
     held = np.isfinite(table.offset)  # an empty component scores minus infinity and has no points
-    scores = table.offset[held] @ stats.n[held] - 0.5 * _squared_lengths(table.root, stats.s2)[held].sum()
+    scores = table.offset[held] @ stats.n[held] - 0.5 * table.squared_lengths(stats.s2)[held].sum()
     added = 0.0 if blocks is None or blocks.labels is None else _label_term(blocks, blocks.labels, table)
     return max(0.0, stats.loglik - float(scores) - added)
-
-
-def _squared_lengths(root: Array, s2: Array) -> Array:
-    """Compute the sums of squared Mahalanobis distances of each component (K,)."""
-    if s2.ndim == 2:
-        return (root**2 * s2).sum(axis=1)
-    return np.einsum("kij,kjl,kil->k", root, s2, root)
 
 
 def _label_term(blocks: Blocks, labels: Array, table: Table) -> float:

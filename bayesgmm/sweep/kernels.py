@@ -160,7 +160,8 @@ def normalise(a: Array, n_components: int, w: Array, at: int) -> float:
 
 
 @jit
-def _dot(r0: Vector, r1: Vector, r2: Vector, r3: Vector, d: Array, at: int, sum_: Vector) -> Vector:
+def dot(r0: Vector, r1: Vector, r2: Vector, r3: Vector, d: Array, at: int, sum_: Vector) -> Vector:
+    """Add the product of a block's row and the row of d at ``at`` to a sum, eight lanes wide."""
     d0, d1, d2, d3 = load4(d, at)
     sum_ = simd.fma(r1, d1, simd.fma(r0, d0, sum_))
     return simd.fma(r3, d3, simd.fma(r2, d2, sum_))
@@ -182,7 +183,7 @@ def moments_full(
         d0, d1, d2, d3 = load4(d, 0)
         y0, y1, y2, y3 = r0 * d0, r1 * d1, r2 * d2, r3 * d3
         add_lanes(sums, t, y0, y1, y2, y3)
-        simd.store(sums, t + LANES, _dot(y0, y1, y2, y3, d, 0, simd.load(sums, t + LANES)))
+        simd.store(sums, t + LANES, dot(y0, y1, y2, y3, d, 0, simd.load(sums, t + LANES)))
         t += 2 * LANES
     for i in range(odd, n_features, 2):
         d0, d1, d2, d3 = load4(d, i * BLOCK)
@@ -201,7 +202,7 @@ def moments_full(
             simd.store(sums, t, simd.fma(y3, d3, simd.fma(y2, d2, y)))
             simd.store(sums, u, simd.fma(z3, d3, simd.fma(z2, d2, z)))
         u += LANES
-        last = _dot(z0, z1, z2, z3, d, (i + 1) * BLOCK, simd.load(sums, u))
+        last = dot(z0, z1, z2, z3, d, (i + 1) * BLOCK, simd.load(sums, u))
         simd.store(sums, u, last)
         t = u + LANES
 
@@ -215,5 +216,5 @@ def moments_diagonal(
         d0, d1, d2, d3 = load4(d, i * BLOCK)
         y0, y1, y2, y3 = r0 * d0, r1 * d1, r2 * d2, r3 * d3
         add_lanes(sums, t, y0, y1, y2, y3)
-        simd.store(sums, t + LANES, _dot(y0, y1, y2, y3, d, i * BLOCK, simd.load(sums, t + LANES)))
+        simd.store(sums, t + LANES, dot(y0, y1, y2, y3, d, i * BLOCK, simd.load(sums, t + LANES)))
         t += 2 * LANES

@@ -100,11 +100,12 @@ def count_blocks(points: NativePoints) -> int:
 @jit
 def count_chunks(n_blocks: int) -> int:
     """Return the number of chunks: it depends on N alone, so that no sum depends on the number of threads."""
-    return -(-n_blocks // _chunk_size(n_blocks))
+    return -(-n_blocks // chunk_size(n_blocks))
 
 
 @jit
-def _chunk_size(n_blocks: int) -> int:
+def chunk_size(n_blocks: int) -> int:
+    """Return the number of blocks of a chunk."""
     return max(MIN_CHUNK, -(-n_blocks // MAX_CHUNKS))
 
 
@@ -284,7 +285,7 @@ def fold_chunks(points: NativePoints, table: NativeTable, span: int, start: int,
     depends only on its chunks, so the sum of the rows is the same for any number of threads.
     """
     n_blocks, n_sums = count_blocks(points), out.shape[1] - 1
-    chunk, n_rows = _chunk_size(n_blocks), count_chunks(n_blocks) // span
+    chunk, n_rows = chunk_size(n_blocks), count_chunks(n_blocks) // span
     work, sums = workspace(points, table), np.empty(n_sums * LANES)
     for row in range(start, stop):
         draw, first = row // n_rows, row % n_rows * span

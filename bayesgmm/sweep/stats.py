@@ -240,7 +240,29 @@ class Table:
     def draw(self, number: int) -> "Table":
         """Return one of a stack of tables, as a stack of one."""
         one = slice(number, number + 1)
-        return Table(self.offset[one], self.mean[one], self.root[one])
+        return replace(self, offset=self.offset[one], mean=self.mean[one], root=self.root[one])
+
+    def suited(self, blocks: Blocks) -> "Table":
+        """Return the table that ``fold`` uses for these points: this one."""
+        return self
+
+    def fold_rows(self, blocks: Blocks, span: int, size: int, threads: int) -> Array:
+        """Compute rows of sums, each of ``span`` chunks under one table (``orchestration.fold_chunks``)."""
+        points, native, diagonal = blocks.native, self.native, self.root.ndim == self.mean.ndim
+        out = np.empty((size, orchestration.count_sums(native.n_components, blocks.n_features, diagonal)))
+        threads = _enough(threads, blocks, self)
+        run_ranges(lambda start, stop: orchestration.fold_chunks(points, native, span, start, stop, out), size, threads)
+        return out
+
+    def unpack(self, row: Array, about: Array) -> "Stats":
+        """Read a row of sums of moments about (K, D)."""
+        return unpack_stats(row, about, self.root.ndim == self.mean.ndim)
+
+    def squared_lengths(self, s2: Array) -> Array:
+        """Compute the sums of squared Mahalanobis distances of each component (K,) from second moments."""
+        if s2.ndim == 2:
+            return np.asarray((self.root**2 * s2).sum(axis=1))
+        return np.einsum("kij,kjl,kil->k", self.root, s2, self.root)
 
     @cached_property
     def native(self) -> NativeTable:
@@ -367,7 +389,8 @@ def fold(blocks: Blocks, table: Table, threads: int = 1) -> Stats:
     >>> fold(Blocks.from_rows([[0.0], [2.0], [4.0]]), bumps).n.round(2)
     array([1.5, 1.5])
     """
-    return unpack_stats(fold_sums(blocks, table, threads), table.mean, table.root.ndim == table.mean.ndim)
+    table = table.suited(blocks)
+    return table.unpack(fold_sums(blocks, table, threads), table.mean)
 
 
 def fold_sums(blocks: Blocks, table: Table, threads: int = 1) -> Array:
@@ -379,12 +402,7 @@ def fold_sums(blocks: Blocks, table: Table, threads: int = 1) -> Array:
 
 
 def _sums(blocks: Blocks, threads: int, table: Table) -> Array:
-    points, native, diagonal = blocks.native, table.native, table.root.ndim == table.mean.ndim
-    n_chunks = orchestration.count_chunks(blocks.n_blocks)
-    out = np.empty((n_chunks, orchestration.count_sums(native.n_components, blocks.n_features, diagonal)))
-    threads = _enough(threads, blocks, table)
-    run_ranges(lambda start, stop: orchestration.fold_chunks(points, native, 1, start, stop, out), n_chunks, threads)
-    row: Array = out.sum(axis=0)
+    row: Array = table.fold_rows(blocks, 1, orchestration.count_chunks(blocks.n_blocks), threads).sum(axis=0)
     return row
 
 
@@ -414,21 +432,15 @@ def fold_each(blocks: Blocks, tables: Table, threads: int = 1) -> tuple[Array, S
     array([[1.],
            [1.]])
     """
+    tables = tables.suited(blocks)
     rows = blocks.total(partial(_sums_each, tables=tables), threads)
     row = np.concatenate([[rows[:, 0].sum()], rows[:, 1:].reshape(-1)])
-    about, diagonal = tables.mean.reshape(-1, blocks.n_features), tables.root.ndim == tables.mean.ndim
-    return rows[:, 0], unpack_stats(row, about, diagonal)
+    return rows[:, 0], tables.unpack(row, tables.mean.reshape(-1, blocks.n_features))
 
 
 def _sums_each(blocks: Blocks, threads: int, tables: Table) -> Array:
     """Compute the statistics under each of S tables: a row of sums for each."""
-    n_tables, n_components, n_features = tables.mean.shape
-    points, native, diagonal = blocks.native, tables.native, tables.root.ndim == tables.mean.ndim
-    span = orchestration.count_chunks(blocks.n_blocks)
-    out = np.empty((n_tables, orchestration.count_sums(n_components, n_features, diagonal)))
-    threads = _enough(threads, blocks, tables)
-    run_ranges(lambda start, stop: orchestration.fold_chunks(points, native, span, start, stop, out), n_tables, threads)
-    return out
+    return tables.fold_rows(blocks, orchestration.count_chunks(blocks.n_blocks), len(tables.mean), threads)
 
 
 def responsibilities(blocks: Blocks, tables: Table, threads: int = 1) -> Array:

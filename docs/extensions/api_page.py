@@ -21,8 +21,8 @@ PURPOSES = {
     ),
     "Declare": (
         "A model and its priors. What is left open is resolved from the data once, to numbers that the fit stores.",
-        "MixtureModel Dirichlet SparseDirichlet DirichletProcess PitmanYor FiniteMixture NormalMeans ConjugateMeans "
-        "HierarchicalMeans WishartPrecision LKJCovariance Background",
+        "MixtureModel FactorAnalysers Dirichlet SparseDirichlet DirichletProcess PitmanYor FiniteMixture NormalMeans "
+        "ConjugateMeans HierarchicalMeans WishartPrecision LKJCovariance Background",
     ),
     "Positive numbers": (
         "Priors of a concentration, a standard deviation, a spread or a scale, with PyMC's parameters.",
@@ -47,7 +47,8 @@ PURPOSES = {
     ),
     "Cluster": (
         "Answers that need no names for the components.",
-        "partition credible_ball co_clustering n_clusters n_components condition merge_components discriminant_plane",
+        "partition credible_ball co_clustering n_clusters n_components condition merge_components discriminant_plane "
+        "factor_loadings",
     ),
     "Diagnose": (
         "Convergence, label switching, checks of a fit, and what is written about it.",

@@ -16,6 +16,7 @@ from bayesgmm.data.standards import Standard
 from bayesgmm.declared import positive, whole
 from bayesgmm.errors import DeclarationError, FitWarning
 from bayesgmm.estimators import arguments, fits
+from bayesgmm.families.factors import FactorAnalysers
 from bayesgmm.families.family import Family
 from bayesgmm.inference.mixtures import CovariancePrior, Mixture, closest_wishart, maximise
 from bayesgmm.inference.starts import from_centres, spread_out_centres
@@ -68,6 +69,11 @@ class WordSettings:
         object.__setattr__(self, "n_states", whole("n_states", self.n_states, maximum=100))  # 3.0 becomes 3
         object.__setattr__(self, "n_components", whole("n_components", self.n_components))
         positive("shrinkage", self.shrinkage)
+        if FactorAnalysers.named(self.covariance_type) is not None:
+            raise DeclarationError(
+                f"covariance_type={arguments.family_of(self.covariance_type).name!r}: word models do not take factor "
+                "analysers, because their states are shrunk towards a common matrix\n  Try 'full', 'tied' or 'diag'."
+            )
         arguments.family_of(self.covariance_type)
 
     @property

@@ -19,7 +19,7 @@ from bayesgmm.clusterings.partitions import partition
 from bayesgmm.data.points import DataLike
 from bayesgmm.declared import whole_numbers
 from bayesgmm.errors import DataError, FitWarning, warn
-from bayesgmm.families.structures import COVARIANCES, families_named
+from bayesgmm.families.structures import families_named, family_named
 from bayesgmm.inference import fit
 from bayesgmm.model import MixtureModel
 from bayesgmm.model_selection.shortlists import shortlist
@@ -250,7 +250,7 @@ def default_method(model: MixtureModel, shape: tuple[int, int]) -> str:
     (n, d), k = shape, model.n_components
     if model.family.chart is None:
         return "em"
-    coordinates = k * (1 + d) + COVARIANCES[model.covariance].size(k, d)
+    coordinates = k * (1 + d) + family_named(model.covariance).size(k, d)
     return "nuts" if n * k * d * d < MAX_NUTS_WORK and coordinates < MAX_COORDINATES else "vb"
 
 

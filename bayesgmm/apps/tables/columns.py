@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bayesgmm.data.columns import select
 from bayesgmm.data.points import DataLike, as_points
 from bayesgmm.errors import DataError
-from bayesgmm.families.structures import COVARIANCES
+from bayesgmm.families.structures import family_named
 from bayesgmm.reading.settings import Source
 from bayesgmm.screening.checks import data_check
 from bayesgmm.screening.dependence import finite, numbers_of
@@ -120,10 +120,10 @@ def require_rows(table: UsableTable, families: Iterable[str]) -> None:
     DataError
     """
     n_rows, n_columns = table.rows.shape
-    if n_rows <= n_columns and any(COVARIANCES[name].form.block_size(2) > 1 for name in families):
+    if n_rows <= n_columns and any(family_named(name).needs_all_directions for name in families):
         raise DataError(
             f"{plural(n_rows, 'row is', 'rows are')} too few for {plural(n_columns, 'column')} and their correlations\n"
-            "  Choose fewer columns, or covariance='diag'."
+            "  Choose fewer columns, or covariance='diag' or 'factors:1'."
         )
 
 

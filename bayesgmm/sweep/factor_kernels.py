@@ -1,0 +1,165 @@
+r"""The sweep for components with few factors, compiled: no matrix of D x D numbers is made.
+
+With standardised deviations y = (x - mean) / sd of the noise, and loadings W in these units, a component's score needs
+the expected factors z of a point and what they leave of it:
+
+.. math:: z = B^\top y, \quad B = W (I + W^\top W)^{-1}, \qquad
+    y^\top (I + W W^\top)^{-1} y = \lVert y - W z \rVert^2 + \lVert z \rVert^2
+
+The right side is a sum of squares, so that no digits are lost where the noise is small.
+"""
+
+from collections import namedtuple
+
+import numpy as np
+
+from bayesgmm.late import Late
+from bayesgmm.sweep.compilation import block_jit, jit, kernel
+from bayesgmm.sweep.kernels import add_lanes, dot, load4, normalise, store4
+from bayesgmm.sweep.layout import BLOCK, LANES, Array
+from bayesgmm.sweep.orchestration import NativePoints, chunk_size, count_blocks, count_chunks
+
+simd = Late("bayesgmm.sweep.simd")
+
+NativeFactors = namedtuple("NativeFactors", "offset mean precision loadings projection n_components n_factors")
+"""A table of components with factors as compiled code reads it, or S tables one after another.
+
+offset : (S K,) float
+mean : (S K D,) float
+precision : (S K D,) float
+    Reciprocal standard deviations of the noise.
+loadings, projection : (S K q D,) float
+    W and B, factor by factor.
+n_components, n_factors : int
+    K and q.
+"""
+
+FactorWorkspace = namedtuple("FactorWorkspace", "centred score factors")
+"""Scratch memory for one block: ``centred`` (D * BLOCK,), ``score`` (K * BLOCK,), ``factors`` (K * q * BLOCK,)."""
+
+
+@jit
+def factor_moments_width(n_features: int, n_factors: int) -> int:
+    """Return the number of sums of one component: its count, then for each feature s1, s2 and a product per factor."""
+    return 1 + n_features * (2 + n_factors)
+
+
+@block_jit
+def _standardise(points: NativePoints, block: int, table: NativeFactors, component: int, y: Array) -> None:
+    """y[j, p] = (x[j, p] - mean[j]) * precision[j] for one block and one component."""
+    d = points.n_features
+    at, first = block * d * BLOCK, component * d
+    for j in range(d):
+        m, s = simd.spread(table.mean[first + j]), simd.spread(table.precision[first + j])
+        for p in range(j * BLOCK, (j + 1) * BLOCK, LANES):
+            simd.store(y, p, (simd.load(points.x, at + p) - m) * s)
+
+
+@block_jit
+def _expect_factors(y: Array, d: int, table: NativeFactors, component: int, z: Array, to: int) -> None:
+    """z[a, p] = sum_j B[j, a] y[j, p], two factors at a time."""
+    q = table.n_factors
+    first = component * q * d
+    for a in range(0, q - 1, 2):
+        row, next_ = first + a * d, first + (a + 1) * d
+        u0 = u1 = u2 = u3 = v0 = v1 = v2 = v3 = simd.spread(0.0)
+        for j in range(d):
+            c, e = simd.spread(table.projection[row + j]), simd.spread(table.projection[next_ + j])
+            y0, y1, y2, y3 = load4(y, j * BLOCK)
+            u0, u1, u2, u3 = simd.fma(c, y0, u0), simd.fma(c, y1, u1), simd.fma(c, y2, u2), simd.fma(c, y3, u3)
+            v0, v1, v2, v3 = simd.fma(e, y0, v0), simd.fma(e, y1, v1), simd.fma(e, y2, v2), simd.fma(e, y3, v3)
+        store4(z, to + a * BLOCK, u0, u1, u2, u3)
+        store4(z, to + (a + 1) * BLOCK, v0, v1, v2, v3)
+    if q % 2:
+        row = first + (q - 1) * d
+        u0 = u1 = u2 = u3 = simd.spread(0.0)
+        for j in range(d):
+            c = simd.spread(table.projection[row + j])
+            y0, y1, y2, y3 = load4(y, j * BLOCK)
+            u0, u1, u2, u3 = simd.fma(c, y0, u0), simd.fma(c, y1, u1), simd.fma(c, y2, u2), simd.fma(c, y3, u3)
+        store4(z, to + (q - 1) * BLOCK, u0, u1, u2, u3)
+
+
+@block_jit
+def _score(y: Array, d: int, table: NativeFactors, component: int, z: Array, at: int, score: Array, to: int) -> None:
+    """score[p] = offset - (|y - W z|^2 + |z|^2) / 2."""
+    q = table.n_factors
+    first = component * q * d
+    s0 = s1 = s2 = s3 = simd.spread(0.0)
+    for a in range(q):
+        z0, z1, z2, z3 = load4(z, at + a * BLOCK)
+        s0, s1, s2, s3 = simd.fma(z0, z0, s0), simd.fma(z1, z1, s1), simd.fma(z2, z2, s2), simd.fma(z3, z3, s3)
+    for j in range(d):
+        y0, y1, y2, y3 = load4(y, j * BLOCK)
+        for a in range(q):
+            w = simd.spread(-table.loadings[first + a * d + j])
+            z0, z1, z2, z3 = load4(z, at + a * BLOCK)
+            y0, y1, y2, y3 = simd.fma(w, z0, y0), simd.fma(w, z1, y1), simd.fma(w, z2, y2), simd.fma(w, z3, y3)
+        s0, s1, s2, s3 = simd.fma(y0, y0, s0), simd.fma(y1, y1, s1), simd.fma(y2, y2, s2), simd.fma(y3, y3, s3)
+    half, o = simd.spread(-0.5), simd.spread(table.offset[component])
+    s0, s1, s2, s3 = simd.fma(half, s0, o), simd.fma(half, s1, o), simd.fma(half, s2, o), simd.fma(half, s3, o)
+    store4(score, to, s0, s1, s2, s3)
+
+
+@block_jit
+def _add_moments(y: Array, d: int, q: int, z: Array, at: int, score: Array, own: int, sums: Array, t: int) -> None:
+    """Add the count, and for each feature Σ r y, Σ r y^2 and Σ r y z_a, to the eight-lane sums at t."""
+    r0, r1, r2, r3 = load4(score, own)
+    add_lanes(sums, t, r0, r1, r2, r3)
+    t += LANES
+    for j in range(d):
+        y0, y1, y2, y3 = load4(y, j * BLOCK)
+        y0, y1, y2, y3 = r0 * y0, r1 * y1, r2 * y2, r3 * y3
+        add_lanes(sums, t, y0, y1, y2, y3)
+        simd.store(sums, t + LANES, dot(y0, y1, y2, y3, y, j * BLOCK, simd.load(sums, t + LANES)))
+        t += 2 * LANES
+        for a in range(q):
+            simd.store(sums, t, dot(y0, y1, y2, y3, z, at + a * BLOCK, simd.load(sums, t)))
+            t += LANES
+
+
+@block_jit
+def _fold_block(
+    points: NativePoints, block: int, table: NativeFactors, draw: int, work: FactorWorkspace, sums: Array
+) -> float:
+    """Add the moments of one block to the eight-lane sums; return its weighted log likelihood."""
+    d, q, k = points.n_features, table.n_factors, table.n_components
+    width = factor_moments_width(d, q) * LANES
+    for c in range(k):
+        _standardise(points, block, table, draw * k + c, work.centred)
+        _expect_factors(work.centred, d, table, draw * k + c, work.factors, c * q * BLOCK)
+        _score(work.centred, d, table, draw * k + c, work.factors, c * q * BLOCK, work.score, c * BLOCK)
+    loglik = normalise(work.score, k, points.weight, block * BLOCK)
+    for c in range(k):
+        if k > 1:
+            _standardise(points, block, table, draw * k + c, work.centred)
+        _add_moments(work.centred, d, q, work.factors, c * q * BLOCK, work.score, c * BLOCK, sums, c * width)
+    return loglik
+
+
+@kernel
+def fold_factor_chunks(
+    points: NativePoints, table: NativeFactors, span: int, start: int, stop: int, out: Array
+) -> None:
+    """Fold points without latent cells, labels or background; rows start to stop of ``out``, as ``fold_chunks`` does.
+
+    A row is the log likelihood, then for each component n, and for each feature the sums of y, y^2 and y z_a. A row
+    depends only on its chunks, so the sum of the rows is the same for any number of threads.
+    """
+    n_blocks, n_sums = count_blocks(points), out.shape[1] - 1
+    chunk, n_rows = chunk_size(n_blocks), count_chunks(n_blocks) // span
+    k = table.n_components
+    work = FactorWorkspace(
+        np.empty(points.n_features * BLOCK), np.empty(k * BLOCK), np.empty(k * table.n_factors * BLOCK)
+    )
+    sums = np.empty(n_sums * LANES)
+    for row in range(start, stop):
+        draw, first = row // n_rows, row % n_rows * span
+        for t in range(n_sums + 1):
+            out[row, t] = 0.0
+        for c in range(first, first + span):
+            sums[:] = 0.0
+            for block in range(c * chunk, min((c + 1) * chunk, n_blocks)):
+                out[row, 0] += _fold_block(points, block, table, draw, work, sums)
+            for t in range(n_sums):
+                out[row, t + 1] += simd.total(simd.load(sums, t * LANES))
