@@ -203,8 +203,16 @@ def _by_name() -> dict[str, Family]:
     return COVARIANCES | {family.mclust: family for family in COVARIANCES.values() if family.mclust}
 
 
-def families_named(covariance: str | Sequence[str]) -> list[str]:
+def families_named(covariance: str | Sequence[str], argument: str = "covariance", every: str = ALL) -> list[str]:
     """Return the names of the families to try, each once, by the names of ``family_named``, or all of them.
+
+    Parameters
+    ----------
+    covariance : str or sequence of str
+    argument : str
+        Name of the argument, for an error message.
+    every : str
+        Name of all families.
 
     Raises
     ------
@@ -222,9 +230,22 @@ def families_named(covariance: str | Sequence[str]) -> list[str]:
     """
     names = [covariance] if isinstance(covariance, str) else [*covariance]
     if not names:
-        raise DeclarationError("covariance=(): give at least one family, for example 'full'")
-    known = {ALL: [*COVARIANCES], **{name: [family.name] for name, family in _by_name().items()}}
-    return [*dict.fromkeys(one for name in names for one in choose(name, known, "covariance"))]
+        raise DeclarationError(f"{argument}=(): give at least one family, for example 'full'")
+    known = {every: [*COVARIANCES], **{name: [family.name] for name, family in _by_name().items()}}
+    return [*dict.fromkeys(one for name in names for one in choose(name, known, argument))]
+
+
+def distinct_families(names: Sequence[str], n_components: int, n_features: int) -> dict[str, str]:
+    """Return for each family the first one of the list that is the same model of K components and D features.
+
+    Examples
+    --------
+    >>> distinct_families(["full", "tied", "EII"], n_components=1, n_features=2)
+    {'full': 'full', 'tied': 'full', 'EII': 'EII'}
+    """
+    signature = {name: COVARIANCES[name].signature(n_components, n_features) for name in names}
+    first = {signature[name]: name for name in reversed(names)}
+    return {name: first[signature[name]] for name in names}
 
 
 def without_chart(family: Family) -> dict[str, str]:
