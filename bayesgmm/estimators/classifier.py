@@ -90,9 +90,9 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
 
     Notes
     -----
-    Where BIC chooses, the search of each mixture is brief, and several components with as many parameters as their class
-    has rows are left out: a long search would find maxima at which a covariance is nearly singular. With rows without a
-    label only the structure of one Gaussian per class can be chosen.
+    Where BIC chooses, the search of each mixture is brief, and several components with as many parameters as their
+    class has rows are left out: a long search would find maxima at which a covariance is nearly singular. With rows
+    without a label only the structure of one Gaussian per class can be chosen.
 
     References
     ----------
@@ -110,11 +110,11 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
 
     The variances of the classes are equal, so that one number suffices for both.
 
-    >>> chosen = MixtureClassifier(1, covariance_type=["EII", "VII"]).fit(X, ["low"] * 3 + ["high"] * 3)
+    >>> chosen = MixtureClassifier(1, covariance_type=["EII", "spherical"]).fit(X, ["low"] * 3 + ["high"] * 3)
     >>> chosen.selection_[["across", "covariance", "n_parameters"]].head(2)
         across covariance  n_parameters
     0  classes        EII             4
-    1  classes        VII             5
+    1  classes  spherical             5
     """
 
     def __init__(
