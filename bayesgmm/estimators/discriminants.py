@@ -160,8 +160,8 @@ def select_structure(
     if all("bic" not in row for row in rows):
         raise ComponentError(
             f"no choice can be fitted by maximum likelihood, n_samples = {len(points.values)}: {rows[0]['problem']}\n"
-            "  Give a number and one structure, such as n_components=1 and covariance_type='diag': they are fitted under a "
-            "prior, for which few rows suffice."
+            "  Give a number and one structure, such as n_components=1 and covariance_type='diag': they are fitted "
+            "under a prior, for which few rows suffice."
         )
     best = min(rows, key=lambda row: row.get("bic", np.inf))
     return Selection(_table(rows), tables, best["across"], best["n_components"], best["names"])
