@@ -17,7 +17,7 @@ from bayesgmm.estimators.unlabelled import labels_of_classes
 from bayesgmm.families.structures import COVARIANCES, distinct_families, families_named
 from bayesgmm.inference.searches import run_all
 from bayesgmm.model import MixtureModel
-from bayesgmm.model_selection.selection import Candidates, Row, table_of
+from bayesgmm.model_selection.selection import BRIEF, SEARCHES, Candidates, Row, table_of
 from bayesgmm.posterior.criteria import information_criteria, n_parameters
 from bayesgmm.wording import plural
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 SELECT = "select"
 COUNTS = range(1, 6)  # numbers of components to choose from: mclust's
-BRIEF = {"n_init": 5, "sweeps": 100}  # a longer search of few rows finds maxima at which the covariance is singular
+SEARCH = SEARCHES[BRIEF]  # a longer search of few rows finds maxima at which the covariance is singular
 CLASSES, COMPONENTS = "classes", "components"
 ACROSS = {CLASSES: CLASSES, COMPONENTS: COMPONENTS}  # what a structure relates: EDDA and MclustDA in R's mclust
 
@@ -191,8 +191,7 @@ class _Trials:
         parts = {
             name: self.points.take(np.flatnonzero(self.index == c)) for c, name in enumerate(self.classes.tolist())
         }
-        tables = {name: table_of(self._fitted(part, self.wanted.counts), "bic") for name, part in parts.items()}
-        return {name: table.drop(columns="elbo") for name, table in tables.items()}
+        return {name: table_of(self._fitted(part, self.wanted.counts), "bic") for name, part in parts.items()}
 
     def together(self, tables: "dict[Any, pd.DataFrame]") -> Row:
         """Return the row of the best mixtures of all classes."""
@@ -226,7 +225,7 @@ class _Trials:
             for count in counts
             for name in dict.fromkeys(distinct_families(self.wanted.names, count, n_features).values())
         ]
-        candidates = Candidates.of(points, self.wanted.names, self.seed, **self.search, bounded=False)
+        candidates = Candidates.of(points, self.wanted.names, self.seed, **self.search)
         small = [call for call in calls if points.labels is not None or _is_judged_by_bic(*call, points)]
         rows, interrupted = run_all(candidates.row, small, "choosing a structure", os.cpu_count() or 1, progress=False)
         if interrupted:
@@ -267,4 +266,4 @@ def _table(rows: list[Row]) -> "pd.DataFrame":
 
 def search_of(settings: dict[str, Any], method: str) -> dict[str, int]:
     """Return ``n_init`` and ``sweeps`` of the search: those of the settings if the method is EM, which has them."""
-    return BRIEF | {name: settings[name] for name in BRIEF if method == "em" and name in settings}
+    return SEARCH | {name: settings[name] for name in SEARCH if method == "em" and name in settings}

@@ -16,7 +16,7 @@ from bayesgmm.data.streams import Stream
 from bayesgmm.declared import whole, whole_numbers
 from bayesgmm.engines import ENGINES
 from bayesgmm.errors import BayesGMMError, DeclarationError, choose, warn
-from bayesgmm.families.structures import COVARIANCES, families_named
+from bayesgmm.families.structures import COVARIANCES, distinct_families, families_named
 from bayesgmm.inference.em import SWEEPS
 from bayesgmm.inference.searches import cores_of, find_maximum, require_data, run_all, seed_of
 from bayesgmm.inference.variational import highest_elbo
@@ -34,8 +34,12 @@ if TYPE_CHECKING:
     from distributed import Client
 
 Row = dict[str, Any]
+Choice = tuple[int, str]
 SLACK = 0.1  # decrease of the log likelihood, in nats, that is within EM's tolerance
 BOUND = "vb"  # the engine whose ELBO is shown
+THOROUGH, BRIEF = "thorough", "brief"
+SEARCHES: dict[str, dict[str, Any]] = {THOROUGH: {}, BRIEF: {"n_init": 5, "sweeps": 100}}
+FINALISTS = 5  # choices that are searched thoroughly after a brief search of all
 
 
 @dataclass(frozen=True)
@@ -50,10 +54,8 @@ class Candidates:
         Standardisation and standardised points: for families that need the same scale for all columns (True), and for
         the others.
     seed, n_init, sweeps : int
-    bounded : bool
-        Compute the ELBO, too, of the families that have one.
     criterion : str
-        Criterion to sort by. If it is the ELBO, a family that has none has a problem.
+        Criterion to sort by. Only if it is the ELBO, that is computed: it takes as long as all else.
     n_transforms : int
         Number of parameters of the transforms.
     log_jacobian : float
@@ -67,7 +69,6 @@ class Candidates:
     seed: int
     n_init: int
     sweeps: int = SWEEPS
-    bounded: bool = True
     criterion: str = "bic"
     n_transforms: int = 0
     log_jacobian: float = 0.0
@@ -113,9 +114,7 @@ class Candidates:
             row = named | self._maximum(density, size, stop)
         except BayesGMMError as error:
             return named | {"problem": _plain(error)}
-        if not self.bounded or (model.family.chart is None and self.criterion != "elbo"):
-            return row
-        return row | self._bound(density, row["problem"])
+        return row | self._bound(density, row["problem"]) if self.criterion == "elbo" else row
 
     def _maximum(self, density: LogPosterior, size: int, stop: Event) -> Row:
         blocks = density.blocks
@@ -164,6 +163,7 @@ def select(
     client: "Client | None" = None,
     progress: bool = True,
     n_init: int = 10,
+    search: str = THOROUGH,
 ) -> "pd.DataFrame":
     r"""Select the number of components and the covariance family: fit each choice by EM, the best one first.
 
@@ -204,15 +204,20 @@ def select(
         Show a progress bar.
     n_init : int
         Number of starts of EM for each choice.
+    search : {'thorough', 'brief'}
+        ``'brief'``: all choices are searched briefly, and only the best five thoroughly. The best choice is the same
+        where the criterion differs by much, as it does between most choices; the likelihood of the others may be below
+        its maximum.
 
     Returns
     -------
     DataFrame
         A row for each choice: ``n_components``, ``covariance``, ``loglik`` (total log likelihood, data units),
-        ``n_parameters``, ``bic``, ``aic``, ``icl``; ``elbo``, the lower bound of the log evidence by variational Bayes
-        under the default priors, plus log K! for the K! equal labellings [1]_ (NaN for families that only EM fits); and
-        ``problem``, a text. A choice that
-        can't be fitted has no criteria and comes last. If columns are transformed, ``attrs["transforms"]`` is the
+        ``n_parameters``, ``bic``, ``aic``, ``icl``, ``problem``, a text; with ``criterion='elbo'`` also ``elbo``, the
+        lower bound of the log evidence by variational Bayes under the default priors, plus log K! for the K! equal
+        labellings [1]_ (NaN for families that only EM fits); after a brief search also ``search``. A choice that can't
+        be fitted has no criteria and comes last. Families that are the same model, as all with free volumes in one
+        column, are fitted once and have equal rows. If columns are transformed, ``attrs["transforms"]`` is the
         ColumnTransforms.
 
     Raises
@@ -260,6 +265,7 @@ def select(
     require_data(data, "select(data, n_components=[1, 2, 3], covariance='full')")
     counts, covariances = whole_numbers("n_components", n_components), families_named(covariance)
     choose(criterion, CRITERIA, "criterion")
+    choose(search, SEARCHES, "search")
     seed, n_init, cores = seed_of(seed), whole("n_init", n_init), cores_of(cores)
     chosen, settings = None, (covariances, seed, n_init)
     if memory is not None or is_read_in_parts(data):
@@ -285,14 +291,62 @@ def select(
         candidates = Candidates.transformed(points, chosen, *settings, criterion=criterion)
         client = client or client_of(data)
     calls = [(k, name) for k in counts for name in covariances]
-    rows, interrupted = run_all(candidates.row, calls, "choosing a model", cores, progress, client=client)
-    done = [row for row in rows if row is not None]
+    done, interrupted = _searched(candidates, calls, search, cores, progress, client)
     stopped = [f"Interrupted: the table has {len(done)} of {len(calls)} choices."] if interrupted else []
-    warn([*stopped, *_missed(done, n_init)])
+    warn([*stopped, *(_missed(done, n_init) if search == THOROUGH else [])])
     table = table_of(done, criterion)
     if chosen is not None and chosen.changed:
         table.attrs["transforms"] = chosen
     return table
+
+
+def _searched(
+    candidates: Candidates, calls: list[Choice], search: str, cores: int, progress: bool, client: "Client | None"
+) -> tuple[list[Row], bool]:
+    """Fit each choice; after a brief search of all the best thoroughly. Return the rows, and True after Ctrl-C."""
+    hurried = replace(candidates, **SEARCHES[search])
+    rows, interrupted = _rows(hurried, calls, "choosing a model", cores, progress, client)
+    if search == THOROUGH or interrupted:
+        return rows, interrupted
+    finalists = best_choices(rows, candidates.criterion)
+    again, interrupted = _rows(candidates, finalists, "searching the best again", cores, progress, client)
+    found = {choice_of(row): row | {"search": BRIEF} for row in rows}
+    return [*(found | {choice_of(row): row | {"search": THOROUGH} for row in again}).values()], interrupted
+
+
+def _rows(
+    candidates: Candidates, calls: list[Choice], title: str, cores: int, progress: bool, client: "Client | None"
+) -> tuple[list[Row], bool]:
+    """Fit each choice, those that are the same model once."""
+    n_features, names = len(candidates.points.columns), [*dict.fromkeys(name for _, name in calls)]
+    same = {call: call for call in calls}
+    if candidates.criterion != "elbo":  # whose priors are those of the family
+        first = {k: distinct_families(names, k, n_features) for k in {k for k, _ in calls}}
+        same = {(k, name): (k, first[k][name]) for k, name in calls}
+        same = {call: one if one in same else call for call, one in same.items()}
+    fitted = [*dict.fromkeys(same.values())]
+    rows, interrupted = run_all(candidates.row, fitted, title, cores, progress, client=client)
+    by_choice = {call: row for call, row in zip(fitted, rows, strict=True) if row is not None}
+    known = [(call, by_choice[one]) for call, one in same.items() if one in by_choice]
+    return [row | {"covariance": name} for (_, name), row in known], interrupted
+
+
+def best_choices(rows: Sequence[Row], criterion: str = "bic") -> list[Choice]:
+    """Return the five choices that are best by a criterion, the best first; if all failed, the first five.
+
+    Examples
+    --------
+    >>> best_choices([{"n_components": 1, "covariance": "full"}, {"n_components": 2, "covariance": "full", "bic": 3.0}])
+    [(2, 'full')]
+    """
+    fitted = [row for row in rows if np.isfinite(row.get(criterion, np.nan))]
+    best = sorted(fitted, key=lambda row: CRITERIA[criterion] * row[criterion])[:FINALISTS]
+    return [choice_of(row) for row in best] or [choice_of(row) for row in rows[:FINALISTS]]
+
+
+def choice_of(row: Row) -> Choice:
+    """Return the number of components and the family of a row."""
+    return row["n_components"], row["covariance"]
 
 
 def _missed(rows: list[Row], n_init: int) -> list[str]:
@@ -315,7 +369,9 @@ def table_of(rows: list[Row], criterion: str) -> "pd.DataFrame":
 
     from bayesgmm.whole_tables import WholeTable
 
-    names = ["n_components", "covariance", "loglik", "n_parameters", *CRITERIA, "problem"]
+    criteria = [name for name in CRITERIA if name != "elbo" or criterion == "elbo"]
+    names = ["n_components", "covariance", "loglik", "n_parameters", *criteria, "problem"]
+    names += ["search"] if any("search" in row for row in rows) else []
     table = pd.DataFrame(rows, columns=names)
     order = np.argsort(CRITERIA[criterion] * table[criterion].to_numpy(np.float64), kind="stable")
     return WholeTable(table.iloc[order].reset_index(drop=True))

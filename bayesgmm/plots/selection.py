@@ -60,7 +60,8 @@ def selection_data(table: "pd.DataFrame", criterion: str = "bic") -> "xr.Dataset
     choose(criterion, CRITERIA, "criterion")
     missing = [name for name in ("n_components", "covariance", criterion, "problem") if name not in table]
     if missing:
-        raise DataError(f"the table has no column {missing[0]!r}; give one that select returned")
+        asked = f", criterion={criterion!r}" if missing[0] == criterion else ""
+        raise DataError(f"the table has no column {missing[0]!r}; give one from select(data{asked})")
     wide = table.pivot(index="covariance", columns="n_components", values=[criterion, "problem"])
     wide = wide.reindex([name for name in COVARIANCES if name in wide.index])
     value = wide[criterion].to_numpy(np.float64)

@@ -223,9 +223,48 @@ def test_the_elbo_includes_all_equal_labellings(with_bound):
 
 
 def test_the_elbo_is_that_of_the_engine():
-    row = choose(n_components=2, covariance="full").iloc[0]
+    row = choose(n_components=2, covariance="full", criterion="elbo").iloc[0]
     fit = bg.fit(bg.MixtureModel(2), SAMPLE.X, "vb", seed=1, progress=False)
     assert row["elbo"] == pytest.approx(info(fit).notes.elbo + math.log(2))
+
+
+def test_the_elbo_is_computed_only_where_it_is_the_criterion(monkeypatch):
+    monkeypatch.setattr(selection, "highest_elbo", lambda *_: pytest.fail("it takes as long as all else"))
+    found = choose(covariance="full")
+    assert "elbo" not in found
+    with pytest.raises(DataError, match=r"no column 'elbo'; give one from select\(data, criterion='elbo'\)"):
+        selection_data(found, "elbo")
+
+
+# -- a brief search, and choices that are the same --
+
+
+def test_a_brief_search_finds_the_best_choice_of_a_thorough_one(table):
+    """The best five are searched as thoroughly: they have the same criteria."""
+    brief = choose(n_components=range(1, 6), search="brief")
+    assert brief["search"].tolist()[:1] == ["thorough"]
+    assert (brief["search"] == "thorough").sum() == 5
+    assert len(brief) == 10
+    assert brief.loc[0, NUMBERS].tolist() == table.loc[0, NUMBERS].tolist()
+    assert "search" not in table
+    with pytest.raises(DeclarationError, match="search='brif' is not one of 'brief', 'thorough'"):
+        choose(search="brif")
+
+
+@pytest.mark.parametrize(("columns", "n_components", "distinct"), [(1, 2, 2), (2, 1, 3), (2, 2, 14)])
+def test_families_that_are_the_same_model_are_fitted_once(columns, n_components, distinct, monkeypatch):
+    """In one column there are only volumes; one component shares nothing."""
+    find, fitted = selection.find_maximum, []
+    monkeypatch.setattr(selection, "find_maximum", lambda *args: fitted.append(args[1].name) or find(*args))
+    found = choose(SAMPLE.X[:, :columns], [n_components], "all", n_init=2, cores=1)
+    assert len(fitted) == distinct
+    assert sorted(found["covariance"]) == sorted(COVARIANCES)
+    values = {(row.n_parameters, round(row.loglik, 6)) for row in found.itertuples()}
+    assert len(values) == distinct
+    assert all(
+        n_parameters(COVARIANCES[row.covariance], n_components, columns) == row.n_parameters
+        for row in found.itertuples()
+    )
 
 
 # -- Ctrl-C --
@@ -412,7 +451,7 @@ def test_selection_data_hold_the_table():
 
 
 def test_the_best_elbo_is_the_highest(with_bound):
-    data = selection_data(choose(covariance="full"), "elbo")
+    data = selection_data(choose(covariance="full", criterion="elbo"), "elbo")
     assert float(data["value"].where(data["best"]).max()) == pytest.approx(300 + math.log(6))
     assert CRITERIA["elbo"] < 0
     assert bool(data["failed"].sel(n_components=2, covariance="full"))
@@ -462,7 +501,7 @@ def test_files_that_fit_into_memory_give_the_table_of_their_rows(tmp_path):
 def test_rows_read_in_each_sweep_have_the_criteria_of_the_same_rows_in_memory(long_table):
     known, read = (choose(long_table, (2, 3), n_init=2, **given) for given in ({}, {"memory": "2MiB"}))
     assert read["n_components"].tolist() == known["n_components"].tolist()
-    assert read[[*NUMBERS, "elbo"]].to_numpy() == pytest.approx(known[[*NUMBERS, "elbo"]].to_numpy(), rel=1e-6)
+    assert read[NUMBERS].to_numpy() == pytest.approx(known[NUMBERS].to_numpy(), rel=1e-6)
 
 
 @pytest.mark.parametrize("given", [{"transform": "log"}, {"sample_weight": np.ones(100_000)}])
