@@ -6,8 +6,18 @@ import numpy as np
 
 from bayesgmm.errors import DataError, choose
 from bayesgmm.families.structures import COVARIANCES
-from bayesgmm.plots.panels import despine, new_panel, place_legend, root_of
-from bayesgmm.plots.style import colour, literal, marker
+from bayesgmm.plots.panels import (
+    despine,
+    new_panel,
+    place_legend,
+    root_of,
+)
+from bayesgmm.plots.style import (
+    colour,
+    grey,
+    literal,
+    marker,
+)
 from bayesgmm.posterior.criteria import CRITERIA
 
 if TYPE_CHECKING:
@@ -160,7 +170,7 @@ def draw_selection(data: "xr.Dataset", ax: "Axes | None" = None) -> "Figure":
     for i, name in enumerate(data["covariance"].values):
         _draw_line(axis, data.sel(covariance=name), i)
     if data["failed"].any():
-        axis.plot([], [], ls="", marker="x", ms=5, color="0.35", label="no fit")
+        axis.plot([], [], ls="", marker="x", ms=5, color=grey(0.35), label="no fit")
     _draw_best(axis, data)
     axis.set_xlabel("components")
     axis.set_ylabel(NAMES[data.attrs["criterion"]])
@@ -188,4 +198,4 @@ def _draw_best(axis: "Axes", data: "xr.Dataset") -> None:
     for i, j in np.argwhere(data["best"].values):
         at, value = data["n_components"].values[j], data["value"].values[i, j]
         label = f"best: {at}, {data['covariance'].values[i]}"
-        axis.plot(at, value, ls="", marker="o", ms=13, mfc="none", mec="0.15", mew=1.2, label=label)
+        axis.plot(at, value, ls="", marker="o", ms=13, mfc="none", mec=grey(0.15), mew=1.2, label=label)
