@@ -12,6 +12,7 @@ from bayesgmm.plots.style import grey
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.collections import PathCollection
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
@@ -109,6 +110,8 @@ def test_on_a_dark_background_nothing_is_black(name, drawings):
     assert mpl.colors.to_rgb(figure.get_facecolor()) == BLACK
     drawn = [part for part in figure.findobj() if isinstance(part, Text | Line2D) and part.get_visible()]
     black = [part for part in drawn if mpl.colors.to_rgb(part.get_color()) == BLACK]
+    rings = [part for part in figure.findobj(PathCollection) if not len(part.get_facecolor())]
+    assert all(mpl.colors.to_rgb(edge) != BLACK for ring in rings for edge in ring.get_edgecolor())
     on_an_image = {"check"}  # whose numbers are dark on bright cells
     assert [part for part in black if name not in on_an_image] == []
     plt.close(figure)
