@@ -17,7 +17,8 @@ from bayesgmm.families.structures import ALL, COVARIANCES
 from bayesgmm.inference.em import Sweep, run, take_steps
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.inference.starts import from_responsibilities
-from bayesgmm.model_selection.selection import SEARCHES, select
+from bayesgmm.model_selection.rounds import SEARCHES
+from bayesgmm.model_selection.selection import select
 from bayesgmm.sweep.stats import Blocks
 
 TITLE = "## Covariance structures"

@@ -101,7 +101,7 @@ def select(
     search: Annotated[
         str,
         typer.Option(
-            help="thorough; or brief: all choices briefly, and the best five thoroughly.",
+            help="thorough; or brief: all choices briefly, and the best thoroughly.",
             autocompletion=one_of("thorough", "brief"),
         ),
     ] = "thorough",

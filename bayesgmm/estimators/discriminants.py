@@ -17,7 +17,9 @@ from bayesgmm.estimators.unlabelled import labels_of_classes
 from bayesgmm.families.structures import COVARIANCES, distinct_families, families_named
 from bayesgmm.inference.searches import run_all
 from bayesgmm.model import MixtureModel
-from bayesgmm.model_selection.selection import BRIEF, SEARCHES, Candidates, Row, table_of
+from bayesgmm.model_selection.candidates import Candidates, Row
+from bayesgmm.model_selection.rounds import BRIEF, SEARCHES
+from bayesgmm.model_selection.selection import table_of
 from bayesgmm.posterior.criteria import information_criteria, n_parameters
 from bayesgmm.wording import plural
 

@@ -1,149 +1,35 @@
 """Model selection: a fit for each number of components and covariance family, and their criteria."""
 
-import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
-from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bayesgmm.data.points import DataLike, Points, as_points
-from bayesgmm.data.standards import Standard
+from bayesgmm.data.points import DataLike, as_points
 from bayesgmm.data.streams import Stream
 from bayesgmm.declared import whole, whole_numbers
-from bayesgmm.engines import ENGINES
-from bayesgmm.errors import BayesGMMError, DeclarationError, choose, warn
-from bayesgmm.families.structures import COVARIANCES, distinct_families, families_named
-from bayesgmm.inference.em import SWEEPS
-from bayesgmm.inference.searches import cores_of, find_maximum, require_data, run_all, seed_of
-from bayesgmm.inference.variational import highest_elbo
-from bayesgmm.model import MixtureModel
+from bayesgmm.errors import DeclarationError, choose, warn
+from bayesgmm.families.structures import families_named
+from bayesgmm.inference.searches import (
+    cores_of,
+    require_data,
+    seed_of,
+)
+from bayesgmm.model_selection.candidates import Candidates, Row
+from bayesgmm.model_selection.rounds import SEARCHES, THOROUGH, searched
 from bayesgmm.model_selection.transform_choice import NONE, Transform, choose_transforms
-from bayesgmm.posterior.criteria import CRITERIA, information_criteria, n_parameters
-from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.posterior.criteria import CRITERIA
 from bayesgmm.sources.opening import is_read_in_parts, require_no_values_for_rows
-from bayesgmm.sweep.stats import Blocks
-from bayesgmm.transforms.columns import ColumnTransforms
 from bayesgmm.workers.streams import client_of, needed, read_rows
 
 if TYPE_CHECKING:
     import pandas as pd
     from distributed import Client
 
-Row = dict[str, Any]
-Choice = tuple[int, str]
 SLACK = 0.1  # decrease of the log likelihood, in nats, that is within EM's tolerance
-BOUND = "vb"  # the engine whose ELBO is shown
-THOROUGH, BRIEF = "thorough", "brief"
-SEARCHES: dict[str, dict[str, Any]] = {THOROUGH: {}, BRIEF: {"n_init": 5, "sweeps": 100}}
-FINALISTS = 5  # choices that are searched thoroughly after a brief search of all
-
-
-@dataclass(frozen=True)
-class Candidates:
-    """The data and the settings of all fits.
-
-    Parameters
-    ----------
-    points : Points or Stream
-        In transformed columns, if there are transforms.
-    layouts : dict
-        Standardisation and standardised points: for families that need the same scale for all columns (True), and for
-        the others.
-    seed, n_init, sweeps : int
-    criterion : str
-        Criterion to sort by. Only if it is the ELBO, that is computed: it takes as long as all else.
-    n_transforms : int
-        Number of parameters of the transforms.
-    log_jacobian : float
-        Log likelihood in data units minus that in transformed columns.
-    threads : int
-        Number of threads of each fit.
-    """
-
-    points: Points | Stream
-    layouts: dict[bool, tuple[Standard, Blocks]]
-    seed: int
-    n_init: int
-    sweeps: int = SWEEPS
-    criterion: str = "bic"
-    n_transforms: int = 0
-    log_jacobian: float = 0.0
-    threads: int = 1
-
-    @classmethod
-    def transformed(
-        cls,
-        points: Points,
-        transform: ColumnTransforms,
-        covariances: Sequence[str],
-        seed: int,
-        n_init: int,
-        **settings: Any,
-    ) -> "Candidates":
-        """Transform the points, and standardise them once for each kind of family."""
-        slope = transform.log_slope(points.values)
-        jacobian = float(slope.sum() if points.weights is None else points.weights @ slope)
-        found = cls.of(transform.applied(points), covariances, seed, n_init, **settings)
-        return replace(found, n_transforms=transform.n_parameters, log_jacobian=jacobian)
-
-    @classmethod
-    def of(
-        cls, points: Points | Stream, covariances: Sequence[str], seed: int, n_init: int, **settings: Any
-    ) -> "Candidates":
-        """Standardise the points once for each kind of family."""
-        _ = points.summary  # computed once, before the threads use it
-        kinds = {COVARIANCES[name].needs_common_scale for name in covariances}
-        standards = {common: Standard.of(points, common) for common in kinds}
-        layouts = {c: (standard, standard.blocks(points, points.weights)) for c, standard in standards.items()}
-        return cls(points, layouts, seed, n_init, **settings)
-
-    def row(self, n_components: int, covariance: str, stop: Event) -> Row:
-        """Fit one choice; return its criteria, or the error."""
-        model = MixtureModel(n_components=n_components, covariance=covariance)
-        size = n_parameters(model.family, n_components, len(self.points.columns)) + self.n_transforms
-        named: Row = {"n_components": n_components, "covariance": covariance, "n_parameters": size}
-        try:
-            standard, blocks = self.layouts[model.family.needs_common_scale]
-            if self.points.labels is not None:
-                self.points.labels.require(n_components)
-            density = LogPosterior(model.resolve(self.points), blocks, standard)
-            row = named | self._maximum(density, size, stop)
-        except BayesGMMError as error:
-            return named | {"problem": _plain(error)}
-        return row | self._bound(density, row["problem"]) if self.criterion == "elbo" else row
-
-    def _maximum(self, density: LogPosterior, size: int, stop: Event) -> Row:
-        blocks = density.blocks
-        settings = (self.seed, self.n_init, stop, self.sweeps, self.threads)
-        maximum = find_maximum(blocks, density.model.family, density.n_components, *settings)
-        loglik = maximum.loglik - density.standard.log_units(blocks) + self.log_jacobian
-        criteria = information_criteria(loglik, size, blocks.total_weight, maximum.entropy)
-        problem = "" if maximum.converged else f"EM stopped after {maximum.n_iter} iterations before it converged."
-        return {"loglik": loglik, **criteria, "problem": problem}
-
-    def _bound(self, density: LogPosterior, problem: str) -> Row:
-        engine = ENGINES[BOUND]
-        try:
-            engine.require(density.model)
-            bound = highest_elbo(density, self.seed, engine.defaults, self.threads)
-        except BayesGMMError as error:
-            return {"problem": f"{problem} No elbo: {_plain(error)}".strip()}
-        return {"elbo": bound + _log_labellings(density) + self.log_jacobian}
-
-
-def _log_labellings(density: LogPosterior) -> float:
-    """Log of the number of equal labellings of the components: K!, or fewer with labels of rows."""
-    sizes = [density.n_components] if density.groups is None else np.bincount(density.groups).tolist()
-    return sum(math.lgamma(size + 1) for size in sizes)
-
-
-def _plain(error: BayesGMMError) -> str:
-    """Format the message of an error on one line."""
-    return " ".join(str(error).split())
 
 
 def select(
@@ -205,9 +91,9 @@ def select(
     n_init : int
         Number of starts of EM for each choice.
     search : {'thorough', 'brief'}
-        ``'brief'``: all choices are searched briefly, and only the best five thoroughly. The best choice is the same
-        where the criterion differs by much, as it does between most choices; the likelihood of the others may be below
-        its maximum.
+        ``'brief'``: all choices are searched briefly, also from the best mixtures of other families, and then the best
+        five, and others close to these, thoroughly. It takes less time; the likelihood of the other choices may be
+        below its maximum.
 
     Returns
     -------
@@ -291,62 +177,13 @@ def select(
         candidates = Candidates.transformed(points, chosen, *settings, criterion=criterion)
         client = client or client_of(data)
     calls = [(k, name) for k in counts for name in covariances]
-    done, interrupted = _searched(candidates, calls, search, cores, progress, client)
+    done, interrupted = searched(candidates, calls, search, cores, progress, client)
     stopped = [f"Interrupted: the table has {len(done)} of {len(calls)} choices."] if interrupted else []
     warn([*stopped, *(_missed(done, n_init) if search == THOROUGH else [])])
     table = table_of(done, criterion)
     if chosen is not None and chosen.changed:
         table.attrs["transforms"] = chosen
     return table
-
-
-def _searched(
-    candidates: Candidates, calls: list[Choice], search: str, cores: int, progress: bool, client: "Client | None"
-) -> tuple[list[Row], bool]:
-    """Fit each choice; after a brief search of all the best thoroughly. Return the rows, and True after Ctrl-C."""
-    hurried = replace(candidates, **SEARCHES[search])
-    rows, interrupted = _rows(hurried, calls, "choosing a model", cores, progress, client)
-    if search == THOROUGH or interrupted:
-        return rows, interrupted
-    finalists = best_choices(rows, candidates.criterion)
-    again, interrupted = _rows(candidates, finalists, "searching the best again", cores, progress, client)
-    found = {choice_of(row): row | {"search": BRIEF} for row in rows}
-    return [*(found | {choice_of(row): row | {"search": THOROUGH} for row in again}).values()], interrupted
-
-
-def _rows(
-    candidates: Candidates, calls: list[Choice], title: str, cores: int, progress: bool, client: "Client | None"
-) -> tuple[list[Row], bool]:
-    """Fit each choice, those that are the same model once."""
-    n_features, names = len(candidates.points.columns), [*dict.fromkeys(name for _, name in calls)]
-    same = {call: call for call in calls}
-    if candidates.criterion != "elbo":  # whose priors are those of the family
-        first = {k: distinct_families(names, k, n_features) for k in {k for k, _ in calls}}
-        same = {(k, name): (k, first[k][name]) for k, name in calls}
-        same = {call: one if one in same else call for call, one in same.items()}
-    fitted = [*dict.fromkeys(same.values())]
-    rows, interrupted = run_all(candidates.row, fitted, title, cores, progress, client=client)
-    by_choice = {call: row for call, row in zip(fitted, rows, strict=True) if row is not None}
-    known = [(call, by_choice[one]) for call, one in same.items() if one in by_choice]
-    return [row | {"covariance": name} for (_, name), row in known], interrupted
-
-
-def best_choices(rows: Sequence[Row], criterion: str = "bic") -> list[Choice]:
-    """Return the five choices that are best by a criterion, the best first; if all failed, the first five.
-
-    Examples
-    --------
-    >>> best_choices([{"n_components": 1, "covariance": "full"}, {"n_components": 2, "covariance": "full", "bic": 3.0}])
-    [(2, 'full')]
-    """
-    fitted = [row for row in rows if np.isfinite(row.get(criterion, np.nan))]
-    best = sorted(fitted, key=lambda row: CRITERIA[criterion] * row[criterion])[:FINALISTS]
-    return [choice_of(row) for row in best] or [choice_of(row) for row in rows[:FINALISTS]]
-
-
-def choice_of(row: Row) -> Choice:
-    """Return the number of components and the family of a row."""
-    return row["n_components"], row["covariance"]
 
 
 def _missed(rows: list[Row], n_init: int) -> list[str]:

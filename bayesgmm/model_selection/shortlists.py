@@ -7,18 +7,9 @@ import numpy as np
 
 from bayesgmm.data.points import Points, as_points
 from bayesgmm.inference.searches import cores_of, run_all
-from bayesgmm.model_selection.selection import (
-    BRIEF,
-    FINALISTS,
-    SEARCHES,
-    THOROUGH,
-    Candidates,
-    Choice,
-    Row,
-    best_choices,
-    choice_of,
-    table_of,
-)
+from bayesgmm.model_selection.candidates import Candidates, Row
+from bayesgmm.model_selection.rounds import BRIEF, FINALISTS, SEARCHES, THOROUGH, Choice, best_choices, choice_of
+from bayesgmm.model_selection.selection import table_of
 from bayesgmm.posterior.criteria import information_criteria
 from bayesgmm.wording import plural
 

@@ -9,7 +9,7 @@ from bayesgmm.apps.tables.cross_tables import cross_words
 from bayesgmm.apps.tables.found_clusters import UNCERTAIN, FoundClusters
 from bayesgmm.apps.tables.profiles import description, names, profiles
 from bayesgmm.findings import Findings
-from bayesgmm.model_selection.selection import THOROUGH
+from bayesgmm.model_selection.rounds import THOROUGH
 from bayesgmm.model_selection.shortlists import SAMPLED
 from bayesgmm.posterior.info import declaration
 from bayesgmm.wording import listing, plural
