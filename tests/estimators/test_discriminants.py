@@ -142,6 +142,18 @@ def test_unlabelled_rows_help_to_choose_one_structure_for_all_classes():
         classifier(n_components="select", across="components", unlabelled=-1).fit(x, few)
 
 
+def test_components_with_as_many_parameters_as_rows_are_left_out():
+    """They would have singular covariances, of a high likelihood. One component has no such maxima."""
+    rows = np.random.default_rng(1).normal(size=(24, 4))
+    fitted = classifier(n_components="1-3", covariance_type=["full", "EII"], across="components").fit(rows, [0, 1] * 12)
+    table = fitted.class_selections_[0]
+    many = (table["n_components"] > 1) & (table["n_parameters"] >= 12)
+    assert many.sum() == 3
+    assert table.loc[many, "problem"].str.contains("for 12 rows: too many for BIC.").all()
+    assert np.isfinite(table.loc[table["n_components"] == 1, "bic"]).any()
+    assert table.loc[many, "bic"].isna().all()
+
+
 def test_a_class_of_few_rows_says_why_it_has_no_mixture():
     """Structures that the classes share need no more than one row of a class."""
     label = np.where(np.arange(200) == 3, 2, CLASS)
