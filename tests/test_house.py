@@ -41,7 +41,8 @@ predictions
 clusterings diagnosis
 inference
 plots
-model_selection estimators reports apps.images
+model_selection
+estimators reports apps.images
 cards apps.tables apps.speech warmup
 apps
 cli

@@ -98,6 +98,13 @@ def select(
         ),
     ] = None,
     n_init: Annotated[int, typer.Option(help="Number of starts of EM for each choice.")] = 10,
+    search: Annotated[
+        str,
+        typer.Option(
+            help="thorough; or brief: all choices briefly, and the best thoroughly.",
+            autocompletion=one_of("thorough", "brief"),
+        ),
+    ] = "thorough",
     seed: Seed = 0,
 ) -> None:
     """Select the number of components: fit each choice by EM and show the criteria, the best one first."""
@@ -121,13 +128,14 @@ def select(
         refuse({"transform"}, "can't be used with --bayes: --bayes fits the columns as they are")
         refuse({"noise_columns"}, "can't be used with --bayes: its sampler needs exact values")
         refuse({"n_init"}, "can't be used with --bayes: its sampler has other starts")
+        refuse({"search"}, "can't be used with --bayes: its sampler needs no search")
         refuse({"label_column"}, "can't be used with --bayes: its sampler needs components without names")
         _show_posterior(rows, counts, covariance, output, plot, seed)
         return
     if not parts:
         _say_rounded(rows)
     families = names_of(covariance)
-    known |= {"criterion": criterion, "transform": transform, "seed": seed, "n_init": n_init}
+    known |= {"criterion": criterion, "transform": transform, "seed": seed, "n_init": n_init, "search": search}
     with placed(rows, scheduler) as placed_rows:
         table = run(placed_rows, counts, families, **known)
     if (transforms := table.attrs.get("transforms")) is not None:

@@ -1,6 +1,8 @@
 """Mixture discriminant analysis: a mixture for each class, and Bayes' rule."""
 
-from typing import Any, Self, override
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self, override
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,13 +15,19 @@ from sklearn.utils.validation import check_is_fitted
 
 from bayesgmm.data.labels import UNLABELLED
 from bayesgmm.data.points import DataLike, Points
+from bayesgmm.engines import engine_named
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.estimators import arguments, fits
 from bayesgmm.estimators.arguments import RandomState
-from bayesgmm.estimators.unlabelled import AUTO, fit_classes, labelled_rows, without
+from bayesgmm.estimators.discriminants import CLASSES, Selection, Wanted, search_of, select_structure
+from bayesgmm.estimators.unlabelled import AUTO, fit_classes, in_free_structure, labelled_rows, without
 from bayesgmm.model import MixtureModel
 from bayesgmm.predictions.predictive import log_mean_density
 from bayesgmm.sweep.stats import Array
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
 
 MAX_COMPARED = 10_000  # maximum number of rows of a class among which distinct rows are counted
 
@@ -33,19 +41,28 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
     values (NaN) are used as missing at random. Rows without a label (-1) help to find the mixtures of the classes: all
     classes are then fitted together [3]_.
 
+    The number of components and the covariance structure can be chosen by BIC: one Gaussian for each class, whose
+    structure relates the classes (EDDA [4]_), or a mixture for each class with a structure of its own (MclustDA [2]_).
+
     Parameters
     ----------
-    n_components : int
+    n_components : int, 'select', or several int
         Number of components per class. A class with fewer distinct rows gets one component for each of them.
-    covariance_type : {'full', 'tied', 'diag', 'spherical', 'EII', 'VEV', ...}
+        ``'select'`` chooses it for each class from 1 to 5, ``range(1, 4)`` or ``'1-3'`` from these.
+    covariance_type : {'full', 'tied', 'diag', 'spherical', 'EII', 'VEV', ...}, 'select', or several of them
         scikit-learn's words, or one of mclust's fourteen structures, as in ``MixtureModel``.
-        Covariance structure of the components of one class.
+        ``'select'`` chooses among all that the method can fit, a list among these.
+    across : {'components', 'classes'}, optional
+        What the structure relates: the covariances of the components of each class, or those of the classes, which
+        then have one component each (EDDA). Default: for one given ``covariance_type`` the components; else both are
+        compared.
     priors : (n_classes,) float, optional
         Prior probabilities of the classes, in the order of ``classes_``. Default: class frequencies; with unlabelled
         rows their estimates from all rows.
     method : str
         Any method of ``bayesgmm.fit``, under a prior of the covariances whose scale is the variance within the
-        classes. 'em' finds the mode under that prior, so that a class of one row has a density, too.
+        classes. 'em' finds the mode under that prior, so that a class of one row has a density, too. What is chosen by
+        BIC is, by 'em', the maximum of the likelihood that BIC compares; other methods fit it under the prior.
     random_state : int, RandomState or None
     settings : dict, optional
         Settings of the method, as in ``bayesgmm.fit``.
@@ -59,13 +76,30 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
     priors_ : (n_classes,) float
     posteriors_ : list of DataTree
         Fit of each class, an input of ``assignments``, ``density``, ``anomaly_scores``, ``save`` and the plots.
+    n_components_ : (n_classes,) int
+        Number of components of each class.
+    covariance_types_ : list of str
+        Structure of each class.
+    selection_ : DataFrame
+        If there was something to choose: a row for each choice, the best one first, with ``across``, ``n_components``
+        of each class, ``covariance``, ``loglik`` of values and labels together, ``n_parameters``, ``bic`` (lower is
+        better) and ``problem``. The best mixtures of the classes are one row.
+    class_selections_ : dict of label to DataFrame
+        The same for the mixtures of each class, as from ``bayesgmm.select``.
     n_features_in_, feature_names_in_ : int, (D,) str
+
+    Notes
+    -----
+    Where BIC chooses, the search of each mixture is brief, and several components with as many parameters as their
+    class has rows are left out: a long search would find maxima at which a covariance is nearly singular. With rows
+    without a label only the structure of one Gaussian per class can be chosen.
 
     References
     ----------
     .. [1] Hastie & Tibshirani (1996), J. R. Stat. Soc. B 58(1), 155-176.
     .. [2] Fraley & Raftery (2002), J. Am. Stat. Assoc. 97(458), 611-631.
     .. [3] Miller & Uyar (1997), Advances in Neural Information Processing Systems 9, 571-577.
+    .. [4] Bensmail & Celeux (1996), J. Am. Stat. Assoc. 91(436), 1743-1748.
 
     Examples
     --------
@@ -73,13 +107,22 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
     >>> classifier = MixtureClassifier().fit(X, ["low", "low", "low", "high", "high", "high"])
     >>> classifier.predict([[0.3], [5.1]])
     array(['low', 'high'], dtype='<U4')
+
+    The variances of the classes are equal, so that one number suffices for both.
+
+    >>> chosen = MixtureClassifier(1, covariance_type=["EII", "spherical"]).fit(X, ["low"] * 3 + ["high"] * 3)
+    >>> chosen.selection_[["across", "covariance", "n_parameters"]].head(2)
+        across covariance  n_parameters
+    0  classes        EII             4
+    1  classes  spherical             5
     """
 
     def __init__(
         self,
-        n_components: int = 1,
+        n_components: int | str | Iterable[int] = 1,
         *,
-        covariance_type: str = "full",
+        covariance_type: str | Sequence[str] = "full",
+        across: str | None = None,
         priors: ArrayLike | None = None,
         method: str = "em",
         random_state: RandomState = None,
@@ -88,6 +131,7 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
+        self.across = across
         self.priors = priors
         self.method = method
         self.random_state = random_state
@@ -116,7 +160,7 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
         DataError, DeclarationError
             If the data or a parameter are not valid. Both are ValueErrors.
         """
-        arguments.family_of(self.covariance_type)
+        wanted = Wanted.of(self.n_components, self.covariance_type, self.across, self.method)
         _require_labels(y)
         points, labels = arguments.points_and_labels(self, X, y, sample_weight)
         known = labelled_rows(labels, self.unlabelled)
@@ -130,24 +174,77 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
         index = np.full(len(labels), UNLABELLED)
         index[known] = own
         self.priors_ = self._priors(np.bincount(own, weights=weight[kept][known]).astype(np.float64))
-        model = MixtureModel(self.n_components, self.covariance_type)
-        model = fits.proper(model, counted, _within(counted.take(np.flatnonzero(known)), own))
+        within = _within(counted.take(np.flatnonzero(known)), own)
         for c, name in enumerate(self.classes_):
             arguments.require_values(counted.take(np.flatnonzero(index == c)), f" in class {name!r}")
-        self._fit_classes(model, counted, index)
+        if wanted is None:
+            self._fit_given(self._model(), counted, index, within)
+        else:
+            self._fit_chosen(wanted, counted, index, within)
         return self
 
-    def _fit_classes(self, model: MixtureModel, points: Points, index: NDArray[np.int64]) -> None:
-        settings = self.method, self.random_state, self.settings
-        classes, free = range(len(self.classes_)), index == UNLABELLED
-        parts = [points.take(np.flatnonzero((index == c) | free)) for c in classes]
+    def _fit_given(self, model: MixtureModel, points: Points, index: NDArray[np.int64], within: Array) -> None:
+        """Fit mixtures of the given number of components and structure."""
+        model = fits.proper(model, points, within)
+        fit = partial(fits.fit, method=self.method, random_state=self.random_state, settings=self.settings)
+        parts = self._parts(points, index)
         counts = [_count(part, model.n_components) for part in parts]
-        if not free.any():
-            models = [model.model_copy(update={"n_components": count}) for count in counts]
-            self.posteriors_ = [fits.fit(own, part, *settings) for own, part in zip(models, parts, strict=True)]
+        self._set_chosen(counts, [model.covariance] * len(counts), None)
+        if (index == UNLABELLED).any():
+            self._set_joint(fit, in_free_structure(model, counts), points, index, counts)
             return
-        self.posteriors_, shares = fit_classes(model, points, index, counts, *settings)
-        self.priors_ = shares if self.priors is None else self.priors_
+        models = [model.model_copy(update={"n_components": count}) for count in counts]
+        self.posteriors_ = [fit(own, part) for own, part in zip(models, parts, strict=True)]
+
+    def _model(self) -> MixtureModel:
+        """Return the mixture of one class."""
+        parameters: dict[str, Any] = {"n_components": self.n_components, "covariance": self.covariance_type}
+        return MixtureModel(**parameters)
+
+    def _fit_chosen(self, wanted: Wanted, points: Points, index: NDArray[np.int64], within: Array) -> None:
+        """Choose numbers of components and a structure by BIC, and fit them."""
+        seed, settings = arguments.seed_of(self.random_state), arguments.settings_named(self.settings)
+        engine_named(self.method).checked(settings)
+        search = search_of(settings, self.method)
+        chosen = select_structure(wanted, points, index, self.classes_, seed, search)
+        self._set_chosen(chosen.counts, chosen.names, chosen)
+
+        def fit(model: MixtureModel, part: Points) -> "xr.DataTree":
+            if self.method == "em":
+                return fits.most_likely(model, part, seed, search | settings)
+            return fits.fit(fits.proper(model, points, within), part, self.method, seed, settings)
+
+        if chosen.across == CLASSES:
+            self._set_joint(fit, MixtureModel(1, chosen.names[0]), points, index, chosen.counts)
+            return
+        models = (MixtureModel(*own) for own in zip(chosen.counts, chosen.names, strict=True))
+        self.posteriors_ = [fit(own, part) for own, part in zip(models, self._parts(points, index), strict=True)]
+
+    def _parts(self, points: Points, index: NDArray[np.int64]) -> list[Points]:
+        """Return the rows of each class, with those that may be of any class."""
+        free = index == UNLABELLED
+        return [points.take(np.flatnonzero((index == c) | free)) for c in range(len(self.classes_))]
+
+    def _set_joint(
+        self,
+        fit: "Callable[[MixtureModel, Points], xr.DataTree]",
+        model: MixtureModel,
+        points: Points,
+        index: NDArray[np.int64],
+        counts: Sequence[int],
+    ) -> None:
+        """Fit all classes together."""
+        self.posteriors_, shares = fit_classes(fit, model, points, index, counts)
+        if self.priors is None and (index == UNLABELLED).any():
+            self.priors_ = shares
+
+    def _set_chosen(self, counts: Sequence[int], names: Sequence[str], chosen: Selection | None) -> None:
+        self.n_components_, self.covariance_types_ = np.array(counts), [*names]
+        for name in ("selection_", "class_selections_"):
+            self.__dict__.pop(name, None)
+        if chosen is not None:
+            self.selection_: pd.DataFrame = chosen.table
+            self.class_selections_: dict[Any, pd.DataFrame] = chosen.classes
 
     def _priors(self, count: Array) -> Array:
         if self.priors is None:

@@ -76,6 +76,18 @@ def fit(
         return inference.fit(model, points, method, seed=seed, progress=False, **given)
 
 
+def most_likely(model: MixtureModel, points: Points, seed: int, settings: dict[str, Any]) -> "xr.DataTree":
+    """Maximise the likelihood by EM.
+
+    Raises
+    ------
+    EmptyComponent, DegenerateComponent
+        If a component can't be estimated.
+    """
+    with arguments.in_own_words():
+        return inference.fit(model, points, "em", seed=seed, progress=False, **settings)
+
+
 def _most_probable(model: MixtureModel, points: Points, seed: int, settings: dict[str, Any]) -> "xr.DataTree":
     """Find the mode under the prior of the covariances by EM; return it as a fit of one draw.
 

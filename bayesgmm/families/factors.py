@@ -104,6 +104,16 @@ class FactorAnalysers(Family):
         object.__setattr__(self, "n_factors", int(count))
         object.__setattr__(self, "isotropic", bool(self.isotropic))
 
+    def signature(self, n_components: int, n_features: int) -> str:
+        """Return a text that families share which are the same model: one component shares nothing with others.
+
+        Examples
+        --------
+        >>> FactorAnalysers(2, noise="tied").signature(1, 9)
+        'factors:2'
+        """
+        return replace(self, loadings="free", noise="free").name if n_components == 1 else self.name
+
     @classmethod
     def named(cls, name: object) -> "FactorAnalysers | None":
         """Return the family of a name, or None for a name of another kind.

@@ -108,6 +108,23 @@ class Family(ABC):
         """Number of the form among those of ``FREE``, which have ever fewer numbers."""
         return 4 - self.form.block_size(2) - self.form.n_scales(2)
 
+    def signature(self, n_components: int, n_features: int) -> str:
+        """Return a text that families share which are the same model of K components and D features.
+
+        One component shares nothing; in one column there are only volumes.
+
+        Examples
+        --------
+        >>> from bayesgmm.families.structures import COVARIANCES
+        >>> [COVARIANCES[name].signature(1, 4) for name in ("tied", "VEV", "EVI")]
+        ['full', 'full', 'diag']
+        >>> [COVARIANCES[name].signature(3, 1) for name in ("tied", "VEV", "EVI")]
+        ['E', 'V', 'E']
+        """
+        if n_components == 1:
+            return self.free if n_features > 1 else FREE[0]
+        return self.name if n_features > 1 else self.mclust[:1] or self.name
+
     def size_per_component(self, n_features: int) -> int:
         """Number of free parameters that one more component adds to the covariances."""
         return self.size(2, n_features) - self.size(1, n_features)

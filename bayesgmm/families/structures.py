@@ -209,8 +209,16 @@ type Named = str | FactorAnalysers
 """Covariance family, by name or as a value."""
 
 
-def families_named(covariance: Named | Sequence[Named]) -> list[str]:
+def families_named(covariance: Named | Sequence[Named], argument: str = "covariance", every: str = ALL) -> list[str]:
     """Return the names of the families to try, each once, by the names of ``family_named``, or all of them.
+
+    Parameters
+    ----------
+    covariance : str, FactorAnalysers, or a sequence of them
+    argument : str
+        Name of the argument, for an error message.
+    every : str
+        Name of all families.
 
     Raises
     ------
@@ -228,12 +236,23 @@ def families_named(covariance: Named | Sequence[Named]) -> list[str]:
     """
     names = [covariance] if isinstance(covariance, str | FactorAnalysers) else [*covariance]
     if not names:
-        raise DeclarationError("covariance=(): give at least one family, for example 'full'")
-    known = {ALL: [*COVARIANCES], **{name: [family.name] for name, family in (_by_name() | SPELLED).items()}}
-    found = (
-        [own.name] if (own := FactorAnalysers.named(name)) else choose(name, known, "covariance") for name in names
-    )
+        raise DeclarationError(f"{argument}=(): give at least one family, for example 'full'")
+    known = {every: [*COVARIANCES], **{name: [family.name] for name, family in (_by_name() | SPELLED).items()}}
+    found = ([own.name] if (own := FactorAnalysers.named(name)) else choose(name, known, argument) for name in names)
     return [*dict.fromkeys(one for some in found for one in some)]
+
+
+def distinct_families(names: Sequence[str], n_components: int, n_features: int) -> dict[str, str]:
+    """Return for each family the first one of the list that is the same model of K components and D features.
+
+    Examples
+    --------
+    >>> distinct_families(["full", "tied", "EII"], n_components=1, n_features=2)
+    {'full': 'full', 'tied': 'full', 'EII': 'EII'}
+    """
+    signature = {name: family_named(name).signature(n_components, n_features) for name in names}
+    first = {signature[name]: name for name in reversed(names)}
+    return {name: first[signature[name]] for name in names}
 
 
 def without_chart(family: Family) -> dict[str, str]:

@@ -329,7 +329,7 @@ def maximise_likelihood(
         if not all(_is_suspect(sweep, result) for result in reached):
             break
     if reached:
-        return min(reached, key=lambda result: (_is_suspect(sweep, result), -result.loglik))
+        return most_credible(sweep, reached)
     first = min(SHORT_RUN, max_iter)
     for result in short_runs(sweep, n_components, seed, n_init, first, tol, PLAIN if init == SEARCH else init):
         if result.converged or max_iter == first:
@@ -361,6 +361,11 @@ def maxima_from(sweep: Sweep, optima: list[Optimum], max_iter: int, tol: float) 
         except ComponentError:
             continue
     return reached
+
+
+def most_credible(sweep: Sweep, reached: list[EMResult]) -> EMResult:
+    """Return the highest maximum that is not suspect, or if all are the highest."""
+    return min(reached, key=lambda result: (_is_suspect(sweep, result), -result.loglik))
 
 
 def _is_suspect(sweep: Sweep, result: EMResult) -> bool:

@@ -41,7 +41,7 @@ def ignored() -> Iterator[None]:
 
 
 def is_conjugate(density: LogPosterior) -> bool:
-    """Return True if the Gibbs sampler can draw from the posterior; not of a prior that it has no implementation for."""
+    """Return True if the Gibbs sampler can draw from the posterior; not of a prior that it does not implement."""
     try:
         refused = ENGINES["gibbs"].refused(density.model)
     except MissingImplementation:

@@ -12,13 +12,15 @@ import numpy as np
 
 from bayesgmm.blas import one_blas_thread
 from bayesgmm.declared import whole
-from bayesgmm.errors import DeclarationError
+from bayesgmm.errors import ComponentError, DeclarationError, DegenerateComponent
 from bayesgmm.families.family import Family
 from bayesgmm.inference import em
+from bayesgmm.inference.exploration import Optimum
 from bayesgmm.inference.mixtures import Mixture
+from bayesgmm.inference.starts import from_responsibilities
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.criteria import assignment_entropy
-from bayesgmm.sweep.stats import Blocks, fold
+from bayesgmm.sweep.stats import Array, Blocks, fold
 from bayesgmm.workers.tasks import run_on_workers
 
 if TYPE_CHECKING:
@@ -139,10 +141,42 @@ def find_maximum(
     array([[1.]])
     """
     sweep = StoppableSweep(blocks, family, threads=threads, stop=stop or Event())
-    result = em.maximise_likelihood(sweep, n_components, seed, n_init, sweeps=sweeps)
-    table = result.mixture.table(family)
-    stats = fold(blocks, table, threads)
-    entropy = assignment_entropy(stats, table, blocks)
+    return _maximum_of(sweep, em.maximise_likelihood(sweep, n_components, seed, n_init, sweeps=sweeps))
+
+
+def maximum_near(
+    blocks: Blocks, family: Family, shares: Sequence[Array], stop: Event | None = None, threads: int = 1
+) -> Maximum:
+    """Maximise the likelihood by EM from responsibilities (N, K) of other mixtures; return the best result.
+
+    Raises
+    ------
+    EmptyComponent, DegenerateComponent
+        If from all of them some component can't be estimated.
+    Stopped
+        Soon after ``stop`` is set.
+    """
+    sweep = StoppableSweep(blocks, family, threads=threads, stop=stop or Event())
+    rows, weight = blocks.rows(), blocks.weight[: blocks.n_points]
+    starts: list[Optimum] = []
+    failure: ComponentError = DegenerateComponent("there is no start")
+    for own in shares:
+        try:
+            start = em.take_steps(sweep, from_responsibilities(rows, weight, own, family), em.SHORT_RUN)
+            starts.append(Optimum(start.mixture, start.loglik, 1))
+        except ComponentError as error:
+            failure = error
+    starts.sort(key=lambda start: -start.value)
+    reached = em.maxima_from(sweep, starts, 1000, 1e-8)
+    if not reached:
+        raise failure
+    return _maximum_of(sweep, em.most_credible(sweep, reached))
+
+
+def _maximum_of(sweep: em.Sweep, result: em.EMResult) -> Maximum:
+    table = result.mixture.table(sweep.family)
+    stats = fold(sweep.blocks, table, sweep.threads)
+    entropy = assignment_entropy(stats, table, sweep.blocks)
     return Maximum(result.mixture, stats.loglik, entropy, result.n_iter, result.converged)
 
 

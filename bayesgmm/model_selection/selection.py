@@ -1,150 +1,35 @@
 """Model selection: a fit for each number of components and covariance family, and their criteria."""
 
-import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
-from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bayesgmm.data.points import DataLike, Points, as_points
-from bayesgmm.data.standards import Standard
+from bayesgmm.data.points import DataLike, as_points
 from bayesgmm.data.streams import Stream
 from bayesgmm.declared import whole, whole_numbers
-from bayesgmm.engines import ENGINES
-from bayesgmm.errors import BayesGMMError, DeclarationError, choose, warn
-from bayesgmm.families.structures import families_named, family_named
-from bayesgmm.inference.em import SWEEPS
-from bayesgmm.inference.searches import cores_of, find_maximum, require_data, run_all, seed_of
-from bayesgmm.inference.variational import highest_elbo
-from bayesgmm.model import MixtureModel
+from bayesgmm.errors import DeclarationError, choose, warn
+from bayesgmm.families.structures import families_named
+from bayesgmm.inference.searches import (
+    cores_of,
+    require_data,
+    seed_of,
+)
+from bayesgmm.model_selection.candidates import Candidates, Row
+from bayesgmm.model_selection.rounds import SEARCHES, THOROUGH, searched
 from bayesgmm.model_selection.transform_choice import NONE, Transform, choose_transforms
-from bayesgmm.posterior.criteria import CRITERIA, information_criteria, n_parameters
-from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.posterior.criteria import CRITERIA
 from bayesgmm.sources.opening import is_read_in_parts, require_no_values_for_rows
-from bayesgmm.sweep.stats import Blocks
-from bayesgmm.transforms.columns import ColumnTransforms
 from bayesgmm.workers.streams import client_of, needed, read_rows
 
 if TYPE_CHECKING:
     import pandas as pd
     from distributed import Client
 
-Row = dict[str, Any]
 SLACK = 0.1  # decrease of the log likelihood, in nats, that is within EM's tolerance
-BOUND = "vb"  # the engine whose ELBO is shown
-
-
-@dataclass(frozen=True)
-class Candidates:
-    """The data and the settings of all fits.
-
-    Parameters
-    ----------
-    points : Points or Stream
-        In transformed columns, if there are transforms.
-    layouts : dict
-        Standardisation and standardised points: for families that need the same scale for all columns (True), and for
-        the others.
-    seed, n_init, sweeps : int
-    bounded : bool
-        Compute the ELBO, too, of the families that have one.
-    criterion : str
-        Criterion to sort by. If it is the ELBO, a family that has none has a problem.
-    n_transforms : int
-        Number of parameters of the transforms.
-    log_jacobian : float
-        Log likelihood in data units minus that in transformed columns.
-    threads : int
-        Number of threads of each fit.
-    """
-
-    points: Points | Stream
-    layouts: dict[bool, tuple[Standard, Blocks]]
-    seed: int
-    n_init: int
-    sweeps: int = SWEEPS
-    bounded: bool = True
-    criterion: str = "bic"
-    n_transforms: int = 0
-    log_jacobian: float = 0.0
-    threads: int = 1
-
-    @classmethod
-    def transformed(
-        cls,
-        points: Points,
-        transform: ColumnTransforms,
-        covariances: Sequence[str],
-        seed: int,
-        n_init: int,
-        **settings: Any,
-    ) -> "Candidates":
-        """Transform the points, and standardise them once for each kind of family."""
-        slope = transform.log_slope(points.values)
-        jacobian = float(slope.sum() if points.weights is None else points.weights @ slope)
-        found = cls.of(transform.applied(points), covariances, seed, n_init, **settings)
-        return replace(found, n_transforms=transform.n_parameters, log_jacobian=jacobian)
-
-    @classmethod
-    def of(
-        cls, points: Points | Stream, covariances: Sequence[str], seed: int, n_init: int, **settings: Any
-    ) -> "Candidates":
-        """Standardise the points once for each kind of family."""
-        _ = points.summary  # computed once, before the threads use it
-        kinds = {family_named(name).needs_common_scale for name in covariances}
-        standards = {common: Standard.of(points, common) for common in kinds}
-        layouts = {c: (standard, standard.blocks(points, points.weights)) for c, standard in standards.items()}
-        return cls(points, layouts, seed, n_init, **settings)
-
-    def row(self, n_components: int, covariance: str, stop: Event) -> Row:
-        """Fit one choice; return its criteria, or the error."""
-        model = MixtureModel(n_components=n_components, covariance=covariance)
-        size = n_parameters(model.family, n_components, len(self.points.columns)) + self.n_transforms
-        named: Row = {"n_components": n_components, "covariance": covariance, "n_parameters": size}
-        try:
-            standard, blocks = self.layouts[model.family.needs_common_scale]
-            if self.points.labels is not None:
-                self.points.labels.require(n_components)
-            density = LogPosterior(model.resolve(self.points), blocks, standard)
-            row = named | self._maximum(density, size, stop)
-        except BayesGMMError as error:
-            return named | {"problem": _plain(error)}
-        if not self.bounded or (model.family.chart is None and self.criterion != "elbo"):
-            return row
-        return row | self._bound(density, row["problem"])
-
-    def _maximum(self, density: LogPosterior, size: int, stop: Event) -> Row:
-        blocks = density.blocks
-        settings = (self.seed, self.n_init, stop, self.sweeps, self.threads)
-        maximum = find_maximum(blocks, density.model.family, density.n_components, *settings)
-        loglik = maximum.loglik - density.standard.log_units(blocks) + self.log_jacobian
-        criteria = information_criteria(loglik, size, blocks.total_weight, maximum.entropy)
-        problem = "" if maximum.converged else f"EM stopped after {maximum.n_iter} iterations before it converged."
-        return {"loglik": loglik, **criteria, "problem": problem}
-
-    def _bound(self, density: LogPosterior, problem: str) -> Row:
-        engine = ENGINES[BOUND]
-        try:
-            engine.require(density.model)
-            bound = highest_elbo(density, self.seed, engine.defaults, self.threads)
-        except BayesGMMError as error:
-            return {"problem": f"{problem} No elbo: {_plain(error)}".strip()}
-        return {"elbo": bound + _log_labellings(density) + self.log_jacobian}
-
-
-def _log_labellings(density: LogPosterior) -> float:
-    """Log of the number of equal labellings of the components: K!, or fewer with labels of rows."""
-    sizes = [density.n_components] if density.groups is None else np.bincount(density.groups).tolist()
-    return sum(math.lgamma(size + 1) for size in sizes)
-
-
-def _plain(error: BayesGMMError) -> str:
-    """Format the message of an error on one line."""
-    return " ".join(str(error).split())
 
 
 def select(
@@ -164,6 +49,7 @@ def select(
     client: "Client | None" = None,
     progress: bool = True,
     n_init: int = 10,
+    search: str = THOROUGH,
 ) -> "pd.DataFrame":
     r"""Select the number of components and the covariance family: fit each choice by EM, the best one first.
 
@@ -204,15 +90,20 @@ def select(
         Show a progress bar.
     n_init : int
         Number of starts of EM for each choice.
+    search : {'thorough', 'brief'}
+        ``'brief'``: all choices are searched briefly, also from the best mixtures of other families, and then the best
+        five, and others close to these, thoroughly. It takes less time; the likelihood of the other choices may be
+        below its maximum.
 
     Returns
     -------
     DataFrame
         A row for each choice: ``n_components``, ``covariance``, ``loglik`` (total log likelihood, data units),
-        ``n_parameters``, ``bic``, ``aic``, ``icl``; ``elbo``, the lower bound of the log evidence by variational Bayes
-        under the default priors, plus log K! for the K! equal labellings [1]_ (NaN for families that only EM fits); and
-        ``problem``, a text. A choice that
-        can't be fitted has no criteria and comes last. If columns are transformed, ``attrs["transforms"]`` is the
+        ``n_parameters``, ``bic``, ``aic``, ``icl``, ``problem``, a text; with ``criterion='elbo'`` also ``elbo``, the
+        lower bound of the log evidence by variational Bayes under the default priors, plus log K! for the K! equal
+        labellings [1]_ (NaN for families that only EM fits); after a brief search also ``search``. A choice that can't
+        be fitted has no criteria and comes last. Families that are the same model, as all with free volumes in one
+        column, are fitted once and have equal rows. If columns are transformed, ``attrs["transforms"]`` is the
         ColumnTransforms.
 
     Raises
@@ -260,6 +151,7 @@ def select(
     require_data(data, "select(data, n_components=[1, 2, 3], covariance='full')")
     counts, covariances = whole_numbers("n_components", n_components), families_named(covariance)
     choose(criterion, CRITERIA, "criterion")
+    choose(search, SEARCHES, "search")
     seed, n_init, cores = seed_of(seed), whole("n_init", n_init), cores_of(cores)
     chosen, settings = None, (covariances, seed, n_init)
     if memory is not None or is_read_in_parts(data):
@@ -285,10 +177,9 @@ def select(
         candidates = Candidates.transformed(points, chosen, *settings, criterion=criterion)
         client = client or client_of(data)
     calls = [(k, name) for k in counts for name in covariances]
-    rows, interrupted = run_all(candidates.row, calls, "choosing a model", cores, progress, client=client)
-    done = [row for row in rows if row is not None]
+    done, interrupted = searched(candidates, calls, search, cores, progress, client)
     stopped = [f"Interrupted: the table has {len(done)} of {len(calls)} choices."] if interrupted else []
-    warn([*stopped, *_missed(done, n_init)])
+    warn([*stopped, *(_missed(done, n_init) if search == THOROUGH else [])])
     table = table_of(done, criterion)
     if chosen is not None and chosen.changed:
         table.attrs["transforms"] = chosen
@@ -315,7 +206,9 @@ def table_of(rows: list[Row], criterion: str) -> "pd.DataFrame":
 
     from bayesgmm.whole_tables import WholeTable
 
-    names = ["n_components", "covariance", "loglik", "n_parameters", *CRITERIA, "problem"]
+    criteria = [name for name in CRITERIA if name != "elbo" or criterion == "elbo"]
+    names = ["n_components", "covariance", "loglik", "n_parameters", *criteria, "problem"]
+    names += ["search"] if any("search" in row for row in rows) else []
     table = pd.DataFrame(rows, columns=names)
     order = np.argsort(CRITERIA[criterion] * table[criterion].to_numpy(np.float64), kind="stable")
     return WholeTable(table.iloc[order].reset_index(drop=True))

@@ -7,21 +7,20 @@ import numpy as np
 
 from bayesgmm.data.points import Points, as_points
 from bayesgmm.inference.searches import cores_of, run_all
-from bayesgmm.model_selection.selection import Candidates, Row, table_of
+from bayesgmm.model_selection.candidates import Candidates, Row
+from bayesgmm.model_selection.rounds import BRIEF, FINALISTS, SEARCHES, THOROUGH, Choice, best_choices, choice_of
+from bayesgmm.model_selection.selection import table_of
 from bayesgmm.posterior.criteria import information_criteria
 from bayesgmm.wording import plural
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Choice = tuple[int, str]
-FINALISTS = 5  # choices that are searched thoroughly
 SMALLEST = 3  # further ones, the best of a sample: it favours smaller models than all rows do
-BRIEF = {"n_init": 5, "sweeps": 100}  # starts of EM and their budget in the first round
-THOROUGH = {"n_init": 10}
+FIRST, SECOND = SEARCHES[BRIEF], {"n_init": 10}  # starts of EM and their budget in the two rounds
 SAMPLE = 1_500  # maximum number of rows in the first round
 ONE_THREAD = 200_000  # numbers in a table for which several threads wait for each other more than they save
-BRIEFLY, THOROUGHLY, SAMPLED = "brief", "thorough", "sample"
+SAMPLED = "sample"
 
 
 def shortlist(
@@ -44,8 +43,8 @@ def shortlist(
     Returns
     -------
     DataFrame
-        As from ``select``, without ``elbo``, and with ``search``: ``'thorough'``, ``'brief'`` or ``'sample'``. The
-        thorough ones are first. Choices that were compared on a sample only have no criteria.
+        As from ``select``, with ``search``: ``'thorough'``, ``'brief'`` or ``'sample'``. The thorough ones are
+        first. Choices that were compared on a sample only have no criteria.
 
     Examples
     --------
@@ -59,16 +58,16 @@ def shortlist(
     choices = [(k, name) for k in n_components for name in covariance]
     brief: list[Row] = []
     if len(choices) > FINALISTS:
-        sampled = _searched(_sample(points, seed), choices, covariance, seed, BRIEF, progress)
+        sampled = _searched(_sample(points, seed), choices, covariance, seed, FIRST, progress)
         brief = _scaled(sampled, points)
         choices = [*dict.fromkeys(best_choices(brief) + (best_choices(sampled)[:SMALLEST] if brief != sampled else []))]
-    thorough = _searched(points, choices, covariance, seed, THOROUGH, progress)
-    rest = [row for row in brief if _choice(row) not in choices]
+    thorough = _searched(points, choices, covariance, seed, SECOND, progress)
+    rest = [row for row in brief if choice_of(row) not in choices]
     first, others = table_of(thorough, "bic"), table_of(rest, "bic")
-    first["search"], others["search"] = THOROUGHLY, BRIEFLY
+    first["search"], others["search"] = THOROUGH, BRIEF
     if len(points.values) > SAMPLE:
         _leave_out_criteria(others)
-    return _joined(first, others).drop(columns="elbo")
+    return _joined(first, others)
 
 
 def _leave_out_criteria(others: "pd.DataFrame") -> None:
@@ -77,23 +76,6 @@ def _leave_out_criteria(others: "pd.DataFrame") -> None:
     others.loc[sampled, "search"] = SAMPLED
     others.loc[sampled, "problem"] = None
     others[["loglik", "bic", "aic", "icl"]] = np.nan
-
-
-def best_choices(rows: Sequence[Row]) -> list[Choice]:
-    """Return the five choices with the lowest BIC, the best first; if all failed, the first five.
-
-    Examples
-    --------
-    >>> best_choices([{"n_components": 1, "covariance": "full"}, {"n_components": 2, "covariance": "full", "bic": 3.0}])
-    [(2, 'full')]
-    """
-    fitted = [row for row in rows if np.isfinite(row.get("bic", np.nan))]
-    best = sorted(fitted, key=lambda row: row["bic"])[:FINALISTS]
-    return [_choice(row) for row in best] or [_choice(row) for row in rows[:FINALISTS]]
-
-
-def _choice(row: Row) -> Choice:
-    return row["n_components"], row["covariance"]
 
 
 def _searched(
@@ -105,7 +87,7 @@ def _searched(
     progress: bool,
 ) -> list[Row]:
     """Fit each choice; raises KeyboardInterrupt if some were not fitted."""
-    candidates = Candidates.of(points, covariance, seed, **search, bounded=False)
+    candidates = Candidates.of(points, covariance, seed, **search)
     names = [f"trying {plural(k, 'component')}, {name}" for k, name in choices]
     cores = 1 if points.values.size <= ONE_THREAD else cores_of(None)
     rows, interrupted = run_all(candidates.row, choices, names[0], cores, progress, names)

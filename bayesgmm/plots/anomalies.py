@@ -9,8 +9,18 @@ from bayesgmm.data.points import DataLike, Points
 from bayesgmm.errors import DataError
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.plots.columns import Shown, named_columns, show_columns, write_note
-from bayesgmm.plots.panels import despine
-from bayesgmm.plots.style import COLOURS, literal, marker_area
+from bayesgmm.plots.panels import (
+    despine,
+    new_panels,
+    root_of,
+)
+from bayesgmm.plots.style import (
+    COLOURS,
+    grey,
+    literal,
+    marker_area,
+    shades,
+)
 from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.schema import points_for
 from bayesgmm.predictions.anomalies import anomaly_scores
@@ -20,7 +30,7 @@ from bayesgmm.sweep.stats import Array
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 
 FDR = 0.05
 BAND = 0.95  # probability of the band for uniform p-values, at each rank
@@ -121,6 +131,7 @@ def anomalies(
     fdr: float = FDR,
     calibration: DataLike | None = None,
     seed: int = 0,
+    figure: "Figure | SubFigure | None" = None,
 ) -> "Figure":
     """Plot anomalies, and the p-values in order.
 
@@ -139,6 +150,13 @@ def anomalies(
         the components differ most.
     fdr, calibration, seed
         As for ``anomaly_scores``.
+    figure : Figure or SubFigure, optional
+        Empty figure, or part of one, to draw in. Default: a new figure.
+
+    Returns
+    -------
+    Figure
+        That of the panels.
 
     Raises
     ------
@@ -156,20 +174,18 @@ def anomalies(
     'p-value'
     >>> plt.close(figure)
     """
-    return draw_anomalies(anomaly_data(fit, data, columns, fdr=fdr, calibration=calibration, seed=seed))
+    return draw_anomalies(anomaly_data(fit, data, columns, fdr=fdr, calibration=calibration, seed=seed), figure)
 
 
-def draw_anomalies(scores: "xr.Dataset") -> "Figure":
+def draw_anomalies(scores: "xr.Dataset", figure: "Figure | SubFigure | None" = None) -> "Figure":
     """Draw the data of ``anomalies``."""
-    import matplotlib.pyplot as plt
-
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.8), layout="constrained")
+    figure, ((left, right),) = new_panels((1, 2), (11, 4.8), figure)
     _draw_points(left, scores)
     _draw_order(right, scores)
     for axis in (left, right):
         despine(axis)
     write_note(figure, scores)
-    return figure
+    return root_of(figure)
 
 
 def _draw_points(axis: "Axes", scores: "xr.Dataset") -> None:
@@ -178,10 +194,18 @@ def _draw_points(axis: "Axes", scores: "xr.Dataset") -> None:
     up = x[:, 1] if len(names) > 1 else p_value
     area = marker_area(len(x), total=3000, minimum=3, maximum=22)
     shade = axis.scatter(
-        x[~flagged, 0], up[~flagged], s=area, c=p_value[~flagged], cmap="Greys_r", vmin=-0.15, vmax=1.35, lw=0, zorder=2
+        x[~flagged, 0],
+        up[~flagged],
+        s=area,
+        c=p_value[~flagged],
+        cmap=shades(0.0, 1.0),
+        vmin=-0.15,
+        vmax=1.35,
+        lw=0,
+        zorder=2,
     )
     shade.set_rasterized(len(x) > 20_000)
-    axis.scatter(x[flagged, 0], up[flagged], s=area + 24, color=ANOMALY, edgecolors="white", lw=0.6, zorder=3)
+    axis.scatter(x[flagged, 0], up[flagged], s=area + 24, color=ANOMALY, edgecolors=grey(1.0), lw=0.6, zorder=3)
     for i in np.flatnonzero(flagged)[np.argsort(p_value[flagged], kind="stable")][:LABELLED]:
         label = str(scores["point"].values[i])
         axis.annotate(label, (x[i, 0], up[i]), xytext=(4, 4), textcoords="offset points", fontsize=8, color=ANOMALY)
@@ -197,13 +221,15 @@ def _draw_points(axis: "Axes", scores: "xr.Dataset") -> None:
 def _draw_order(axis: "Axes", scores: "xr.Dataset") -> None:
     n_points, flagged = scores.sizes["point"], scores["anomaly"].values
     expected = scores["place"].values / n_points
-    axis.fill_between(expected, *scores["band"].values.T, color="0.88", lw=0, label=f"{BAND:.0%} of uniform p-values")
-    axis.plot(expected, expected, color="0.6", lw=1)
+    axis.fill_between(
+        expected, *scores["band"].values.T, color=grey(0.88), lw=0, label=f"{BAND:.0%} of uniform p-values"
+    )
+    axis.plot(expected, expected, color=grey(0.6), lw=1)
     line = "Benjamini and Hochberg's line"
     axis.plot(expected, scores.attrs["fdr"] * expected, color=ANOMALY, lw=1, ls="--", label=line)
     at = scores["rank"].values / n_points
     p_value = scores["p_value"].values
-    axis.scatter(at[~flagged], p_value[~flagged], s=9, color="0.25", lw=0, zorder=3, rasterized=n_points > 20_000)
+    axis.scatter(at[~flagged], p_value[~flagged], s=9, color=grey(0.25), lw=0, zorder=3, rasterized=n_points > 20_000)
     axis.scatter(at[flagged], p_value[flagged], s=22, color=ANOMALY, lw=0, zorder=3)
     axis.set_xscale("log")
     axis.set_yscale("log")

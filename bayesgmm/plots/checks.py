@@ -9,8 +9,16 @@ from bayesgmm.declared import probability
 from bayesgmm.diagnosis.predictions import LEVEL, margins, misfits
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.plots.columns import show_columns, write_note
-from bayesgmm.plots.panels import despine, panel_grid
-from bayesgmm.plots.style import COLOURS, literal
+from bayesgmm.plots.panels import (
+    despine,
+    panel_grid,
+    root_of,
+)
+from bayesgmm.plots.style import (
+    COLOURS,
+    grey,
+    literal,
+)
 from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.schema import observed
 from bayesgmm.wording import printable
@@ -18,7 +26,7 @@ from bayesgmm.wording import printable
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 
 SIMULATIONS = 1000  # number of simulated data sets for the band
 BAND_POINTS = 500  # maximum number of points of a curve
@@ -108,7 +116,13 @@ def _of_pair(compared: dict[tuple[str, ...], float], a: str, b: str) -> float:
 
 @takes_fit
 @literal
-def check(fit: FitLike, columns: Sequence[str] | None = None, ci_prob: float = 0.95) -> "Figure":
+def check(
+    fit: FitLike,
+    columns: Sequence[str] | None = None,
+    ci_prob: float = 0.95,
+    *,
+    figure: "Figure | SubFigure | None" = None,
+) -> "Figure":
     """Plot a posterior predictive check of the columns and of their dependence.
 
     A panel for each column: the share of the points below each quantile of the model, minus the expected share. If the
@@ -124,6 +138,13 @@ def check(fit: FitLike, columns: Sequence[str] | None = None, ci_prob: float = 0
         Columns to show. Default: the six in which the components differ most.
     ci_prob : float
         Probability of the band.
+    figure : Figure or SubFigure, optional
+        Empty figure, or part of one, to draw in. Default: a new figure.
+
+    Returns
+    -------
+    Figure
+        That of the panels.
 
     Raises
     ------
@@ -145,13 +166,13 @@ def check(fit: FitLike, columns: Sequence[str] | None = None, ci_prob: float = 0
     'quantile of the model'
     >>> plt.close(figure)
     """
-    return draw_check(check_data(fit, columns, ci_prob))
+    return draw_check(check_data(fit, columns, ci_prob), figure)
 
 
-def draw_check(data: "xr.Dataset") -> "Figure":
+def draw_check(data: "xr.Dataset", figure: "Figure | SubFigure | None" = None) -> "Figure":
     """Draw the data of ``check``."""
     d = data.sizes["feature"]
-    figure, axes = panel_grid(d + (d > 1), 4.1, 3.2)
+    figure, axes = panel_grid(d + (d > 1), 4.1, 3.2, figure)
     largest = 1.12 * max(float(np.abs(data["difference"]).max()), float(np.abs(data["band"]).max()))
     for j, axis in enumerate(axes[:d]):
         _draw_difference(axis, data, j, largest)
@@ -159,13 +180,13 @@ def draw_check(data: "xr.Dataset") -> "Figure":
         _draw_pairs(figure, axes[d], data)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     write_note(figure, data)
-    return figure
+    return root_of(figure)
 
 
 def _draw_difference(axis: "Axes", data: "xr.Dataset", j: int, largest: float) -> None:
     level, curve, band = data["level"].values, data["difference"].values[j], data["band"].values
-    axis.fill_between(level, band[:, 0], band[:, 1], color="0.85", lw=0, label=f"{data.attrs['ci_prob']:.0%} band")
-    axis.axhline(0, color="0.5", lw=0.8)
+    axis.fill_between(level, band[:, 0], band[:, 1], color=grey(0.85), lw=0, label=f"{data.attrs['ci_prob']:.0%} band")
+    axis.axhline(0, color=grey(0.5), lw=0.8)
     axis.plot(level, curve, color=COLOURS[0], lw=1.4, drawstyle="steps-post", label="data")
     out = (curve < band[:, 0] - 1e-12) | (curve > band[:, 1] + 1e-12)
     axis.plot(level[out], curve[out], ls="", marker=".", ms=4, color=COLOURS[5], label="outside the band")
@@ -178,7 +199,7 @@ def _draw_difference(axis: "Axes", data: "xr.Dataset", j: int, largest: float) -
         axis.set_ylabel("share of the data below,\nminus expected")
 
 
-def _draw_pairs(figure: "Figure", axis: "Axes", data: "xr.Dataset") -> None:
+def _draw_pairs(figure: "Figure | SubFigure", axis: "Axes", data: "xr.Dataset") -> None:
     from matplotlib.colors import LogNorm
 
     names, p_value = [printable(str(name)) for name in data["feature"].values], data["p_value"].values

@@ -10,8 +10,21 @@ from bayesgmm.errors import DataError
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.plots.clusters import ellipses
 from bayesgmm.plots.columns import show_columns, write_note
-from bayesgmm.plots.panels import component_marks, despine, draw_points, new_panel, place_legend, root_of
-from bayesgmm.plots.style import colour, grid, literal, marker
+from bayesgmm.plots.panels import (
+    component_marks,
+    despine,
+    draw_points,
+    new_panel,
+    place_legend,
+    root_of,
+)
+from bayesgmm.plots.style import (
+    colour,
+    grey,
+    grid,
+    literal,
+    marker,
+)
 from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import observed
@@ -298,13 +311,13 @@ def draw_regions(data: "xr.Dataset", ci_prob: float, ax: "Axes | None") -> "Figu
     colours = ListedColormap([colour(k) for k in range(data.sizes["component"])])
     axis.pcolormesh(across, up, region, cmap=colours, vmin=-0.5, vmax=colours.N - 0.5, alpha=0.22, lw=0, zorder=0)
     for k in np.unique(region):
-        axis.contour(across, up, region == k, levels=[0.5], colors="0.25", linewidths=0.9, zorder=1)
+        axis.contour(across, up, region == k, levels=[0.5], colors=grey(0.25), linewidths=0.9, zorder=1)
     unsure = data["agreement"].values < ci_prob
     if unsure.any():
         axis.contourf(across, up, unsure, levels=[0.5, 1.5], colors="none", hatches=["//////"], zorder=1)
     draw_points(axis, data["x"].values, data["label"].values, alpha=0.85, zorder=2)
     label = f"less than {ci_prob:.0%} of the draws agree"
-    more = [Patch(facecolor="none", edgecolor="0.2", hatch="//////", label=label)] if unsure.any() else []
+    more = [Patch(facecolor="none", edgecolor=grey(0.2), hatch="//////", label=label)] if unsure.any() else []
     return finished(axis, data, own=ax is None, more=more)
 
 

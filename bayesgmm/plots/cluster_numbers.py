@@ -6,14 +6,22 @@ import numpy as np
 
 from bayesgmm.clusterings.component_numbers import n_components as tabulate
 from bayesgmm.clusterings.label_draws import n_clusters as count_clusters
-from bayesgmm.plots.panels import despine, new_panel, root_of
-from bayesgmm.plots.style import literal
+from bayesgmm.plots.panels import (
+    despine,
+    new_panel,
+    new_panels,
+    root_of,
+)
+from bayesgmm.plots.style import (
+    grey,
+    literal,
+)
 from bayesgmm.posterior.arguments import FitLike, takes_fit
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 
 
 @takes_fit
@@ -99,7 +107,7 @@ def n_clusters(fit: FitLike, merge: "xr.Dataset | None" = None, *, seed: int = 0
 def draw_n_clusters(data: "xr.Dataset", of: str = "components", ax: "Axes | None" = None) -> "Figure":
     """Draw the data of ``n_clusters``."""
     axis = new_panel((5.0, 3.4), ax)
-    bars = axis.bar(data["n_clusters"].values, data["probability"].values, color="0.45", width=0.7)
+    bars = axis.bar(data["n_clusters"].values, data["probability"].values, color=grey(0.45), width=0.7)
     axis.bar_label(bars, [f"{p:.2f}" if p >= 0.005 else "" for p in data["probability"].values], fontsize="small")
     axis.set_xticks(data["n_clusters"].values)
     axis.set_xlabel(f"occupied {of}")
@@ -147,7 +155,7 @@ def n_components_data(fit: FitLike, *, seed: int = 0) -> "xr.Dataset":
 
 @takes_fit
 @literal
-def n_components(fit: FitLike, *, seed: int = 0) -> "Figure":
+def n_components(fit: FitLike, *, seed: int = 0, figure: "Figure | SubFigure | None" = None) -> "Figure":
     """Plot the posterior of the number of components, and of the number of clusters, beside their priors.
 
     Bars are posterior probabilities, with their Monte Carlo errors; points are prior probabilities.
@@ -158,6 +166,13 @@ def n_components(fit: FitLike, *, seed: int = 0) -> "Figure":
         A fit of ``MixtureModel`` with ``weights=FiniteMixture(...)``.
     seed : int
         Seed of the labels and of the simulated prior.
+    figure : Figure or SubFigure, optional
+        Empty figure, or part of one, to draw in. Default: a new figure.
+
+    Returns
+    -------
+    Figure
+        That of the panels.
 
     Raises
     ------
@@ -177,22 +192,22 @@ def n_components(fit: FitLike, *, seed: int = 0) -> "Figure":
     'number of components K'
     >>> plt.close(figure)
     """
-    return draw_n_components(n_components_data(fit, seed=seed))
+    return draw_n_components(n_components_data(fit, seed=seed), figure)
 
 
-def draw_n_components(data: "xr.Dataset") -> "Figure":
+def draw_n_components(data: "xr.Dataset", figure: "Figure | SubFigure | None" = None) -> "Figure":
     """Draw the data of ``n_components``."""
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.4), layout="constrained", sharey=True)
+    figure, (axes,) = new_panels((1, 2), (8.4, 3.4), figure, sharey="row")
     titles = {"components": "number of components K", "clusters": "number of clusters K₊, which hold points"}
     for axis, (name, title) in zip(axes, titles.items(), strict=True):
         at, share = data["number"].values, data[name].values
-        axis.bar(at, share, color="0.6", width=0.7, yerr=data[f"{name}_se"].values, label="posterior")
-        axis.plot(at, data[f"{name}_prior"].values, "o", color="0.1", ms=4, label="prior")
+        axis.bar(
+            at, share, color=grey(0.6), width=0.7, yerr=data[f"{name}_se"].values, ecolor=grey(0.0), label="posterior"
+        )
+        axis.plot(at, data[f"{name}_prior"].values, "o", color=grey(0.1), ms=4, label="prior")
         axis.set_xlabel(title)
         axis.xaxis.get_major_locator().set_params(integer=True)
         despine(axis)
     axes[0].set_ylabel("probability")
     axes[1].legend(frameon=False)
-    return figure
+    return root_of(figure)

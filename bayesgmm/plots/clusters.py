@@ -19,10 +19,20 @@ from bayesgmm.plots.panels import (
     draw_rings,
     label_height,
     pair_number,
+    root_of,
     row_weights,
     triangle,
 )
-from bayesgmm.plots.style import OUTLINES, colour, curves, grid, interval, literal, marker_area
+from bayesgmm.plots.style import (
+    OUTLINES,
+    colour,
+    curves,
+    grey,
+    grid,
+    interval,
+    literal,
+    marker_area,
+)
 from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.schema import observed
 from bayesgmm.predictions.predictive import assignments as assign
@@ -32,7 +42,7 @@ from bayesgmm.sweep.stats import Array
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 
 CURVES = 400  # maximum number of draws for a band
 RINGED = 0.1  # entropy from which a point gets a ring
@@ -124,7 +134,13 @@ def ellipses(mean: Array, covariance: Array, pair: list[int], ci_prob: float, st
 
 @takes_fit
 @literal
-def assignments(fit: FitLike, columns: Sequence[str] | None = None, ci_prob: float = 0.9) -> "Figure":
+def assignments(
+    fit: FitLike,
+    columns: Sequence[str] | None = None,
+    ci_prob: float = 0.9,
+    *,
+    figure: "Figure | SubFigure | None" = None,
+) -> "Figure":
     """Plot the points by component, with rings around uncertain points, and the components in some draws.
 
     Below the diagonal, each pair of columns: points in the colour of their most probable component. The size of a ring
@@ -139,6 +155,13 @@ def assignments(fit: FitLike, columns: Sequence[str] | None = None, ci_prob: flo
         Columns to show. Default: the six in which the components differ most.
     ci_prob : float
         Probability of the ellipses and of the band.
+    figure : Figure or SubFigure, optional
+        Empty figure, or part of one, to draw in. Default: a new figure.
+
+    Returns
+    -------
+    Figure
+        That of the panels.
 
     Raises
     ------
@@ -161,17 +184,17 @@ def assignments(fit: FitLike, columns: Sequence[str] | None = None, ci_prob: flo
     >>> plt.close(figure)
     """
     data = assignment_data(fit, columns, ci_prob)
-    figure = triangle(data, draw_marginal, _draw_pair)
+    figure = triangle(data, draw_marginal, _draw_pair, figure)
     _legend(figure, data)
     write_note(figure, data)
-    return figure
+    return root_of(figure)
 
 
 def draw_marginal(axis: "Axes", data: "xr.Dataset", j: int) -> None:
     """Draw one column: the data, the components, a credible band of the density."""
     grid = data["grid"].values[j]
     draw_histogram(axis, data, j)
-    axis.fill_between(grid, *data["band"].values[j].T, color="0.35", alpha=0.35, lw=0)
+    axis.fill_between(grid, *data["band"].values[j].T, color=grey(0.35), alpha=0.35, lw=0)
     for k in range(data.sizes["component"]):
         axis.plot(grid, data["marginal"].values[j, :, k], color=colour(k), lw=1.6)
     if data.sizes["feature"] == 1:
@@ -199,10 +222,10 @@ def _draw_pair(axis: "Axes", data: "xr.Dataset", row: int, column: int) -> None:
     despine(axis)
 
 
-def _legend(figure: "Figure", data: "xr.Dataset") -> None:
+def _legend(figure: "Figure | SubFigure", data: "xr.Dataset") -> None:
     from matplotlib.lines import Line2D
 
     marks = component_marks(data, range(data.sizes["component"]), ls="-", lw=1)
     if data.sizes["feature"] > 1:
-        marks.append(Line2D([], [], marker="o", ls="", mfc="none", mec="0.15", ms=8, label="uncertain label"))
+        marks.append(Line2D([], [], marker="o", ls="", mfc="none", mec=grey(0.15), ms=8, label="uncertain label"))
     draw_legend(figure, data, marks, ncols=2)

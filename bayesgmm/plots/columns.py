@@ -8,13 +8,14 @@ import numpy as np
 
 from bayesgmm.data.columns import column_names
 from bayesgmm.errors import DataError, did_you_mean
+from bayesgmm.plots.style import grey
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.sweep.stats import Array
 from bayesgmm.wording import listing, plural
 
 if TYPE_CHECKING:
     import xarray as xr
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 
 MAX_COLUMNS = 6  # default maximum number of columns in a figure
 
@@ -93,7 +94,7 @@ def _between(p: Parameters) -> Array:
     return (weight @ (mean - weight @ mean) ** 2) / (weight @ within)
 
 
-def write_note(figure: "Figure", data: "xr.Dataset") -> None:
+def write_note(figure: "Figure | SubFigure", data: "xr.Dataset") -> None:
     """Write below a figure which columns it shows, if it chose them."""
     if data.attrs.get("note"):
-        figure.supxlabel(data.attrs["note"], fontsize="small", color="0.35")
+        figure.supxlabel(data.attrs["note"], fontsize="small", color=grey(0.35))

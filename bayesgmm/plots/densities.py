@@ -11,8 +11,27 @@ from bayesgmm.declared import probability
 from bayesgmm.errors import DataError
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.plots.columns import show_columns, write_note
-from bayesgmm.plots.panels import despine, draw_histogram, draw_legend, label_height, pair_number, row_weights, triangle
-from bayesgmm.plots.style import COLOURS, OUTLINES, colour, curves, grid, literal, marker_area
+from bayesgmm.plots.panels import (
+    despine,
+    draw_histogram,
+    draw_legend,
+    label_height,
+    pair_number,
+    root_of,
+    row_weights,
+    triangle,
+)
+from bayesgmm.plots.style import (
+    COLOURS,
+    OUTLINES,
+    colour,
+    curves,
+    grey,
+    grid,
+    literal,
+    marker_area,
+    tint,
+)
 from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.schema import Posterior, holds_points, observed
 from bayesgmm.posterior.subsets import marginal, places
@@ -24,11 +43,11 @@ from bayesgmm.sweep.stats import Array
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 
 STEPS = 60  # number of grid points along each of two columns
 HELD = (0.5, 0.8, 0.95)  # probabilities of the filled contours
-SHADES = ("#D6E6F2", "#9CC4E0", "#4F95C6")  # of the filled contours, from the outside
+TINTS = (0.84, 0.61, 0.31)  # of the filled contours, from the outside
 MAX_SHOWN = 5_000  # maximum number of points in a panel
 
 
@@ -178,6 +197,8 @@ def density(
     columns: Sequence[str] | None = None,
     given: Mapping[str, float] | None = None,
     ci_prob: float = 0.9,
+    *,
+    figure: "Figure | SubFigure | None" = None,
 ) -> "Figure":
     """Plot the density with its posterior uncertainty, for each column and each pair of columns.
 
@@ -195,6 +216,13 @@ def density(
         ``conditional_density`` does.
     ci_prob : float
         Probability of the band.
+    figure : Figure or SubFigure, optional
+        Empty figure, or part of one, to draw in. Default: a new figure.
+
+    Returns
+    -------
+    Figure
+        That of the panels.
 
     Raises
     ------
@@ -212,15 +240,15 @@ def density(
     1
     >>> plt.close(figure)
     """
-    return draw_density(density_data(fit, columns, given, ci_prob))
+    return draw_density(density_data(fit, columns, given, ci_prob), figure)
 
 
-def draw_density(data: "xr.Dataset") -> "Figure":
+def draw_density(data: "xr.Dataset", figure: "Figure | SubFigure | None" = None) -> "Figure":
     """Draw the data of ``density``."""
-    figure = triangle(data, _draw_marginal, _draw_pair)
+    figure = triangle(data, _draw_marginal, _draw_pair, figure)
     _legend(figure, data)
     write_note(figure, data)
-    return figure
+    return root_of(figure)
 
 
 def _draw_marginal(axis: "Axes", data: "xr.Dataset", j: int) -> None:
@@ -229,12 +257,18 @@ def _draw_marginal(axis: "Axes", data: "xr.Dataset", j: int) -> None:
         draw_histogram(axis, data, j)
         if data.sizes["feature"] == 1:
             axis.plot(
-                data["x"].values[:, 0], np.zeros(data.sizes["point"]), "|", color="0.3", ms=9, mew=0.7, clip_on=False
+                data["x"].values[:, 0],
+                np.zeros(data.sizes["point"]),
+                "|",
+                color=grey(0.3),
+                ms=9,
+                mew=0.7,
+                clip_on=False,
             )
     for k in range(data.sizes["component"]):
         axis.plot(at, data["component_density"].values[j, :, k], color=colour(k), lw=1.2, ls="--", zorder=5)
-    axis.fill_between(at, *data["band"].values[j].T, color="0.3", alpha=0.35, lw=0, zorder=3)
-    axis.plot(at, data["density"].values[j], color="black", lw=1.6, zorder=4)
+    axis.fill_between(at, *data["band"].values[j].T, color=grey(0.3), alpha=0.35, lw=0, zorder=3)
+    axis.plot(at, data["density"].values[j], color=grey(0.0), lw=1.6, zorder=4)
     axis.set_ylim(bottom=0)
     axis.set_xlim(at[0], at[-1])
     label_height(axis, alone=data.sizes["feature"] == 1)
@@ -247,7 +281,7 @@ def _draw_pair(axis: "Axes", data: "xr.Dataset", row: int, column: int) -> None:
     across, up = data["place"].values[pair]
     mean = data["pair_density"].values[pair].T
     levels = np.unique([*held_by(mean, HELD), mean.max() * (1 + 1e-9)])
-    shades = SHADES[-(len(levels) - 1) :]
+    shades = [tint(COLOURS[0], level) for level in TINTS[-(len(levels) - 1) :]]
     axis.contourf(across, up, mean, levels=levels, colors=shades, zorder=0)
     edges = [line for draw in data["pair_draws"].values[pair] for line in _edges(across, up, draw)]
     axis.add_collection(LineCollection(edges, colors=COLOURS[0], lw=0.4, alpha=0.45))
@@ -255,7 +289,7 @@ def _draw_pair(axis: "Axes", data: "xr.Dataset", row: int, column: int) -> None:
         shown = np.linspace(0, data.sizes["point"] - 1, min(data.sizes["point"], MAX_SHOWN)).astype(int)
         x = data["x"].values[shown]
         area = marker_area(len(x), total=900, minimum=0.5, maximum=8)
-        axis.scatter(x[:, column], x[:, row], s=area, color="0.15", lw=0, alpha=0.8, zorder=3)
+        axis.scatter(x[:, column], x[:, row], s=area, color=grey(0.15), lw=0, alpha=0.8, zorder=3)
     despine(axis)
 
 
@@ -267,17 +301,20 @@ def _edges(across: Array, up: Array, density: Array) -> list[Array]:
     return list(lines)
 
 
-def _legend(figure: "Figure", data: "xr.Dataset") -> None:
+def _legend(figure: "Figure | SubFigure", data: "xr.Dataset") -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    marks: list[Line2D | Patch] = [Line2D([], [], color="black", lw=1.6, label="density, posterior mean")]
+    marks: list[Line2D | Patch] = [Line2D([], [], color=grey(0.0), lw=1.6, label="density, posterior mean")]
     if np.isfinite(data["band"].values).all():
-        marks.append(Patch(color="0.3", alpha=0.35, lw=0, label=f"{data.attrs['ci_prob']:.0%} credible band"))
-    marks.append(Line2D([], [], color="0.4", lw=1, ls="--", label="components"))
+        marks.append(Patch(color=grey(0.3), alpha=0.35, lw=0, label=f"{data.attrs['ci_prob']:.0%} credible band"))
+    marks.append(Line2D([], [], color=grey(0.4), lw=1, ls="--", label="components"))
     if data.sizes["feature"] > 1:
-        shares = zip(SHADES[::-1], HELD, strict=True)
-        marks += [Patch(color=shade, lw=0, label=f"{share:.0%} of the probability") for shade, share in shares]
+        shares = zip(TINTS[::-1], HELD, strict=True)
+        marks += [
+            Patch(color=tint(COLOURS[0], level), lw=0, label=f"{share:.0%} of the probability")
+            for level, share in shares
+        ]
         if data.sizes["draw"] > 1:
             marks.append(Line2D([], [], color=COLOURS[0], lw=0.6, label="edge of 95 % in one draw"))
     draw_legend(figure, data, marks, ncols=3, title=f"given {data.attrs['given']}" if data.attrs["given"] else None)

@@ -7,8 +7,16 @@ import numpy as np
 from bayesgmm.clusterings.discriminants import discriminant_plane as directions_of
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.plots.classification import DRAWS, classes, draw_regions, finished, with_regions
-from bayesgmm.plots.panels import new_panel
-from bayesgmm.plots.style import colour, curves, grid, interval, literal
+from bayesgmm.plots.panels import (
+    new_panel,
+)
+from bayesgmm.plots.style import (
+    colour,
+    curves,
+    grid,
+    interval,
+    literal,
+)
 from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.predictions.predictive import assignments

@@ -6,8 +6,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesgmm.errors import DataError
-from bayesgmm.plots.panels import despine
-from bayesgmm.plots.style import COLOURS, literal, marker_area
+from bayesgmm.plots.panels import (
+    despine,
+    legend_below,
+    new_panel,
+    root_of,
+)
+from bayesgmm.plots.style import (
+    COLOURS,
+    grey,
+    literal,
+    marker_area,
+)
 from bayesgmm.sweep.stats import Array
 from bayesgmm.wording import plural
 
@@ -62,7 +72,9 @@ def flagged_rows_data(rows: "pd.DataFrame", flagged: object, columns: Sequence[s
 
 
 @literal
-def flagged_rows(rows: "pd.DataFrame", flagged: object, columns: Sequence[str] | None = None) -> "Figure":
+def flagged_rows(
+    rows: "pd.DataFrame", flagged: object, columns: Sequence[str] | None = None, *, ax: "Axes | None" = None
+) -> "Figure":
     """Plot the rows of a table in one or two columns; those that were flagged are marked and labelled.
 
     The axis of a skewed column, or of one with values far from all others, is logarithmic (symmetric logarithmic where
@@ -76,6 +88,13 @@ def flagged_rows(rows: "pd.DataFrame", flagged: object, columns: Sequence[str] |
         Rows that were flagged, the most anomalous ones anywhere.
     columns : sequence of str, optional
         One or two columns; default the first two.
+    ax : Axes, optional
+        Panel to draw in. Default: a new figure.
+
+    Returns
+    -------
+    Figure
+        That of the panel.
 
     Raises
     ------
@@ -91,13 +110,11 @@ def flagged_rows(rows: "pd.DataFrame", flagged: object, columns: Sequence[str] |
     'a'
     >>> plt.close(figure)
     """
-    import matplotlib.pyplot as plt
-
     data = flagged_rows_data(rows, flagged, columns)
     x, mask = data["x"].values, data["flagged"].values
     seen = np.isfinite(x).all(axis=1)
     y = x[:, 1] if x.shape[1] == 2 else np.arange(len(x), dtype=np.float64)
-    figure, axis = plt.subplots(figsize=(7.6, 5.0), layout="constrained")
+    axis = new_panel((7.6, 5.0), ax)
     regular = np.flatnonzero(~mask & seen)
     some = (
         regular[np.linspace(0, len(regular) - 1, min(len(regular), DRAWN)).round().astype(int)] if regular.size else []
@@ -107,7 +124,7 @@ def flagged_rows(rows: "pd.DataFrame", flagged: object, columns: Sequence[str] |
     axis.scatter(x[some, 0], y[some], s=area, c=COLOURS[0], alpha=0.5, lw=0, label=label)
     mask = mask & seen
     label = f"flagged ({plural(int(mask.sum()), 'row')})"
-    axis.scatter(x[mask, 0], y[mask], s=area + 22, c=FLAGGED, marker="D", lw=0.6, edgecolors="white", label=label)
+    axis.scatter(x[mask, 0], y[mask], s=area + 22, c=FLAGGED, marker="D", lw=0.6, edgecolors=grey(1.0), label=label)
     for i in np.flatnonzero(mask)[:LABELLED]:
         label, at = str(data["row"].values[i]), (x[i, 0], y[i])
         axis.annotate(label, at, xytext=(5, 5), textcoords="offset points", fontsize="small")
@@ -116,8 +133,8 @@ def flagged_rows(rows: "pd.DataFrame", flagged: object, columns: Sequence[str] |
         _scale(axis, which, values[seen])
         getattr(axis, f"set_{which}label")(str(name))
     despine(axis)
-    figure.legend(frameon=False, loc="outside lower left", ncols=2, fontsize="small")
-    return figure
+    legend_below(axis, own=ax is None)
+    return root_of(axis)
 
 
 def _scale(axis: "Axes", which: str, x: Array) -> None:

@@ -7,8 +7,17 @@ import numpy as np
 
 from bayesgmm.declared import probability
 from bayesgmm.labels.relabelling import aligned
-from bayesgmm.plots.panels import new_panel, root_of
-from bayesgmm.plots.style import colour, interval, literal, marker
+from bayesgmm.plots.panels import (
+    new_panel,
+    root_of,
+)
+from bayesgmm.plots.style import (
+    colour,
+    grey,
+    interval,
+    literal,
+    marker,
+)
 from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.info import info
 from bayesgmm.posterior.schema import Posterior, holds_points, observed
@@ -164,7 +173,7 @@ def draw_weights(data: "xr.Dataset", ci_prob: float, ax: "Axes | None" = None) -
         thick, thin = data["interval"].values[k]
         axis.plot(thin, [k, k], color=colour(k), lw=1.5, solid_capstyle="butt")
         axis.plot(thick, [k, k], color=colour(k), lw=5, solid_capstyle="butt")
-        axis.plot(data["mean"].values[k], k, marker(k), ms=6, mfc="white", mec=colour(k), mew=1.6)
+        axis.plot(data["mean"].values[k], k, marker(k), ms=6, mfc=grey(1.0), mec=colour(k), mew=1.6)
     _write_chances(axis, data)
     axis.set_yticks(range(count), [f"component {name}" for name in data["component"].values])
     axis.set_ylim(count - 0.4, -0.6)
@@ -179,8 +188,8 @@ def _draw_prior(axis: "Axes", data: "xr.Dataset", ci_prob: float) -> None:
     lower, upper = data["prior_interval"].values
     if not lower < upper:
         return
-    axis.axvspan(lower, upper, color="0.93", lw=0, label=f"prior, {ci_prob:.0%}")
-    axis.axvline(float(data["prior_mean"]), color="0.6", lw=1, ls="--", label="prior mean")
+    axis.axvspan(lower, upper, color=grey(0.93), lw=0, label=f"prior, {ci_prob:.0%}")
+    axis.axvline(float(data["prior_mean"]), color=grey(0.6), lw=1, ls="--", label="prior mean")
     axis.legend(frameon=False, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, fontsize="small")
 
 

@@ -6,13 +6,21 @@ import numpy as np
 
 from bayesgmm.clusterings.merging import elbow, line
 from bayesgmm.errors import DeclarationError
-from bayesgmm.plots.panels import despine
-from bayesgmm.plots.style import colour, literal
+from bayesgmm.plots.panels import (
+    despine,
+    new_panels,
+    root_of,
+)
+from bayesgmm.plots.style import (
+    colour,
+    grey,
+    literal,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 
 
 def entropy_data(merged: "xr.Dataset") -> "xr.Dataset":
@@ -56,7 +64,7 @@ def entropy_data(merged: "xr.Dataset") -> "xr.Dataset":
 
 
 @literal
-def entropy(merged: "xr.Dataset") -> "Figure":
+def entropy(merged: "xr.Dataset", *, figure: "Figure | SubFigure | None" = None) -> "Figure":
     """Plot the entropy of the labels against the number of clusters, and the overlap of the merged components.
 
     Left: entropy of the mean responsibilities, with a band of the entropies of single draws (these are smaller); the
@@ -67,6 +75,13 @@ def entropy(merged: "xr.Dataset") -> "Figure":
     ----------
     merged : Dataset
         From ``merge_components``.
+    figure : Figure or SubFigure, optional
+        Empty figure, or part of one, to draw in. Default: a new figure.
+
+    Returns
+    -------
+    Figure
+        That of the panels.
 
     Raises
     ------
@@ -84,10 +99,8 @@ def entropy(merged: "xr.Dataset") -> "Figure":
     'entropy of the labels (nats)'
     >>> plt.close(figure)
     """
-    import matplotlib.pyplot as plt
-
     data = entropy_data(merged)
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9.0, 3.8), layout="constrained")
+    figure, ((left, right),) = new_panels((1, 2), (9.0, 3.8), figure)
     _draw_entropy(left, data)
     _draw_overlap(right, data)
     for axis in (left, right):
@@ -96,7 +109,7 @@ def entropy(merged: "xr.Dataset") -> "Figure":
         axis.set_ylim(bottom=0)
         despine(axis)
         axis.legend(frameon=False, fontsize="small")
-    return figure
+    return root_of(figure)
 
 
 def _draw_entropy(axis: "Axes", data: "xr.Dataset") -> None:
@@ -107,10 +120,12 @@ def _draw_entropy(axis: "Axes", data: "xr.Dataset") -> None:
     bend = int(data["elbow"])
     if "line" in data:
         for part, (intercept, slope) in zip((at[:bend], at[bend - 1 :]), data["line"].values, strict=True):
-            axis.plot(part, intercept + slope * part, color="0.25", lw=0.9, ls="--")
-        axis.plot([], [], color="0.25", lw=0.9, ls="--", label=f"two lines: elbow at {bend}")
+            axis.plot(part, intercept + slope * part, color=grey(0.25), lw=0.9, ls="--")
+        axis.plot([], [], color=grey(0.25), lw=0.9, ls="--", label=f"two lines: elbow at {bend}")
     chosen = data.attrs["n_clusters"]
-    axis.plot(chosen, height[chosen - 1], "o", ms=12, mfc="none", mec="0.15", label=f"chosen: {chosen}", clip_on=False)
+    axis.plot(
+        chosen, height[chosen - 1], "o", ms=12, mfc="none", mec=grey(0.15), label=f"chosen: {chosen}", clip_on=False
+    )
     axis.set_ylabel("entropy of the labels (nats)")
 
 
@@ -119,6 +134,6 @@ def _draw_overlap(axis: "Axes", data: "xr.Dataset") -> None:
     merged = at >= data.attrs["n_clusters"]
     axis.bar(at[merged], height[merged], color=colour(0), width=0.6, label="merged")
     if not merged.all():
-        axis.bar(at[~merged], height[~merged], color="0.75", width=0.6, label="not merged")
+        axis.bar(at[~merged], height[~merged], color=grey(0.75), width=0.6, label="not merged")
     axis.set_xlim(0.4, data.sizes["n_clusters"] + 0.6)
     axis.set_ylabel("overlap of the two merged clusters")

@@ -7,8 +7,17 @@ import numpy as np
 from bayesgmm.data.points import DataLike
 from bayesgmm.errors import DataError
 from bayesgmm.plots.columns import named_columns, show_columns, write_note
-from bayesgmm.plots.panels import despine, panel_grid
-from bayesgmm.plots.style import COLOURS, literal
+from bayesgmm.plots.panels import (
+    despine,
+    new_panels,
+    panel_grid,
+    root_of,
+)
+from bayesgmm.plots.style import (
+    COLOURS,
+    grey,
+    literal,
+)
 from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.schema import points_for
 from bayesgmm.predictions.imputations import impute
@@ -19,12 +28,12 @@ if TYPE_CHECKING:
 
     import xarray as xr
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 
 PATTERNS = 15  # maximum number of patterns that are shown
 IMPUTED = 60  # maximum number of imputed values of a column that are shown
 DRAWS = 400  # imputations for the intervals
-MISSING, OBSERVED = COLOURS[5], "0.85"
+MISSING, OBSERVED = COLOURS[5], 0.85  # a colour, and a grey
 
 
 @takes_fit
@@ -76,7 +85,7 @@ def missing_data(fit: FitLike, data: DataLike | None = None) -> "xr.Dataset":
 
 @takes_fit
 @literal
-def missing(fit: FitLike, data: DataLike | None = None) -> "Figure":
+def missing(fit: FitLike, data: DataLike | None = None, *, figure: "Figure | SubFigure | None" = None) -> "Figure":
     """Plot which columns are missing together, and how often.
 
     Each row of the figure is a pattern: the columns that are missing in the same rows of the data. At most 15 patterns
@@ -87,6 +96,13 @@ def missing(fit: FitLike, data: DataLike | None = None) -> "Figure":
     fit : DataTree or estimator
     data : (N, D) array or DataFrame, optional
         Points. Default: the points that were fitted.
+    figure : Figure or SubFigure, optional
+        Empty figure, or part of one, to draw in. Default: a new figure.
+
+    Returns
+    -------
+    Figure
+        That of the panels.
 
     Raises
     ------
@@ -101,23 +117,19 @@ def missing(fit: FitLike, data: DataLike | None = None) -> "Figure":
     >>> fit = bg.fit(bg.MixtureModel(2), bg.datasets.iris(missing=0.1).drop(columns="species"), "em", progress=False)
     >>> figure = missing(fit)
     """
-    return draw_missing(missing_data(fit, data))
+    return draw_missing(missing_data(fit, data), figure)
 
 
-def draw_missing(found: "xr.Dataset") -> "Figure":
+def draw_missing(found: "xr.Dataset", figure: "Figure | SubFigure | None" = None) -> "Figure":
     """Draw the data of ``missing``."""
-    import matplotlib.pyplot as plt
-
     n_patterns, total = found.sizes["pattern"], int(found["count"].sum())
     shown = found.isel(pattern=slice(PATTERNS))
     height, width = shown.sizes["pattern"], found.sizes["feature"]
     size = (max(5.5, 0.7 * width + 3.5), 1.6 + 0.32 * height)
-    figure, (grid, bars) = plt.subplots(
-        1, 2, figsize=size, width_ratios=(max(width, 3), 3), sharey=True, layout="constrained"
-    )
+    figure, ((grid, bars),) = new_panels((1, 2), size, figure, width_ratios=(max(width, 3), 3), sharey="row")
     i, j = np.nonzero(shown["missing"].values)
     every = np.argwhere(np.ones((height, width)))
-    grid.scatter(every[:, 1], every[:, 0], s=90, marker="s", color=OBSERVED)
+    grid.scatter(every[:, 1], every[:, 0], s=90, marker="s", color=grey(OBSERVED))
     grid.scatter(j, i, s=90, marker="s", color=MISSING)
     names = [f"{name}\n{int(n):,}" for name, n in zip(found["feature"].values, found["total"].values, strict=True)]
     grid.set_xticks(np.arange(width), names, rotation=90 if width > 6 else 0)
@@ -126,14 +138,14 @@ def draw_missing(found: "xr.Dataset") -> "Figure":
     grid.set_title("missing columns, and values", fontsize="medium", loc="left")
     grid.spines[["top", "right", "left", "bottom"]].set_visible(False)
     counts = shown["count"].values
-    bars.barh(np.arange(height), counts, color="0.6")
+    bars.barh(np.arange(height), counts, color=grey(0.6))
     for place, count in enumerate(counts):
         bars.annotate(f" {count:,}", (count, place), va="center", fontsize="small")
     more = "" if n_patterns <= PATTERNS else f"; {n_patterns - PATTERNS} more patterns are not shown"
     bars.set_title(f"rows, of {total:,}{more}", fontsize="medium", loc="left")
     bars.margins(x=0.15)
     despine(bars)
-    return figure
+    return root_of(figure)
 
 
 @takes_fit
@@ -202,7 +214,12 @@ def imputation_data(
 @takes_fit
 @literal
 def imputations(
-    fit: FitLike, data: DataLike | None = None, columns: "Sequence[str] | None" = None, *, seed: int = 0
+    fit: FitLike,
+    data: DataLike | None = None,
+    columns: "Sequence[str] | None" = None,
+    *,
+    seed: int = 0,
+    figure: "Figure | SubFigure | None" = None,
 ) -> "Figure":
     """Plot imputed values with 50 % and 90 % intervals, beside the observed values of their column.
 
@@ -218,6 +235,13 @@ def imputations(
         Columns to show. Default: the first six with missing values.
     seed : int
         Seed of the imputations.
+    figure : Figure or SubFigure, optional
+        Empty figure, or part of one, to draw in. Default: a new figure.
+
+    Returns
+    -------
+    Figure
+        That of the panels.
 
     Raises
     ------
@@ -234,11 +258,11 @@ def imputations(
     """
     found = imputation_data(fit, data, columns, seed=seed)
     names = list(dict.fromkeys(found["column"].values.tolist()))
-    figure, axes = panel_grid(len(names), 3.2, 3.0)
+    figure, axes = panel_grid(len(names), 3.2, 3.0, figure)
     for axis, name in zip(axes, names, strict=True):
         _draw_column(axis, found.isel(cell=found["column"].values == name), name)
     write_note(figure, found)
-    return figure
+    return root_of(figure)
 
 
 def _draw_column(axis: "Axes", found: "xr.Dataset", name: str) -> None:
@@ -251,7 +275,7 @@ def _draw_column(axis: "Axes", found: "xr.Dataset", name: str) -> None:
     axis.plot(place, shown["mean"].values, "o", color=COLOURS[5], ms=3)
     seen = found["x"].sel(feature=name).values
     edge = -0.04 * max(len(place), 10) - 0.5
-    axis.plot(np.full(seen.size, edge), seen, "_", color="0.4", ms=8, alpha=0.4)
+    axis.plot(np.full(seen.size, edge), seen, "_", color=grey(0.4), ms=8, alpha=0.4)
     axis.set_xticks([])
     axis.set_title(name, fontsize="medium")
     axis.set_xlabel(plural(count, "missing value") + (f", {len(place)} shown" if len(place) < count else ""))

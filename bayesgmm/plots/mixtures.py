@@ -11,8 +11,21 @@ from bayesgmm.labels.relabelling import aligned
 from bayesgmm.plots.clusters import assignment_data, draw_marginal, ellipses
 from bayesgmm.plots.columns import write_note
 from bayesgmm.plots.densities import held_by
-from bayesgmm.plots.panels import component_marks, despine, draw_outlines, draw_points, label_axes, pair_number
-from bayesgmm.plots.style import colour, literal
+from bayesgmm.plots.panels import (
+    component_marks,
+    despine,
+    draw_outlines,
+    draw_points,
+    label_axes,
+    new_panels,
+    pair_number,
+    root_of,
+)
+from bayesgmm.plots.style import (
+    colour,
+    grey,
+    literal,
+)
 from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.schema import Posterior
 from bayesgmm.posterior.subsets import marginal
@@ -22,7 +35,7 @@ from bayesgmm.sweep.stats import Array
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 
 INNER = 0.5  # probability of the inner ellipses and contours
 COARSE = 4  # thinning of the grid of a column, in two dimensions
@@ -125,7 +138,13 @@ def region(draws: Array, level: float, steps: int = 73) -> Array:
 
 @takes_fit
 @literal
-def pairs(fit: FitLike, columns: Sequence[str] | None = None, ci_prob: float = 0.9) -> "Figure":
+def pairs(
+    fit: FitLike,
+    columns: Sequence[str] | None = None,
+    ci_prob: float = 0.9,
+    *,
+    figure: "Figure | SubFigure | None" = None,
+) -> "Figure":
     """Plot the mixture by pairs of columns: components, credible regions of their means, and the density.
 
     Below the diagonal: points in the colour of their component, the posterior mean components as ellipses that contain
@@ -141,6 +160,13 @@ def pairs(fit: FitLike, columns: Sequence[str] | None = None, ci_prob: float = 0
         Columns to show. Default: the six in which the components differ most.
     ci_prob : float
         Probability of the outer ellipses and contours, the regions, and the bands.
+    figure : Figure or SubFigure, optional
+        Empty figure, or part of one, to draw in. Default: a new figure.
+
+    Returns
+    -------
+    Figure
+        That of the panels.
 
     Raises
     ------
@@ -163,16 +189,14 @@ def pairs(fit: FitLike, columns: Sequence[str] | None = None, ci_prob: float = 0
     >>> plt.close(figure)
     """
     ci_prob = probability("ci_prob", ci_prob)
-    return draw_pairs(pairs_data(fit, columns, ci_prob), ci_prob)
+    return draw_pairs(pairs_data(fit, columns, ci_prob), ci_prob, figure)
 
 
-def draw_pairs(data: "xr.Dataset", ci_prob: float) -> "Figure":
+def draw_pairs(data: "xr.Dataset", ci_prob: float, figure: "Figure | SubFigure | None" = None) -> "Figure":
     """Draw the data of ``pairs``."""
-    import matplotlib.pyplot as plt
-
     d = data.sizes["feature"]
     size = 2.4 * d + 0.6 if d > 1 else 6.5
-    figure, axes = plt.subplots(d, d, figsize=(size, size + 0.5 if d > 1 else 4.2), squeeze=False, layout="constrained")
+    figure, axes = new_panels((d, d), (size, size + 0.5 if d > 1 else 4.2), figure)
     for row, column in np.ndindex(d, d):
         axis: Axes = axes.item(row, column)
         if column == row:
@@ -187,7 +211,7 @@ def draw_pairs(data: "xr.Dataset", ci_prob: float) -> "Figure":
             _label_right(axis, data, row)
     _legend(figure, data, ci_prob)
     write_note(figure, data)
-    return figure
+    return root_of(figure)
 
 
 def _draw_components(axis: "Axes", data: "xr.Dataset", row: int, column: int) -> None:
@@ -206,7 +230,12 @@ def _draw_density(axis: "Axes", data: "xr.Dataset", row: int, column: int) -> No
     heights = data["height"].values[pair][::-1]
     if heights[0] < heights[1] < density.max():
         axis.contourf(
-            coarse[column], coarse[row], density, levels=[*heights, density.max()], colors=["0.9", "0.78"], zorder=0
+            coarse[column],
+            coarse[row],
+            density,
+            levels=[*heights, density.max()],
+            colors=[grey(0.9), grey(0.78)],
+            zorder=0,
         )
     centres, regions = data["centre"].values, data["region"].values[pair][:, ::-1]
     for k in range(data.sizes["component"]):
@@ -228,7 +257,7 @@ def _label_right(axis: "Axes", data: "xr.Dataset", row: int) -> None:
     axis.set_ylabel(data["feature"].values[row])
 
 
-def _legend(figure: "Figure", data: "xr.Dataset", ci_prob: float) -> None:
+def _legend(figure: "Figure | SubFigure", data: "xr.Dataset", ci_prob: float) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -241,8 +270,8 @@ def _legend(figure: "Figure", data: "xr.Dataset", ci_prob: float) -> None:
         )
     if data.sizes["feature"] > 1:
         marks += [
-            Patch(color="0.78", label=f"{INNER:.0%} of new points"),
-            Patch(color="0.9", label=f"{ci_prob:.0%} of new points"),
+            Patch(color=grey(0.78), label=f"{INNER:.0%} of new points"),
+            Patch(color=grey(0.9), label=f"{ci_prob:.0%} of new points"),
         ]
     columns = min(len(marks), 3 if data.sizes["feature"] > 2 else 2)
     figure.legend(handles=marks, loc="outside upper center", ncols=columns, frameon=False)

@@ -5,8 +5,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesgmm.errors import FitFileError
-from bayesgmm.plots.panels import despine, new_panel, root_of
-from bayesgmm.plots.style import colour, literal
+from bayesgmm.plots.panels import (
+    despine,
+    new_panel,
+    root_of,
+)
+from bayesgmm.plots.style import (
+    colour,
+    grey,
+    literal,
+)
 from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.info import info
 
@@ -100,8 +108,8 @@ def elbo(fit: FitLike, *, ax: "Axes | None" = None) -> "Figure":
         steps = np.flatnonzero(counts == count)
         label = f"over {count} fixed draws" if sampled else _points_seen(count)
         axis.plot(steps, values[steps], color=colour(i), lw=1.6, marker="o", ms=3, label=label)
-    axis.axhspan(final - 2 * error, final + 2 * error, color="0.35", alpha=0.25, lw=0)
-    axis.axhline(final, color="0.35", lw=1, ls="--", label="final, from new draws" if sampled else "final")
+    axis.axhspan(final - 2 * error, final + 2 * error, color=grey(0.35), alpha=0.25, lw=0)
+    axis.axhline(final, color=grey(0.35), lw=1, ls="--", label="final, from new draws" if sampled else "final")
     axis.set_xlabel("iteration")
     axis.set_ylabel("evidence lower bound (nats)")
     axis.ticklabel_format(axis="y", useOffset=False)

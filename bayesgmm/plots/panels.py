@@ -3,20 +3,27 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import combinations
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.plots.style import colour, marker, marker_area
+from bayesgmm.errors import DeclarationError
+from bayesgmm.plots.style import (
+    colour,
+    grey,
+    marker,
+    marker_area,
+)
 from bayesgmm.sweep.stats import Array
-from bayesgmm.wording import share
+from bayesgmm.wording import in_short, plural, share
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.legend import Legend
     from matplotlib.lines import Line2D
 
 Labels = NDArray[np.integer]
@@ -30,6 +37,14 @@ class Mark(TypedDict, total=False):
     ls: str
     ms: float
     zorder: float
+
+
+class Arrangement(TypedDict, total=False):
+    """Arrangement of panels, by matplotlib's names."""
+
+    sharex: Literal["none", "all", "row", "col"]
+    sharey: Literal["none", "all", "row", "col"]
+    width_ratios: Sequence[float]
 
 
 def pair_number(n_features: int, one: int, other: int) -> int:
@@ -47,13 +62,11 @@ def triangle(
     data: "xr.Dataset",
     draw_column: "Callable[[Axes, xr.Dataset, int], None]",
     draw_pair: "Callable[[Axes, xr.Dataset, int, int], None]",
-) -> "Figure":
-    """Draw a figure with a panel for each column and, below these, a panel for each pair (row, column)."""
-    import matplotlib.pyplot as plt
-
+    figure: "Figure | SubFigure | None" = None,
+) -> "Figure | SubFigure":
+    """Draw a panel for each column and, below these, a panel for each pair (row, column); return what holds them."""
     d = data.sizes["feature"]
-    size = (2.6 * d, 2.6 * d) if d > 1 else (6.5, 4.2)
-    figure, axes = plt.subplots(d, d, figsize=size, squeeze=False, layout="constrained")
+    figure, axes = new_panels((d, d), (2.6 * d, 2.6 * d) if d > 1 else (6.5, 4.2), figure)
     for row, column in np.ndindex(d, d):
         axis: Axes = axes.item(row, column)
         if column > row:
@@ -67,17 +80,47 @@ def triangle(
     return figure
 
 
-def panel_grid(count: int, width: float, height: float) -> "tuple[Figure, list[Axes]]":
-    """Make a figure with a number of panels of a size in inches, at most three in a row."""
-    import matplotlib.pyplot as plt
-
+def panel_grid(
+    count: int, width: float, height: float, figure: "Figure | SubFigure | None" = None
+) -> "tuple[Figure | SubFigure, list[Axes]]":
+    """Make a number of panels of a size in inches, at most three in a row."""
     across = min(count, 3)
     down = -(-count // across)
-    size = (max(width * across, 5.5), height * down)
-    figure, axes = plt.subplots(down, across, figsize=size, squeeze=False, layout="constrained")
+    figure, axes = new_panels((down, across), (max(width * across, 5.5), height * down), figure)
     for axis in axes.flat[count:]:
         axis.set_visible(False)
     return figure, axes.flat[:count].tolist()
+
+
+def new_panels(
+    shape: tuple[int, int],
+    size: tuple[float, float],
+    figure: "Figure | SubFigure | None" = None,
+    **arrangement: Unpack[Arrangement],
+) -> "tuple[Figure | SubFigure, NDArray[Any]]":
+    """Make rows and columns of panels, in a new figure of a size in inches or in the empty one that was given.
+
+    Raises
+    ------
+    DeclarationError
+        When what was given is no figure, or holds panels.
+    """
+    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure, SubFigure
+
+    if figure is None:
+        figure = plt.figure(figsize=size, layout="constrained")
+    elif not isinstance(figure, Figure | SubFigure):
+        raise DeclarationError(
+            f"figure={in_short(figure)}: must be a matplotlib Figure, or a part of one\n"
+            "  For example figure.subfigures(1, 2)[0]."
+        )
+    elif figure.axes:
+        raise DeclarationError(
+            f"figure= holds {plural(len(figure.axes), 'panel')}; this plot has panels of its own\n"
+            "  Give an empty figure, or a part of one: figure.subfigures(1, 2)[0]."
+        )
+    return figure, figure.subplots(*shape, squeeze=False, **arrangement)
 
 
 def new_panel(size: tuple[float, float], ax: "Axes | None" = None) -> "Axes":
@@ -95,9 +138,16 @@ def place_legend(axis: "Axes", own: bool, marks: "Sequence[Artist] | None" = Non
     axis.legend(**place, **({} if marks is None else {"handles": marks}))
 
 
-def root_of(axis: "Axes") -> "Figure":
-    """Return the figure of a panel, also of one in a part of a figure."""
-    figure = axis.get_figure(root=True)
+def legend_below(axis: "Axes", own: bool) -> "Legend":
+    """Draw the legend of a panel: below it in a figure of its own, else inside."""
+    if own:
+        return root_of(axis).legend(frameon=False, loc="outside lower left", ncols=2, fontsize="small")
+    return axis.legend(fontsize="small")
+
+
+def root_of(part: "Axes | Figure | SubFigure") -> "Figure":
+    """Return the figure of a panel, or of a part of a figure."""
+    figure = part.get_figure(root=True)
     assert figure is not None
     return figure
 
@@ -135,7 +185,7 @@ def draw_histogram(axis: "Axes", data: "xr.Dataset", j: int) -> None:
     x, weight = data["x"].values[:, j], data["row_weight"].values
     x, weight = x[~np.isnan(x)], weight[~np.isnan(x)]
     edges = np.histogram_bin_edges(x[weight > 0], bins="auto")
-    axis.hist(x, edges.tolist(), weights=weight, density=True, color="0.89", zorder=0)
+    axis.hist(x, edges.tolist(), weights=weight, density=True, color=grey(0.89), zorder=0)
 
 
 def draw_points(axis: "Axes", xy: Array, label: Labels, **mark: Unpack[Mark]) -> None:
@@ -148,7 +198,7 @@ def draw_points(axis: "Axes", xy: Array, label: Labels, **mark: Unpack[Mark]) ->
 
 def draw_rings(axis: "Axes", xy: Array, area: Array, **mark: Unpack[Mark]) -> None:
     """Draw rings with areas (N,), in square points, around points (N, 2)."""
-    axis.scatter(xy[:, 0], xy[:, 1], s=area, facecolors="none", edgecolors="0.15", **mark)
+    axis.scatter(xy[:, 0], xy[:, 1], s=area, facecolors="none", edgecolors=grey(0.15), **mark)
 
 
 def draw_outlines(axis: "Axes", data: "xr.Dataset", pair: int, **mark: Unpack[Mark]) -> None:
@@ -163,7 +213,11 @@ def draw_outlines(axis: "Axes", data: "xr.Dataset", pair: int, **mark: Unpack[Ma
 
 
 def draw_legend(
-    figure: "Figure", data: "xr.Dataset", marks: "Sequence[Artist]", ncols: int, title: str | None = None
+    figure: "Figure | SubFigure",
+    data: "xr.Dataset",
+    marks: "Sequence[Artist]",
+    ncols: int,
+    title: str | None = None,
 ) -> None:
     """Draw the legend of ``triangle``: in its empty corner, or above a single panel in columns."""
     draw = partial(figure.legend, handles=marks, frameon=False, title=title)

@@ -13,8 +13,20 @@ from bayesgmm.clusterings.partitions import merge_of, require_same_points
 from bayesgmm.clusterings.partitions import partition as best_partition
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.plots.columns import show_columns, write_note
-from bayesgmm.plots.panels import despine, draw_points, draw_rings, new_panel, root_of
-from bayesgmm.plots.style import colour, literal, marker_area
+from bayesgmm.plots.panels import (
+    despine,
+    draw_points,
+    draw_rings,
+    new_panel,
+    new_panels,
+    root_of,
+)
+from bayesgmm.plots.style import (
+    colour,
+    literal,
+    marker_area,
+    shades,
+)
 from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.schema import observed
 from bayesgmm.predictions.predictive import assignments
@@ -23,7 +35,7 @@ from bayesgmm.wording import plural
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 
 Labels = NDArray[np.int64]
 SHOWN = 1000  # maximum number of points on each side of a matrix
@@ -169,7 +181,7 @@ def draw_co_clustering(data: "xr.Dataset", ax: "Axes | None" = None) -> "Figure"
     label, n = data["label"].values, data.sizes["point"]
     axis = new_panel((6.4, 5.4), ax)
     figure = root_of(axis)
-    image = axis.imshow(data["probability"].values, cmap="Greys", vmin=0, vmax=1, interpolation="nearest")
+    image = axis.imshow(data["probability"].values, cmap=shades(), vmin=0, vmax=1, interpolation="nearest")
     bar = figure.colorbar(image, ax=axis, shrink=0.8, label="co-clustering probability")
     bar.outline.set_visible(False)
     colours = ListedColormap([colour(k) for k in data["component"].values])
@@ -258,6 +270,7 @@ def partition(
     *,
     ci_prob: float = 0.95,
     seed: int = 0,
+    figure: "Figure | SubFigure | None" = None,
 ) -> "Figure":
     """Plot the optimal partition, and the partitions at the bounds of its credible ball.
 
@@ -276,6 +289,13 @@ def partition(
         Posterior probability of the ball.
     seed : int
         Seed of the partition that is computed here.
+    figure : Figure or SubFigure, optional
+        Empty figure, or part of one, to draw in. Default: a new figure.
+
+    Returns
+    -------
+    Figure
+        That of the panels.
 
     Raises
     ------
@@ -297,21 +317,17 @@ def partition(
     'x0'
     >>> plt.close(figure)
     """
-    return draw_partition(partition_data(fit, best, columns, ci_prob=ci_prob, seed=seed))
+    return draw_partition(partition_data(fit, best, columns, ci_prob=ci_prob, seed=seed), figure)
 
 
-def draw_partition(data: "xr.Dataset") -> "Figure":
+def draw_partition(data: "xr.Dataset", figure: "Figure | SubFigure | None" = None) -> "Figure":
     """Draw the data of ``partition``."""
-    import matplotlib.pyplot as plt
-
     pairs: Sequence[tuple[int, ...]] = list(combinations(range(data.sizes["feature"]), 2))[:MAX_PAIRS]
     pairs = pairs or [(0,)]
     different = np.unique(data["same_as"].values).tolist()
     across = len(different)
     size = (2.9 * across, 0.6 + 2.6 * len(pairs))
-    figure, axes = plt.subplots(
-        len(pairs), across, figsize=size, squeeze=False, layout="constrained", sharex="row", sharey="row"
-    )
+    figure, axes = new_panels((len(pairs), across), size, figure, sharex="row", sharey="row")
     for row, column in np.ndindex(len(pairs), across):
         axis: Axes = axes.item(row, column)
         (_draw_stack if data.sizes["feature"] == 1 else _draw_pair)(axis, data, pairs[row], different[column])
@@ -320,7 +336,7 @@ def draw_partition(data: "xr.Dataset") -> "Figure":
             equal = data.isel(clustering=data["same_as"].values == different[column])
             axis.set_title(_title(equal), fontsize="medium", loc="left")
     write_note(figure, data)
-    return figure
+    return root_of(figure)
 
 
 def _title(equal: "xr.Dataset") -> str:

@@ -8,8 +8,20 @@ import numpy as np
 from bayesgmm.declared import probability
 from bayesgmm.errors import FitFileError
 from bayesgmm.plots.columns import show_columns, write_note
-from bayesgmm.plots.panels import despine, panel_grid
-from bayesgmm.plots.style import COLOURS, OUTLINES, curves, grid, interval, literal
+from bayesgmm.plots.panels import (
+    despine,
+    panel_grid,
+    root_of,
+)
+from bayesgmm.plots.style import (
+    COLOURS,
+    OUTLINES,
+    curves,
+    grey,
+    grid,
+    interval,
+    literal,
+)
 from bayesgmm.posterior.info import declaration
 from bayesgmm.posterior.schema import observed
 from bayesgmm.predictions.elicitation import elicit
@@ -17,7 +29,7 @@ from bayesgmm.predictions.elicitation import elicit
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 
 
 def prior_data(tree: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: float = 0.9) -> "xr.Dataset":
@@ -89,7 +101,13 @@ def prior_data(tree: "xr.DataTree", columns: Sequence[str] | None = None, ci_pro
 
 
 @literal
-def prior(tree: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: float = 0.9) -> "Figure":
+def prior(
+    tree: "xr.DataTree",
+    columns: Sequence[str] | None = None,
+    ci_prob: float = 0.9,
+    *,
+    figure: "Figure | SubFigure | None" = None,
+) -> "Figure":
     """Plot the prior predictive distribution, with the data, before any fit.
 
     A panel for each column: the data (grey), the densities of 25 mixtures from the prior, and a bar for the prior
@@ -104,6 +122,13 @@ def prior(tree: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: fl
         Columns to show. Default: the first six.
     ci_prob : float
         Probability of the prior predictive interval.
+    figure : Figure or SubFigure, optional
+        Empty figure, or part of one, to draw in. Default: a new figure.
+
+    Returns
+    -------
+    Figure
+        That of the panels.
 
     Raises
     ------
@@ -125,19 +150,19 @@ def prior(tree: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: fl
     >>> plt.close(figure)
     """
     data = prior_data(tree, columns, ci_prob)
-    figure, axes = panel_grid(data.sizes["feature"] + 1, 4.0, 2.9)
+    figure, axes = panel_grid(data.sizes["feature"] + 1, 4.0, 2.9, figure)
     for j, axis in enumerate(axes[:-1]):
         _draw_prior(axis, data, j)
     _draw_clusters(axes[-1], data)
     write_note(figure, data)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=3, frameon=False)
-    return figure
+    return root_of(figure)
 
 
 def _draw_prior(axis: "Axes", data: "xr.Dataset", j: int) -> None:
     at, lines = data["grid"].values[j], data["curve"].values[j]
     heights, edges = np.histogram(data["x"].values[:, j], bins="auto", density=True)
-    axis.stairs(heights, edges, fill=True, color="0.6", label="data")
+    axis.stairs(heights, edges, fill=True, color=grey(0.6), label="data")
     drawn = axis.plot(at, lines.T, color=COLOURS[0], lw=0.7, alpha=0.4)
     drawn[0].set_label("mixtures from the prior")
     # a narrow peak in one mixture must neither leave the frame nor flatten the others

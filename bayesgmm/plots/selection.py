@@ -6,8 +6,18 @@ import numpy as np
 
 from bayesgmm.errors import DataError, choose
 from bayesgmm.families.structures import COVARIANCES
-from bayesgmm.plots.panels import despine, new_panel, place_legend, root_of
-from bayesgmm.plots.style import colour, literal, marker
+from bayesgmm.plots.panels import (
+    despine,
+    new_panel,
+    place_legend,
+    root_of,
+)
+from bayesgmm.plots.style import (
+    colour,
+    grey,
+    literal,
+    marker,
+)
 from bayesgmm.posterior.criteria import CRITERIA
 
 if TYPE_CHECKING:
@@ -60,7 +70,8 @@ def selection_data(table: "pd.DataFrame", criterion: str = "bic") -> "xr.Dataset
     choose(criterion, CRITERIA, "criterion")
     missing = [name for name in ("n_components", "covariance", criterion, "problem") if name not in table]
     if missing:
-        raise DataError(f"the table has no column {missing[0]!r}; give one that select returned")
+        asked = f", criterion={criterion!r}" if missing[0] == criterion else ""
+        raise DataError(f"the table has no column {missing[0]!r}; give one from select(data{asked})")
     wide = table.pivot(index="covariance", columns="n_components", values=[criterion, "problem"])
     names = [*COVARIANCES, *table["covariance"]]
     wide = wide.reindex([name for name in dict.fromkeys(names) if name in wide.index])
@@ -160,7 +171,7 @@ def draw_selection(data: "xr.Dataset", ax: "Axes | None" = None) -> "Figure":
     for i, name in enumerate(data["covariance"].values):
         _draw_line(axis, data.sel(covariance=name), i)
     if data["failed"].any():
-        axis.plot([], [], ls="", marker="x", ms=5, color="0.35", label="no fit")
+        axis.plot([], [], ls="", marker="x", ms=5, color=grey(0.35), label="no fit")
     _draw_best(axis, data)
     axis.set_xlabel("components")
     axis.set_ylabel(NAMES[data.attrs["criterion"]])
@@ -188,4 +199,4 @@ def _draw_best(axis: "Axes", data: "xr.Dataset") -> None:
     for i, j in np.argwhere(data["best"].values):
         at, value = data["n_components"].values[j], data["value"].values[i, j]
         label = f"best: {at}, {data['covariance'].values[i]}"
-        axis.plot(at, value, ls="", marker="o", ms=13, mfc="none", mec="0.15", mew=1.2, label=label)
+        axis.plot(at, value, ls="", marker="o", ms=13, mfc="none", mec=grey(0.15), mew=1.2, label=label)

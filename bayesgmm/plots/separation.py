@@ -8,8 +8,19 @@ import scipy  # its parts are imported when they are used
 from numpy.typing import NDArray
 
 from bayesgmm.errors import DataError
-from bayesgmm.plots.panels import despine
-from bayesgmm.plots.style import colour, literal, marker, marker_area
+from bayesgmm.plots.panels import (
+    despine,
+    legend_below,
+    new_panel,
+    root_of,
+)
+from bayesgmm.plots.style import (
+    colour,
+    grey,
+    literal,
+    marker,
+    marker_area,
+)
 from bayesgmm.sweep.stats import Array
 from bayesgmm.wording import plural
 
@@ -134,7 +145,12 @@ def _right(x: Array, label: Labels) -> float:
 
 @literal
 def separation(
-    rows: "pd.DataFrame", label: object, expected_distance: object, names: "Sequence[str] | None" = None
+    rows: "pd.DataFrame",
+    label: object,
+    expected_distance: object,
+    names: "Sequence[str] | None" = None,
+    *,
+    ax: "Axes | None" = None,
 ) -> "Figure":
     """Plot clusters in the two columns that separate them best; rows whose cluster is uncertain are ringed.
 
@@ -152,6 +168,13 @@ def separation(
         Uncertainty of each row's cluster, from 0 to 1.
     names : sequence of str, optional
         Name of each cluster, for the legend.
+    ax : Axes, optional
+        Panel to draw in. Default: a new figure.
+
+    Returns
+    -------
+    Figure
+        That of the panel.
 
     Raises
     ------
@@ -168,19 +191,18 @@ def separation(
     'b'
     >>> plt.close(figure)
     """
-    import matplotlib.pyplot as plt
     from matplotlib.collections import PathCollection
 
     data = separation_data(rows, label, expected_distance)
     lines = 1 + len(np.unique(data["label"].values)) // 2
-    figure, axis = plt.subplots(figsize=(7.6, 4.8 + 0.22 * lines), layout="constrained")
+    axis = new_panel((7.6, 4.8 + 0.22 * lines), ax)
     (_draw_pair if data.sizes["feature"] == 2 else _draw_histogram)(axis, data, names)
     despine(axis)
-    legend = figure.legend(frameon=False, loc="outside lower left", ncols=2, fontsize="small")
+    legend = legend_below(axis, own=ax is None)
     for mark in legend.legend_handles:
         if isinstance(mark, PathCollection):
             mark.set_sizes([LEGEND_AREA])
-    return figure
+    return root_of(axis)
 
 
 def _draw_pair(axis: "Axes", data: "xr.Dataset", names: "Sequence[str] | None") -> None:
@@ -207,7 +229,7 @@ def _draw_pair(axis: "Axes", data: "xr.Dataset", names: "Sequence[str] | None") 
             x[uncertain, 1],
             s=2.6 * area + 12,
             facecolors="none",
-            edgecolors="0.1",
+            edgecolors=grey(0.1),
             lw=0.8,
             label=f"uncertain cluster ({plural(int(data['uncertain'].sum()), 'row')})",
         )
@@ -217,7 +239,7 @@ def _draw_pair(axis: "Axes", data: "xr.Dataset", names: "Sequence[str] | None") 
         getattr(axis, f"set_{'xy'[j]}label")(str(name))
     if outside.any():
         note = f"{plural(int(outside.sum()), 'row lies', 'rows lie')} outside the frame"
-        axis.set_title(note, fontsize="small", color="0.35", loc="right")
+        axis.set_title(note, fontsize="small", color=grey(0.35), loc="right")
 
 
 def _legend(data: "xr.Dataset", cluster: int, names: "Sequence[str] | None") -> str:
@@ -255,6 +277,6 @@ def _draw_histogram(axis: "Axes", data: "xr.Dataset", names: "Sequence[str] | No
     uncertain = x[data["uncertain"].values]
     if uncertain.size:
         label_of = f"uncertain cluster ({plural(uncertain.size, 'row')})"
-        axis.plot(uncertain, np.zeros(uncertain.size), "|", color="0.1", ms=12, label=label_of)
+        axis.plot(uncertain, np.zeros(uncertain.size), "|", color=grey(0.1), ms=12, label=label_of)
     axis.set_xlabel(str(data["feature"].values[0]))
     axis.set_ylabel("rows")

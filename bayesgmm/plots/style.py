@@ -13,10 +13,12 @@ from bayesgmm.wording import printable
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
 # Okabe & Ito (2008): safe for all kinds of colour vision. A component has the same colour in every figure.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
+INK = COLOURS[-1]
 MARKERS = "osD^v<>PX"  # of components, and of whatever else has their colours
 OUTLINES = 25  # number of draws with outlines
 LITERAL: dict[Any, object] = {
@@ -29,18 +31,19 @@ LITERAL: dict[Any, object] = {
 def literal[**P](draw: "Callable[P, Figure]") -> "Callable[P, Figure]":
     """Make a plot draw all text as it is: names of columns and rows may hold ``$``, which would start a formula.
 
-    With ``ax=``, the other panels of the figure are the user's own, and are left as they are.
+    With ``ax=`` or ``figure=``, the rest of the figure is the user's own, and is left as it is.
     """
 
     @wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> "Figure":
-        given: Any = kwargs.get("ax")
-        others = [panel for panel in getattr(getattr(given, "figure", None), "axes", ()) if panel is not given]
+        ax, part = (kwargs.get(name) for name in ("ax", "figure"))
+        others = [panel for panel in getattr(getattr(ax, "figure", None), "axes", ()) if panel is not ax]
         with settings(LITERAL):
             figure = draw(*args, **kwargs)
-        panels = [panel for panel in figure.axes if panel not in others]
+        drawn_in: Any = figure if part is None else part
+        panels = [panel for panel in drawn_in.axes if panel not in others]
         plain_powers(panels)
-        for artist in [figure] if given is None else panels:
+        for artist in [drawn_in] if ax is None else panels:
             make_printable(artist)
         return figure
 
@@ -98,8 +101,9 @@ def plain_powers(panels: "Sequence[Axes]") -> None:
 
 
 def colour(component: int) -> str:
-    """Return the colour of a component."""
-    return COLOURS[component % len(COLOURS)]
+    """Return the colour of a component; black is that of text, which can be seen on a dark background, too."""
+    chosen = COLOURS[component % len(COLOURS)]
+    return grey(0.0) if chosen == INK else chosen
 
 
 def marker(component: int) -> str:
@@ -118,10 +122,30 @@ def grey(level: float) -> str:
     ('#000000', '#ffffff', '#333333')
     """
     import matplotlib as mpl
+
+    return tint(mpl.rcParams["text.color"], level)
+
+
+def tint(of: Any, level: float) -> str:
+    """Return a shade between a colour (0) and that of the panels (1) in the user's style.
+
+    Examples
+    --------
+    >>> tint("#000000", 0.2), tint("#0072B2", 1.0)
+    ('#333333', '#ffffff')
+    """
+    import matplotlib as mpl
     from matplotlib.colors import to_hex, to_rgb
 
-    ink, paper = (np.array(to_rgb(mpl.rcParams[name])) for name in ("text.color", "axes.facecolor"))
-    return to_hex(ink + level * (paper - ink))
+    own, paper = np.array(to_rgb(of)), np.array(to_rgb(mpl.rcParams["axes.facecolor"]))
+    return to_hex(own + level * (paper - own))
+
+
+def shades(lightest: float = 1.0, darkest: float = 0.0) -> "Colormap":
+    """Return a map from 0 to 1 between two greys, as those of ``grey``."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("shades", [grey(lightest), grey(darkest)])
 
 
 def grid(values: Array, steps: int = 200) -> Array:

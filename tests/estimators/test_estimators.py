@@ -33,6 +33,7 @@ ESTIMATORS = [
     bg.BayesianGaussianMixture(method=APPROXIMATE),
     bg.AnomalyDetector(),
     bg.MixtureClassifier(),
+    bg.MixtureClassifier("1-2", covariance_type=["EEI", "EII"]),
     bg.MixtureRegressor(),
 ]
 FINITE = {"weight_concentration_prior_type": "dirichlet_distribution"}

@@ -19,7 +19,7 @@ from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import ComponentError, DataError, DeclarationError, UnknownName
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference import searches
-from bayesgmm.model_selection import bootstrap, selection
+from bayesgmm.model_selection import bootstrap, candidates, rounds
 from bayesgmm.plots import selection_data
 from bayesgmm.posterior.criteria import CRITERIA, assignment_entropy, n_parameters
 from bayesgmm.posterior.info import info
@@ -49,7 +49,7 @@ def table():
 @pytest.fixture
 def no_bound(monkeypatch):
     """No search for the ELBO, which takes longer than the rest: tests that do not read it."""
-    monkeypatch.setattr(selection, "highest_elbo", lambda *_: math.nan)
+    monkeypatch.setattr(candidates, "highest_elbo", lambda *_: math.nan)
 
 
 @pytest.mark.parametrize("covariance", SKLEARN)
@@ -163,7 +163,7 @@ def test_a_maximum_that_was_missed_gives_a_warning(monkeypatch):
     def careless(blocks, family, n_components, *args):
         return find(blocks, family, 1 if n_components == 3 else n_components, *args)
 
-    monkeypatch.setattr(selection, "find_maximum", careless)
+    monkeypatch.setattr(candidates, "find_maximum", careless)
     message = r"covariance='diag': the likelihood decreases from 2 to 3 components.* Try n_init=12"
     with pytest.warns(bg.FitWarning, match=message):
         choose(covariance="diag", n_init=4)
@@ -209,7 +209,7 @@ def with_bound(monkeypatch):
             raise ComponentError("no bound\n  for two")
         return 100.0 * density.n_components
 
-    monkeypatch.setattr(selection, "highest_elbo", search)
+    monkeypatch.setattr(candidates, "highest_elbo", search)
 
 
 def test_the_elbo_includes_all_equal_labellings(with_bound):
@@ -223,9 +223,66 @@ def test_the_elbo_includes_all_equal_labellings(with_bound):
 
 
 def test_the_elbo_is_that_of_the_engine():
-    row = choose(n_components=2, covariance="full").iloc[0]
+    row = choose(n_components=2, covariance="full", criterion="elbo").iloc[0]
     fit = bg.fit(bg.MixtureModel(2), SAMPLE.X, "vb", seed=1, progress=False)
     assert row["elbo"] == pytest.approx(info(fit).notes.elbo + math.log(2))
+
+
+def test_the_elbo_is_computed_only_where_it_is_the_criterion(monkeypatch):
+    monkeypatch.setattr(candidates, "highest_elbo", lambda *_: pytest.fail("it takes as long as all else"))
+    found = choose(covariance="full")
+    assert "elbo" not in found
+    with pytest.raises(DataError, match=r"no column 'elbo'; give one from select\(data, criterion='elbo'\)"):
+        selection_data(found, "elbo")
+
+
+# -- a brief search, and choices that are the same --
+
+
+def test_a_brief_search_finds_the_best_choice_of_a_thorough_one(table):
+    """The best are searched as thoroughly: they have the same criteria."""
+    brief = choose(n_components=range(1, 6), search="brief")
+    assert brief["search"].tolist()[:1] == ["thorough"]
+    assert (brief["search"] == "thorough").sum() >= 5
+    assert len(brief) == 10
+    assert brief.loc[0, NUMBERS].tolist() == pytest.approx(table.loc[0, NUMBERS].tolist(), rel=1e-7)
+    assert "search" not in table
+    with pytest.raises(DeclarationError, match="search='brif' is not one of 'brief', 'thorough'"):
+        choose(search="brif")
+
+
+def test_a_brief_search_starts_from_the_mixtures_of_other_families():
+    """A poor row of one family, next to a good one of another: it takes over the assignments, and never gets worse."""
+    x = make_mixture(300, 2, 4, overlap=0.01, seed=2).X
+    tried = candidates.Candidates.of(as_points(x), ["full", "tied"], 0, 5)
+    good, poor = (tried.row(4, name, threading.Event()) for name in ("full", "tied"))
+    spoiled = poor | {"loglik": poor["loglik"] - 100.0}
+    found = tried.near(spoiled, [("full", good["mixture"])], threading.Event())
+    assert found["loglik"] == pytest.approx(poor["loglik"], abs=1e-3)
+    assert tried.near(poor | {"loglik": 0.0}, [("full", good["mixture"])], threading.Event())["loglik"] == 0.0
+    assert found["bic"] == pytest.approx(poor["bic"], abs=2e-3)
+
+
+def test_choices_that_are_close_to_the_best_are_searched_again():
+    rows = [{"n_components": k, "covariance": "full", "bic": 10.0 * k} for k in range(1, 9)]
+    assert len(rounds.best_choices(rows)) == 5
+    assert rounds.best_choices(rows, near=60.0) == [(k, "full") for k in range(1, 8)]
+
+
+@pytest.mark.parametrize(("columns", "n_components", "distinct"), [(1, 2, 2), (2, 1, 3), (2, 2, 14)])
+def test_families_that_are_the_same_model_are_fitted_once(columns, n_components, distinct, monkeypatch):
+    """In one column there are only volumes; one component shares nothing."""
+    find, fitted = candidates.find_maximum, []
+    monkeypatch.setattr(candidates, "find_maximum", lambda *args: fitted.append(args[1].name) or find(*args))
+    found = choose(SAMPLE.X[:, :columns], [n_components], "all", n_init=2, cores=1)
+    assert len(fitted) == distinct
+    assert sorted(found["covariance"]) == sorted(COVARIANCES)
+    values = {(row.n_parameters, round(row.loglik, 6)) for row in found.itertuples()}
+    assert len(values) == distinct
+    assert all(
+        n_parameters(COVARIANCES[row.covariance], n_components, columns) == row.n_parameters
+        for row in found.itertuples()
+    )
 
 
 # -- Ctrl-C --
@@ -243,7 +300,7 @@ def interrupt_after(monkeypatch, calls):
                 args[5].wait(10)  # until the search is told to stop
         return find(*args)
 
-    for module in (selection, bootstrap):
+    for module in (candidates, bootstrap):
         monkeypatch.setattr(module, "find_maximum", counted)
 
 
@@ -412,7 +469,7 @@ def test_selection_data_hold_the_table():
 
 
 def test_the_best_elbo_is_the_highest(with_bound):
-    data = selection_data(choose(covariance="full"), "elbo")
+    data = selection_data(choose(covariance="full", criterion="elbo"), "elbo")
     assert float(data["value"].where(data["best"]).max()) == pytest.approx(300 + math.log(6))
     assert CRITERIA["elbo"] < 0
     assert bool(data["failed"].sel(n_components=2, covariance="full"))
@@ -462,7 +519,7 @@ def test_files_that_fit_into_memory_give_the_table_of_their_rows(tmp_path):
 def test_rows_read_in_each_sweep_have_the_criteria_of_the_same_rows_in_memory(long_table):
     known, read = (choose(long_table, (2, 3), n_init=2, **given) for given in ({}, {"memory": "2MiB"}))
     assert read["n_components"].tolist() == known["n_components"].tolist()
-    assert read[[*NUMBERS, "elbo"]].to_numpy() == pytest.approx(known[[*NUMBERS, "elbo"]].to_numpy(), rel=1e-6)
+    assert read[NUMBERS].to_numpy() == pytest.approx(known[NUMBERS].to_numpy(), rel=1e-6)
 
 
 @pytest.mark.parametrize("given", [{"transform": "log"}, {"sample_weight": np.ones(100_000)}])

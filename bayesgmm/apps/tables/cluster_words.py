@@ -9,7 +9,8 @@ from bayesgmm.apps.tables.cross_tables import cross_words
 from bayesgmm.apps.tables.found_clusters import UNCERTAIN, FoundClusters
 from bayesgmm.apps.tables.profiles import description, names, profiles
 from bayesgmm.findings import Findings
-from bayesgmm.model_selection.shortlists import SAMPLED, THOROUGHLY
+from bayesgmm.model_selection.rounds import THOROUGH
+from bayesgmm.model_selection.shortlists import SAMPLED
 from bayesgmm.posterior.info import declaration
 from bayesgmm.wording import listing, plural
 
@@ -137,7 +138,7 @@ def choice_words(choices: "pd.DataFrame", rows: "pd.DataFrame") -> list[str]:
     failed = choices[~np.isfinite(choices["bic"]) & (choices["search"] != SAMPLED)]
     if len(failed):
         lines.append(_failures(failed, len(choices), rows))
-    brief, sampled = int((fitted["search"] != THOROUGHLY).sum()), int((choices["search"] == SAMPLED).sum())
+    brief, sampled = int((fitted["search"] != THOROUGH).sum()), int((choices["search"] == SAMPLED).sum())
     if brief:
         lines.append(f"{len(fitted) - brief} choices were searched thoroughly, {brief} with a higher BIC briefly")
     if sampled:

@@ -60,6 +60,24 @@ for (name in names(tables)) {
     result[[name]]$bic <- unname(unclass(summary(best))[1])
   }
 }
-edda <- MclustDA(iris[, 1:4], iris$Species, modelType = "EDDA", modelNames = "VEV", verbose = FALSE)
-result$edda <- list(loglik = edda$loglik, n_parameters = edda$df)
+# Discriminant analysis: one structure for all classes (EDDA), and a mixture for each class (MclustDA).
+classes <- list(iris = iris$Species, diabetes = diabetes$class, thyroid = thyroid$Diagnosis, banknote = banknote$Status)
+discriminant <- function(x, class) {
+  one <- function(model) {
+    fit <- tryCatch(
+      MclustDA(x, class, modelType = "EDDA", modelNames = model, verbose = FALSE, control = strict),
+      error = function(e) NULL
+    )
+    if (is.null(fit) || is.na(fit$loglik)) NULL else list(loglik = fit$loglik, n_parameters = fit$df)
+  }
+  edda <- Filter(Negate(is.null), sapply(models, one, simplify = FALSE))
+  mixtures <- MclustDA(x, class, verbose = FALSE)
+  part <- function(fit) list(model = fit$modelName, n_components = fit$G, loglik = fit$loglik)
+  list(class = as.character(class), edda = edda,
+       chosen = MclustDA(x, class, modelType = "EDDA", verbose = FALSE)$models[[1]]$modelName,
+       mixtures = list(loglik = mixtures$loglik, n_parameters = mixtures$df, classes = lapply(mixtures$models, part)))
+}
+for (name in names(classes)) {
+  result[[name]]$classes <- discriminant(unname(tables[[name]]), classes[[name]])
+}
 write_json(result, commandArgs(trailingOnly = TRUE)[1], digits = I(10), auto_unbox = TRUE)
