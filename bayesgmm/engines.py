@@ -301,6 +301,10 @@ NEEDS_COORDINATES = Limit(
     "it needs unconstrained coordinates; there are none",
     of_priors=False,
 )
+NEEDS_DISTRIBUTION = Limit(
+    "bayesgmm.inference.engine:without_distribution",
+    "only the mode under this prior is known; it is not a distribution that can be drawn from",
+)
 NEEDS_FIXED_NUMBER = Limit(
     "bayesgmm.inference.engine:with_unknown_number",
     "it needs a fixed number of components",
@@ -358,7 +362,7 @@ ENGINES: dict[str, Engine] = {
                 SWEEPS,
                 DISAGREEMENT,
             ),
-            (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES),
+            (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES, NEEDS_DISTRIBUTION),
             needs_rows=MANY_SWEEPS,
         ),
         Engine(
@@ -397,7 +401,7 @@ ENGINES: dict[str, Engine] = {
             "heavier than Gaussian are underestimated.",
             ("kucukelbir2017",),
             ADVI,
-            (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES),
+            (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES, NEEDS_DISTRIBUTION),
             needs_rows=MANY_SWEEPS,
         ),
         Engine(
@@ -408,7 +412,7 @@ ENGINES: dict[str, Engine] = {
             "As ``'advi'``, with correlations between the whitened coordinates.",
             ("kucukelbir2017",),
             ADVI,
-            (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES),
+            (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES, NEEDS_DISTRIBUTION),
             needs_rows=MANY_SWEEPS,
         ),
         Engine(

@@ -1,12 +1,13 @@
 """Charts: unconstrained coordinates of the roots of a covariance family.
 
 Engines that work on a flat vector of unconstrained numbers (quasi-Newton steps, NUTS, ADVI) use a chart. ``code`` is
-its number in ``chart_kernels``, which has the compiled functions.
+the number of a chart of roots in ``chart_kernels``, which has the compiled functions. ``decomposed_charts`` has the
+charts of volume, shape and orientation, whose compiled functions lead to those of roots.
 """
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -21,7 +22,53 @@ from bayesgmm.sweep.stats import Array, Stats
 
 @dataclass(frozen=True)
 class Chart(ABC):
-    """Unconstrained coordinates v (size,) of roots in core shape (M, ...).
+    """Unconstrained coordinates v (size,) of roots in core shape (M, ...)."""
+
+    @property
+    @abstractmethod
+    def form(self) -> Form:
+        """Form of the covariances."""
+
+    @abstractmethod
+    def size(self, n_components: int, n_features: int) -> int:
+        """Number of coordinates."""
+
+    @abstractmethod
+    def plan(self, n_components: int, n_features: int) -> dict[str, int]:
+        """Return the integers by which compiled code identifies these coordinates."""
+
+    @abstractmethod
+    def coordinates(self, core_roots: Array) -> Array:
+        """Compute the coordinates (..., size) of roots in core shape (..., M, ...)."""
+
+    @abstractmethod
+    def core_roots(self, v: Array, n_components: int, n_features: int) -> Array:
+        """Compute roots in core shape from coordinates (..., size): the inverse of ``coordinates``."""
+
+    def relative_to(self, metric: Array | None) -> Self:
+        """Return the chart of roots whose columns are multiplied by ``metric`` (D,), where this makes a difference."""
+        return self
+
+    def metric_of(self, n_features: int) -> Array:
+        """Return what compiled code multiplies the columns of roots by: nothing, or (D,) numbers."""
+        return np.empty(0)
+
+    def log_copies(self, n_components: int, n_features: int) -> float:
+        """Return the logarithm of the number of coordinates that give the same covariances."""
+        return 0.0
+
+    @abstractmethod
+    def own(self, v: Array, n_components: int, n_features: int) -> Array:
+        """Return the coordinates (..., K, V) of which each component has its own, from all (..., size)."""
+
+    @abstractmethod
+    def with_own(self, v: Array, own: Array, n_features: int) -> Array:
+        """Return coordinates (..., size) with those of each component replaced."""
+
+
+@dataclass(frozen=True)
+class RootChart(Chart):
+    """Coordinates of roots without restrictions beside their form, of which changes can be composed.
 
     Parameters
     ----------
@@ -31,29 +78,22 @@ class Chart(ABC):
     sharing: Sharing
     code: ClassVar[int]
 
-    @property
-    @abstractmethod
-    def form(self) -> Form:
-        """Form of the covariances."""
-
-    def size(self, n_components: int, n_features: int) -> int:
-        """Number of coordinates."""
+    def size(self, n_components: int, n_features: int) -> int:  # noqa: D102
         return self.sharing.count(n_components) * self.form.size(n_features)
 
-    def plan(self, n_components: int, n_features: int) -> dict[str, int]:
-        """Return the integers by which compiled code identifies these coordinates."""
+    def plan(self, n_components: int, n_features: int) -> dict[str, int]:  # noqa: D102
         count = self.sharing.count(n_components)
         core_size = count * int(np.prod(self.form.shape(n_features)))
         size = self.size(n_components, n_features)
-        return {"chart": self.code, "n_cores": count, "core_size": core_size, "coordinates_size": size}
+        names = "chart", "n_cores", "core_size", "coordinates_size", "inner_size"
+        return dict(zip(names, (self.code, count, core_size, size, size), strict=True))
 
-    @abstractmethod
-    def coordinates(self, core_roots: Array) -> Array:
-        """Compute the coordinates (..., size) of roots in core shape (..., M, ...)."""
+    def own(self, v: Array, n_components: int, n_features: int) -> Array:  # noqa: D102
+        each = self.sharing.count(n_components) == n_components
+        return v.reshape(*v.shape[:-1], n_components, -1) if each else np.empty((*v.shape[:-1], n_components, 0))
 
-    @abstractmethod
-    def core_roots(self, v: Array, n_components: int, n_features: int) -> Array:
-        """Compute roots in core shape from coordinates (..., size): the inverse of ``coordinates``."""
+    def with_own(self, v: Array, own: Array, n_features: int) -> Array:  # noqa: D102
+        return own.reshape(v.shape) if own.shape[-1] else v
 
     @abstractmethod
     def log_volume(self, core: Array) -> Array:
@@ -76,7 +116,7 @@ class Chart(ABC):
 
 
 @dataclass(frozen=True)
-class Triangles(Chart):
+class Triangles(RootChart):
     """Rows of a lower triangle, with the logarithms of its diagonal: the log-Cholesky coordinates.
 
     References
@@ -126,7 +166,7 @@ class Triangles(Chart):
 
 
 @dataclass(frozen=True)
-class Logarithms(Chart):
+class Logarithms(RootChart):
     """Logarithms of diagonal roots.
 
     Parameters

@@ -44,6 +44,8 @@ class Family(ABC):
         Unconstrained coordinates. None: only engines that need none can fit the family.
     needs_common_scale : bool
         True if all columns must have the same scale, because rescaling one column leads out of the family.
+    is_conjugate : bool
+        True if precisions of this family have Wishart distributions given the points, under a Wishart prior.
     """
 
     name: ClassVar[str]
@@ -53,6 +55,7 @@ class Family(ABC):
     words: ClassVar[str] = ""
     chart: ClassVar[Chart | None] = None
     needs_common_scale: ClassVar[bool] = False
+    is_conjugate: ClassVar[bool] = True
 
     # -- sizes and names --
 

@@ -9,7 +9,7 @@ or a number. ``expand`` converts roots to the form that a table of components ne
 
 In the names of [1]_ a covariance is :math:`\Sigma_k = \lambda_k D_k A_k D_k^\top`: volume, orientation, shape. Three
 letters say for volume, shape and orientation whether each is free (V), equal for all components (E), or the identity
-(I). The families here have free numbers of their own, and so a chart; ``decompositions`` has the others.
+(I). The families here have free numbers of their own; ``decompositions`` has the others.
 
 References
 ----------
@@ -23,7 +23,7 @@ from typing import ClassVar
 
 from bayesgmm.errors import DeclarationError, choose
 from bayesgmm.families import decompositions
-from bayesgmm.families.charts import Chart, Logarithms, Triangles
+from bayesgmm.families.charts import Chart, Logarithms, RootChart, Triangles
 from bayesgmm.families.diagonals import Diagonals, Multiples
 from bayesgmm.families.family import Family
 from bayesgmm.families.sharing import OneEach, OneForAll
@@ -196,10 +196,11 @@ def family_named(name: object, argument: str = "covariance") -> Family:
     >>> family_named("VVV").name, family_named("EEV").name
     ('full', 'EEV')
     """
-    return choose(name, _by_name(), argument)
+    return choose(name, families_by_name(), argument)
 
 
-def _by_name() -> dict[str, Family]:
+def families_by_name() -> dict[str, Family]:
+    """Return the families by all of their names."""
     return COVARIANCES | {family.mclust: family for family in COVARIANCES.values() if family.mclust}
 
 
@@ -223,7 +224,7 @@ def families_named(covariance: str | Sequence[str]) -> list[str]:
     names = [covariance] if isinstance(covariance, str) else [*covariance]
     if not names:
         raise DeclarationError("covariance=(): give at least one family, for example 'full'")
-    known = {ALL: [*COVARIANCES], **{name: [family.name] for name, family in _by_name().items()}}
+    known = {ALL: [*COVARIANCES], **{name: [family.name] for name, family in families_by_name().items()}}
     return [*dict.fromkeys(one for name in names for one in choose(name, known, "covariance"))]
 
 
@@ -258,3 +259,16 @@ def chart_of(family: Family) -> Chart:
             f"errors\n  For more, declare {instead}."
         )
     return family.chart
+
+
+def root_chart_of(family: Family) -> RootChart:
+    """Return the chart of a family without restrictions beside the form of its covariances.
+
+    Raises
+    ------
+    DeclarationError
+        When it has no chart.
+    """
+    chart = chart_of(family)
+    assert isinstance(chart, RootChart), "callers ask for families without further restrictions"
+    return chart

@@ -8,6 +8,7 @@ import numpy as np
 
 from bayesgmm.checkpoints.units import once
 from bayesgmm.errors import ComponentError, DegenerateComponent, choose
+from bayesgmm.families.charts import RootChart
 from bayesgmm.families.family import Family
 from bayesgmm.inference.acceleration import ROUNDING, remaining_gain
 from bayesgmm.inference.engine import Estimate, Progress
@@ -170,7 +171,7 @@ def run(sweep: Sweep, start: Mixture, max_iter: int = 1000, tol: float = 1e-8) -
 
 
 def accelerate(sweep: Sweep, result: EMResult, max_iter: int, tol: float) -> EMResult:
-    """Continue an EM result with quasi-Newton steps, or without coordinates by extrapolation, until it converges."""
+    """Continue an EM result with quasi-Newton steps, or with further restrictions by extrapolation, until it converges."""
     phases = 0
     while not result.converged and result.n_iter + 2 < max_iter and sweep.is_smooth(result.mixture):
         try:
@@ -186,7 +187,7 @@ def accelerate(sweep: Sweep, result: EMResult, max_iter: int, tol: float) -> EMR
 def _phase(sweep: Sweep, result: EMResult, phase: int, max_iter: int, tol: float) -> EMResult:
     """Run one phase of faster steps; converged if both its estimated gap and its gain are below ``tol``."""
     wanted, room = tol * max(1.0, sweep.blocks.total_weight), max_iter - result.n_iter - 2
-    if sweep.family.chart is None:
+    if not isinstance(sweep.family.chart, RootChart):
         reached = extrapolate(sweep, sweep.family, result.mixture, wanted, room)
     else:
         n = fold(sweep.blocks, result.mixture.table(sweep.family), sweep.threads).n

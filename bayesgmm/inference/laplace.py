@@ -13,7 +13,7 @@ from bayesgmm.errors import SamplingError
 from bayesgmm.inference import em
 from bayesgmm.inference.agreement import label_free
 from bayesgmm.inference.engine import Progress
-from bayesgmm.inference.mixtures import CovariancePrior, Exponents, Mixture, closest_wishart
+from bayesgmm.inference.mixtures import CovariancePrior, Exponents, Mixture, closest_wishart, weight_exponent
 from bayesgmm.inference.populations import Climb
 from bayesgmm.inference.starts import fewer_components
 from bayesgmm.posterior.log_posterior import LogPosterior
@@ -131,6 +131,8 @@ def prior_of_coordinates(density: LogPosterior) -> tuple[CovariancePrior, Expone
     """
     model, block = density.model, density.model.family.form.block_size(density.n_features)
     prior = closest_wishart(model.covariances, density.standard, model.family)
+    if not model.family.is_conjugate:  # its coordinates are not those of roots
+        return prior, Exponents(weight_exponent(model.weights), np.zeros(1))
     exponents = Exponents.of_coordinates(model.weights, block)
     return replace(prior, dof=prior.dof - block - 1 - (block - 1) / 2), exponents
 

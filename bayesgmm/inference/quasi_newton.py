@@ -11,9 +11,9 @@ import numpy as np
 import scipy  # its parts are imported when they are used
 
 from bayesgmm.blas import one_blas_thread
-from bayesgmm.families.charts import Chart
+from bayesgmm.families.charts import RootChart
 from bayesgmm.families.family import Family
-from bayesgmm.families.structures import chart_of
+from bayesgmm.families.structures import root_chart_of
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.posterior.parameters import softmax
 from bayesgmm.sweep.stats import Array, Blocks, fold
@@ -51,9 +51,9 @@ class Anchor:
     threads: int
 
     @property
-    def chart(self) -> Chart:
+    def chart(self) -> RootChart:
         """Coordinates of the roots."""
-        return chart_of(self.family)
+        return root_chart_of(self.family)
 
     @property
     def size(self) -> int:

@@ -9,10 +9,14 @@ import math
 import numpy as np
 
 from bayesgmm.families.chart_kernels import LOGARITHMS
+from bayesgmm.families.decomposition_kernels import place_log_sds, pull_back_log_sds, turn_of
+from bayesgmm.families.rotation_kernels import uniform_rotation
 from bayesgmm.priors.native_calls import Arguments, arguments, prior_density
 from bayesgmm.priors.scalars import ENTRIES, log_density
 from bayesgmm.sweep.compilation import jit
 from bayesgmm.sweep.stats import Array
+
+_LOG_2 = math.log(2)
 
 
 @jit
@@ -61,7 +65,8 @@ def _full_wishart(p: Arguments, dof: float, scale: Array) -> float:
 def wishart_density(call: object) -> float:
     """Compute the log density of Wishart precisions: in these coordinates, that of Bartlett's decomposition.
 
-    It is sum_i (dof - D + i) log p_ii - tr(scale P'P) / 2. params: dof, the constant of one component, then the scale
+    It is sum_i (dof - D + i) log p_ii - tr(scale P'P) / 2. Of a family by volume, shape and orientation, it is the
+    density of covariances, as a function of the coordinates: only its mode is used. params: dof, the constant of one component, then the scale
     (a matrix, or its diagonal); or, for a diagonal scale that is learned, its units and its priors.
     """
     p = arguments(call)
@@ -75,9 +80,34 @@ def wishart_density(call: object) -> float:
             log_prior, slope = log_density(p.params, 2 + width + j * ENTRIES, p.extra[j] + math.log(p.params[2 + j]))
             value += log_prior
             p.grad_extra[j] += slope
+    if p.parts.volumes:
+        value += _of_covariances(p)
     if p.chart == LOGARITHMS:
         return value + _diagonal_wishart(p, dof, scale)
     return value + _full_wishart(p, dof, scale)
+
+
+@jit
+def _of_covariances(p: Arguments) -> float:
+    """Compute the log volume of the roots' coordinates by covariances, and add its gradient.
+
+    With it a density of these coordinates becomes one of covariances, as for the mode under the restrictions of a
+    family.
+    """
+    d, value = p.n_features, 0.0
+    if p.chart == LOGARITHMS:
+        for t in range(p.core.size):
+            value += 2 * math.log(p.core[t]) - _LOG_2
+            p.grad_core[t] += 2
+        return value
+    t = 0
+    for m in range(p.core.size // (d * d)):
+        for i in range(d):
+            t += i
+            value += (2 * d - i) * math.log(p.core[m * d * d + i * d + i]) - _LOG_2
+            p.grad_core[t] += 2 * d - i
+            t += 1
+    return value
 
 
 @jit
@@ -154,4 +184,49 @@ def lkj_density(call: object) -> float:
             value += (i + power) * log_root
             slopes[i] = (slope - (d + 1 + 2 * (eta - 1))) / sd2[i]
         t = _add_sd_gradient(p, root, chol, slopes, power, t)
+    return value
+
+
+@jit
+def _repulsion(log_sd: Array, grad: Array) -> float:
+    """Return the sum of log |x_i - x_j| over pairs of numbers (D,), and write its gradient."""
+    value = 0.0
+    grad[:] = 0.0
+    for i in range(log_sd.size):
+        for j in range(i):
+            apart = log_sd[i] - log_sd[j]
+            value += math.log(abs(apart))
+            grad[i] += 1 / apart
+            grad[j] -= 1 / apart
+    return value
+
+
+@prior_density
+def decomposed_density(call: object) -> float:
+    """Compute the log density of volumes, shapes and uniform orientations.
+
+    params: scale of shapes, constants of a shape and of an orientation, 1 if standard deviations of a shape repel each
+    other, unit, prior of the geometric mean of standard deviations along the axes.
+    """
+    p = arguments(call)
+    d, value = p.n_features, 0.0
+    for t in range(p.parts.volumes):
+        log_prior, slope = log_density(p.params, 5, p.coordinates[t] + math.log(p.params[4]))
+        value += log_prior
+        p.grad_coordinates[t] += slope
+    turns = p.parts.volumes + p.parts.shapes * (d - 1)
+    for t in range(p.parts.volumes, turns):
+        z = p.coordinates[t] / p.params[0]
+        value -= 0.5 * z * z
+        p.grad_coordinates[t] -= z / p.params[0]
+    log_sd, slopes = np.empty(d), np.empty(d)
+    for m in range(p.parts.shapes):
+        value += p.params[1]
+        if p.params[3] > 0:
+            place_log_sds(p.coordinates, p.parts, m, log_sd)
+            value += _repulsion(log_sd, slopes)
+            pull_back_log_sds(p.parts, m, slopes, p.grad_coordinates)
+    for m in range(p.parts.orientations):
+        first, last = turn_of(p.coordinates, d, p.parts, m)
+        value += p.params[2] + uniform_rotation(p.coordinates[first:last], d, p.grad_coordinates[first:last])
     return value

@@ -1,0 +1,122 @@
+"""Rotations of the axes of covariances: coordinates, the volume of all rotations, and draws.
+
+A covariance does not change when an axis is turned to its opposite, or when two axes change places together with their
+standard deviations. So each covariance has several rotations, which are copies of each other: coordinates are those of
+a small one.
+
+References
+----------
+.. [1] Cayley (1846), J. reine angew. Math. 32, 119-123: S and (I - S) (I + S)^-1.
+.. [2] León, Massé & Rivest (2006), J. Multivariate Analysis 97(2), 412-430: the uniform measure in these numbers.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.sweep.stats import Array
+
+
+def rotations(w: Array, n_features: int) -> Array:
+    """Return rotations (..., D, D) from their coordinates w (..., D (D - 1) / 2).
+
+    Examples
+    --------
+    A right angle.
+
+    >>> rotations(np.array([np.arcsinh(1.0)]), 2).round(9) + 0.0
+    array([[ 0., -1.],
+           [ 1.,  0.]])
+    """
+    skew = _skew(w, n_features)
+    return 2 * np.linalg.inv(np.eye(n_features) + skew) - np.eye(n_features)
+
+
+def _skew(w: Array, n_features: int) -> Array:
+    length = np.sqrt((w**2).sum(axis=-1, keepdims=True))
+    factor = np.where(length > 0, np.sinh(length) / np.where(length > 0, length, 1.0), 1.0)
+    skew = np.zeros((*w.shape[:-1], n_features, n_features))
+    rows, columns = np.triu_indices(n_features, 1)
+    skew[..., rows, columns] = factor * w
+    skew[..., columns, rows] = -factor * w
+    return skew
+
+
+def turns(rotation: Array) -> Array:
+    """Return the coordinates (..., D (D - 1) / 2) of rotations (..., D, D): the inverse of ``rotations``."""
+    identity = np.eye(rotation.shape[-1])
+    skew = np.linalg.solve(identity + rotation, identity - rotation)
+    s = skew[..., *np.triu_indices(rotation.shape[-1], 1)]
+    length = np.sqrt((s**2).sum(axis=-1, keepdims=True))
+    return s * np.where(length > 0, np.arcsinh(length) / np.where(length > 0, length, 1.0), 1.0)
+
+
+def log_uniform(w: Array, n_features: int) -> Array:
+    """Compute the log density (...) of coordinates w (..., D (D - 1) / 2) of uniform rotations, without its constant.
+
+    Examples
+    --------
+    >>> log_uniform(np.array([[0.0], [1.0]]), 2).round(3) + 0.0  # the logarithm of 1 / cosh(w)
+    array([ 0.   , -0.434])
+    """
+    length = np.sqrt((w**2).sum(axis=-1))
+    safe = np.where(length > 0, length, 1.0)
+    factor = np.where(length > 0, np.sinh(length) / safe, 1.0)
+    log_det = np.linalg.slogdet(np.eye(n_features) + _skew(w, n_features))[1]
+    return np.asarray(max(w.shape[-1] - 1, 0) * np.log(factor) + np.log(np.cosh(length)) - (n_features - 1) * log_det)
+
+
+def log_volume(n_features: int) -> float:
+    r"""Return the logarithm of the integral of :math:`|I + S|^{-(D - 1)}` over skew-symmetric matrices S.
+
+    Examples
+    --------
+    >>> round(math.exp(log_volume(2)) / math.pi, 9)  # of 1 / (1 + s^2)
+    1.0
+    """
+    spheres = (math.log(2) + (i + 1) / 2 * math.log(math.pi) - math.lgamma((i + 1) / 2) for i in range(1, n_features))
+    return sum(spheres) - n_features * (n_features - 1) / 2 * math.log(2)
+
+
+def draw_rotations(rng: np.random.Generator, shape: tuple[int, ...], n_features: int) -> Array:
+    """Draw uniform rotations (\\*shape, D, D)."""
+    q, r = np.linalg.qr(rng.normal(size=(*shape, n_features, n_features)))
+    q = q * np.sign(np.diagonal(r, axis1=-2, axis2=-1))[..., None, :]
+    q[..., 0] *= np.linalg.det(q)[..., None]
+    return q
+
+
+def order_of_axes(near: Array) -> NDArray[np.intp]:
+    """Return orders (..., D) of axes by which each is put at a column that it is near; the nearest pair comes first.
+
+    Parameters
+    ----------
+    near : (..., D, D) float
+        Positive numbers, larger if an axis (column) is nearer to a column of the data (row).
+    """
+    left = near.copy()
+    d, flat = left.shape[-1], left.reshape(-1, *left.shape[-2:])
+    order, each = np.empty((len(flat), d), dtype=np.intp), np.arange(len(flat))
+    for _ in range(d):
+        row, axis = np.divmod(flat.reshape(len(flat), -1).argmax(axis=1), d)
+        order[each, row] = axis
+        flat[each, row] = flat[each, :, axis] = -1.0
+    return order.reshape(near.shape[:-1])
+
+
+def turned_least(axes: Array) -> Array:
+    """Return orthogonal matrices (..., D, D), some columns replaced by their opposites, that are small rotations."""
+    diagonal = np.diagonal(axes, axis1=-2, axis2=-1)
+    axes = axes * np.where(diagonal < 0, -1.0, 1.0)[..., None, :]
+    flat = axes.reshape(-1, *axes.shape[-2:])
+    reflected = np.flatnonzero(np.linalg.det(flat) < 0)
+    flat[reflected, :, _best_opposite(flat[reflected])] *= -1
+    return flat.reshape(axes.shape)
+
+
+def _best_opposite(axes: Array) -> NDArray[np.intp]:
+    """Return the columns (S,) whose opposites make the smallest rotations of reflections (S, D, D)."""
+    identity = np.eye(axes.shape[-1])
+    flips = 1 - 2 * identity
+    return np.linalg.det(identity + axes[:, None] * flips[:, None, :]).argmax(axis=1)
