@@ -41,7 +41,7 @@ def log_prior(fit: "xr.DataTree") -> Array:
     }
     jacobian, chart = _log_volume(model, p.weight, p.mean), chart_of(model.family)
     if isinstance(chart, RootChart):
-        jacobian = jacobian + chart.log_volume(model.family.cores(p.covariance))
+        jacobian = jacobian + chart.log_root_volume(model.family.cores(p.covariance))
     else:  # of several rotations that give a covariance, the fit does not store which one was drawn
         density = _without_data(model, p.mean.shape[-1])
         q = density.positions(replace(p, extras=learned))

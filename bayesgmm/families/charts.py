@@ -53,9 +53,36 @@ class Chart(ABC):
         """Return what compiled code multiplies the columns of roots by: nothing, or (D,) numbers."""
         return np.empty(0)
 
-    def log_copies(self, n_components: int, n_features: int) -> float:
-        """Return the logarithm of the number of coordinates that give the same covariances."""
-        return 0.0
+    @abstractmethod
+    def log_volume(self, v: Array, n_components: int, n_features: int) -> Array:
+        """Compute the log volume element (...) of covariances by the coordinates (..., size), up to a constant."""
+
+    def axes_at(self, v: Array, n_components: int, n_features: int) -> Array:
+        """Return the different axes (M, D, D) of covariances at coordinates v (size,); none if it has no orientations.
+
+        They are the columns of matrices.
+        """
+        return np.empty((0, n_features, n_features))
+
+    def about(self, axes: Array) -> Self:
+        """Return the chart of the same roots whose orientations are turns of axes (M, D, D), if there are any."""
+        return self
+
+    @property
+    def reference(self) -> Array:
+        """Axes that are turned (M, D, D); none if they are the columns."""
+        return np.empty((0, 0, 0))
+
+    def has_copies(self, n_features: int) -> bool:
+        """Return True if several coordinates give the same covariances."""
+        return False
+
+    def log_copies(self, v: Array, n_components: int, n_features: int) -> Array:
+        """Compute the log (...) of the prior density summed over all coordinates of the same covariances.
+
+        It is relative to that at coordinates (..., size), and in units of the volume there.
+        """
+        return np.zeros(v.shape[:-1])
 
     @abstractmethod
     def own(self, v: Array, n_components: int, n_features: int) -> Array:
@@ -96,8 +123,11 @@ class RootChart(Chart):
         return own.reshape(v.shape) if own.shape[-1] else v
 
     @abstractmethod
-    def log_volume(self, core: Array) -> Array:
+    def log_root_volume(self, core: Array) -> Array:
         """Compute the log volume element (...) of covariances (..., M, ...) by the coordinates, up to a constant."""
+
+    def log_volume(self, v: Array, n_components: int, n_features: int) -> Array:  # noqa: D102
+        return self.log_root_volume(self.form.covariance(self.core_roots(v, n_components, n_features)))
 
     def compose(self, change: Array, core_roots: Array) -> Array:
         """Compute roots ``change root``, all in core shape: ``change`` transforms points that ``root`` has whitened."""
@@ -146,7 +176,7 @@ class Triangles(RootChart):
         root[..., d, d] = np.exp(root[..., d, d])
         return root
 
-    def log_volume(self, core: Array) -> Array:  # noqa: D102
+    def log_root_volume(self, core: Array) -> Array:  # noqa: D102
         d = core.shape[-1]
         log_root = -np.log(np.diagonal(cholesky(core), axis1=-2, axis2=-1))
         return (log_root * (np.arange(1, d + 1) + 1 - 2 * (d + 1))).sum(axis=(-1, -2))
@@ -190,7 +220,7 @@ class Logarithms(RootChart):
         shape = (self.sharing.count(n_components), *self.form.shape(n_features))
         return np.exp(v).reshape(*v.shape[:-1], *shape)
 
-    def log_volume(self, core: Array) -> Array:  # noqa: D102
+    def log_root_volume(self, core: Array) -> Array:  # noqa: D102
         return np.log(core).sum(axis=(-1, -2))
 
     def information(self, n: Array, n_features: int) -> Array:  # noqa: D102

@@ -1,7 +1,7 @@
 """Charts of families by volume, shape and orientation: each part shared by all components, or one for each."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -11,6 +11,9 @@ from bayesgmm.families.charts import Chart, Logarithms, Triangles
 from bayesgmm.families.forms import Form
 from bayesgmm.families.sharing import OneEach
 from bayesgmm.sweep.stats import Array
+
+
+SMALLEST = 1e-8  # smallest difference of logarithms of standard deviations, as a coordinate
 
 
 class Axes(NamedTuple):
@@ -35,7 +38,8 @@ class Decomposition(Chart):
     .. math:: \Sigma_k = M^{-1} R_k \, \mathrm{diag}(e^{2 (\nu_k + a_k)}) \, R_k^\top M^{-1}, \qquad \sum_j a_{kj} = 0
 
     The coordinates are the logarithms :math:`\nu` of the geometric means of the standard deviations along the axes,
-    contrasts of their logarithms (``contrasts``), and rotations (``rotations``).
+    contrasts of their logarithms or the logarithms of their differences (``shape_coordinates``), and rotations
+    (``rotations``).
 
     Parameters
     ----------
@@ -45,11 +49,14 @@ class Decomposition(Chart):
         Of volume, shape and orientation, as in mclust.
     metric : tuple of float
         Diagonal of M: columns are multiplied by it before the covariances are decomposed. Its product is 1.
+    turned : (M, D, D) float, optional
+        Axes, in columns, that the coordinates of orientations turn. Default: the columns of the data.
     """
 
     inner: Triangles | Logarithms
     letters: str
     metric: tuple[float, ...] = ()
+    turned: Array | None = field(default=None, compare=False, repr=False)
     sharing: ClassVar = OneEach()
 
     @property
@@ -63,8 +70,11 @@ class Decomposition(Chart):
         return volumes, shapes, orientations
 
     @property
-    def turns_shapes(self) -> bool:
-        """True if each shape has an orientation of its own, or several; False if shapes share one, or have none."""
+    def ordered(self) -> bool:
+        """True if the standard deviations along the axes decrease: where each shape has orientations of its own.
+
+        Where shapes share an orientation, they may have different orders.
+        """
         return self.letters[2] == "V" or self.letters[1:] == "EE"
 
     def _sizes(self, n_components: int, n_features: int) -> list[int]:
@@ -77,7 +87,7 @@ class Decomposition(Chart):
 
     def plan(self, n_components: int, n_features: int) -> dict[str, int]:  # noqa: D102
         volumes, shapes, orientations = self.parts(n_components)
-        counts = {"volumes": volumes, "shapes": shapes, "orientations": orientations}
+        counts = {"volumes": volumes, "shapes": shapes, "orientations": orientations, "ordered_shapes": self.ordered}
         own = {"coordinates_size": self.size(n_components, n_features)}  # "inner_size" is that of the inner chart
         return self.inner.plan(n_components, n_features) | counts | own
 
@@ -86,6 +96,17 @@ class Decomposition(Chart):
 
     def metric_of(self, n_features: int) -> Array:  # noqa: D102
         return np.array(self.metric) if self.metric else np.ones(n_features)
+
+    @property
+    def reference(self) -> Array:  # noqa: D102
+        return np.empty((0, 0, 0)) if self.turned is None else self.turned
+
+    def about(self, axes: Array) -> Self:  # noqa: D102
+        return replace(self, turned=np.ascontiguousarray(axes)) if len(axes) else self
+
+    def axes_at(self, v: Array, n_components: int, n_features: int) -> Array:  # noqa: D102
+        rotation, count = self.axes(v, n_components, n_features).rotation, self.parts(n_components)[2]
+        return np.empty((0, n_features, n_features)) if rotation is None else rotation[:count].copy()
 
     # -- coordinates and roots --
 
@@ -106,11 +127,13 @@ class Decomposition(Chart):
             piece.reshape(*v.shape[:-1], count, size // max(count, 1))
             for piece, count, size in zip(pieces, parts, sizes, strict=True)
         )
-        log_sd = volume + shape @ contrasts(n_features)
+        log_sd = volume + (steps_down(np.exp(shape)) if self.ordered else shape @ contrasts(n_features))
         log_sd = np.broadcast_to(log_sd, (*v.shape[:-1], n_components, n_features))
         if not parts[2]:
             return Axes(log_sd, None)
         rotation = rotations.rotations(turn, n_features)
+        if self.turned is not None:
+            rotation = self.turned @ rotation
         return Axes(log_sd, np.broadcast_to(rotation, (*log_sd.shape, n_features)))
 
     def coordinates(self, core_roots: Array) -> Array:  # noqa: D102
@@ -120,15 +143,17 @@ class Decomposition(Chart):
         return self._joined(self._decomposed(roots))
 
     def _decomposed(self, roots: Array) -> Axes:
-        """Return the axes of precisions with roots (..., K, D, D): those that are turned least from the columns."""
+        """Return the axes of precisions with roots (..., K, D, D), as the smallest turns of the columns or reference."""
         if self.letters[2] == "E":
             axes = common_axes(roots.reshape(-1, *roots.shape[-3:])).reshape(*roots.shape[:-3], 1, *roots.shape[-2:])
         else:
-            axes = np.swapaxes(np.linalg.svd(roots)[2], -1, -2)  # ordered by standard deviations: shapes agree
-        near = axes**2
-        if self.letters[1] == "E":  # axes change places in all components alike
-            near = near.sum(axis=-3, keepdims=True)
-        axes = np.take_along_axis(axes, rotations.order_of_axes(near)[..., None, :], axis=-1)
+            axes = np.linalg.svd(roots)[2]
+            axes = np.swapaxes(axes[..., ::-1, :], -1, -2)  # the largest standard deviation comes first
+        if self.turned is not None:
+            roots = roots @ self.turned
+            axes = np.swapaxes(self.turned, -1, -2) @ axes
+        if not self.ordered:
+            axes = np.take_along_axis(axes, rotations.order_of_axes(axes**2)[..., None, :], axis=-1)
         axes = np.broadcast_to(rotations.turned_least(axes), roots.shape)
         log_sd = -0.5 * np.log(((roots @ axes) ** 2).sum(axis=-2))
         return Axes(log_sd, axes)
@@ -136,26 +161,42 @@ class Decomposition(Chart):
     def _joined(self, axes: Axes) -> Array:
         """Return the coordinates (..., size) of covariances; where parts are shared, of their means."""
         log_sd, rotation = axes
-        volume = log_sd.mean(axis=-1)
-        shape = log_sd @ contrasts(log_sd.shape[-1]).T
-        pieces = [volume, shape] if rotation is None else [volume, shape, rotations.turns(rotation)]
         lead = log_sd.ndim - 2
-        for number, letter in enumerate(self.letters[: len(pieces)]):
-            if letter == "E":  # orientations are equal already
-                one = pieces[number]
-                pieces[number] = one.mean(axis=lead, keepdims=True) if number < 2 else one[..., :1, :]
+        volume = log_sd.mean(axis=-1, keepdims=True)
+        shape = log_sd - volume
+        volume, shape = (
+            part.mean(axis=lead, keepdims=True) if letter == "E" else part
+            for letter, part in zip(self.letters, (volume, shape), strict=False)
+        )
+        pieces = [volume, self._of_shapes(shape)]
+        if rotation is not None:
+            pieces.append(rotations.turns(rotation[..., :1, :, :] if self.letters[2] == "E" else rotation))
         return np.concatenate([one.reshape(*log_sd.shape[:lead], -1) for one in pieces], axis=-1)
 
-    def log_copies(self, n_components: int, n_features: int) -> float:
-        """Return the logarithm of the number of rotations, with their shapes, that give the same covariances.
+    def _of_shapes(self, shape: Array) -> Array:
+        """Return the coordinates (..., D - 1) of logarithms of standard deviations about their mean (..., D)."""
+        if not self.ordered:
+            return shape @ contrasts(shape.shape[-1]).T
+        return np.log(np.maximum(-np.diff(shape, axis=-1), SMALLEST))
 
-        An axis may be turned to its opposite, together with another one; axes may change places, in all components
-        alike where these share orientation or shape. Haar's measure is the same around each copy.
+    def has_copies(self, n_features: int) -> bool:  # noqa: D102
+        return self.letters[2] != "I" and n_features > 1
+
+    def log_copies(self, v: Array, n_components: int, n_features: int) -> Array:
+        """Compute the log (...) of the density of orientations, summed over rotations that give the same covariances.
+
+        An axis may be turned to its opposite, together with another one; where they are not ordered, axes may change
+        places, in all components alike.
         """
-        orientations = self.parts(n_components)[2]
-        orders = n_components if self.letters[1:] == "VV" else min(orientations, 1)
-        signs = orientations * (n_features - 1) * math.log(2)
-        return orders * math.lgamma(n_features + 1) + signs
+        turn = self._turns(v, n_components, n_features)
+        signs = turn.shape[-2] * (n_features - 1) * math.log(2)
+        orders = 0.0 if self.ordered else turn.shape[-2] * math.lgamma(n_features + 1)
+        return orders + signs - rotations.log_preference(turn, n_features).sum(axis=-1)
+
+    def _turns(self, v: Array, n_components: int, n_features: int) -> Array:
+        """Return the coordinates of the different orientations (..., M, D (D - 1) / 2)."""
+        count, size = self.parts(n_components)[2], n_features * (n_features - 1) // 2
+        return v[..., v.shape[-1] - count * size :].reshape(*v.shape[:-1], count, size)
 
     def log_volume(self, v: Array, n_components: int, n_features: int) -> Array:
         """Compute the log volume element (...) at coordinates (..., size), up to a constant.
@@ -163,9 +204,9 @@ class Decomposition(Chart):
         It is that of geometric means of standard deviations, of logarithms of their ratios, and of rotations.
         """
         volumes, shapes, _ = self._sizes(n_components, n_features)
-        each = (*v.shape[:-1], self.parts(n_components)[2], n_features * (n_features - 1) // 2)
-        turn = v[..., volumes + shapes :].reshape(each)
-        return v[..., :volumes].sum(axis=-1) + rotations.log_uniform(turn, n_features).sum(axis=-1)
+        turn = self._turns(v, n_components, n_features)
+        total = v[..., :volumes].sum(axis=-1) + rotations.log_uniform(turn, n_features).sum(axis=-1)
+        return total + v[..., volumes : volumes + shapes].sum(axis=-1) if self.ordered else total
 
     # -- components --
 
@@ -200,6 +241,18 @@ def contrasts(n_features: int) -> Array:
     j = np.arange(n_features)
     steps = np.where(j < i, 1.0, np.where(j == i, -1.0 * i, 0.0))
     return np.asarray(steps / np.sqrt(i * (i + 1.0)))
+
+
+def steps_down(differences: Array) -> Array:
+    """Return decreasing numbers (..., D) of mean 0 with these differences (..., D - 1).
+
+    Examples
+    --------
+    >>> steps_down(np.array([1.0, 2.0])).round(3)
+    array([ 1.333,  0.333, -1.667])
+    """
+    down = np.concatenate([np.zeros((*differences.shape[:-1], 1)), -differences.cumsum(axis=-1)], axis=-1)
+    return np.asarray(down - down.mean(axis=-1, keepdims=True))
 
 
 def common_axes(roots: Array) -> Array:

@@ -1,8 +1,9 @@
 """Coordinates of volume, shape and orientation, and of the roots that these make; compiled.
 
 The coordinates of a decomposed family are, for each volume the logarithm of the geometric mean of the standard
-deviations along the axes; for each shape D - 1 contrasts of the logarithms of these standard deviations; for each
-orientation D (D - 1) / 2 numbers of a rotation (``rotation_kernels``). There is one of each for all components or one
+deviations along the axes; for each shape D - 1 numbers; for each orientation D (D - 1) / 2 numbers of a rotation
+(``rotation_kernels``). The numbers of a shape are contrasts of the logarithms of the standard deviations or, where these
+are ordered, the logarithms of the differences of successive ones. There is one of each for all components or one
 for each; of orientations also none. The inner coordinates are those of the roots without the restrictions.
 """
 
@@ -15,8 +16,11 @@ from bayesgmm.families.rotation_kernels import half_rotation, pull_back_rotation
 from bayesgmm.sweep.compilation import jit
 from bayesgmm.sweep.layout import Array
 
-Parts = namedtuple("Parts", "volumes shapes orientations")
-"""Numbers of different volumes, shapes and orientations; no volume: the coordinates are the inner ones."""
+Parts = namedtuple("Parts", "volumes shapes orientations ordered")
+"""Numbers of different volumes, shapes and orientations; no volume: the coordinates are the inner ones.
+
+``ordered`` is 1 if the standard deviations along the axes decrease.
+"""
 
 
 @jit
@@ -24,9 +28,13 @@ def place_log_sds(v: Array, parts: Parts, k: int, log_sd: Array) -> None:
     """Write the logarithms of the standard deviations of component k along its axes (D,)."""
     d = log_sd.size
     at = parts.volumes + (k % parts.shapes) * (d - 1)
-    for j in range(d):
-        log_sd[j] = v[k % parts.volumes]
+    log_sd[:] = v[k % parts.volumes]
     for i in range(1, d):
+        if parts.ordered:
+            step = math.exp(v[at + i - 1])
+            for j in range(d):
+                log_sd[j] += step * (d - i if j < i else -i) / d
+            continue
         step = v[at + i - 1] / math.sqrt(i * (i + 1.0))
         for j in range(i):
             log_sd[j] += step
@@ -34,16 +42,19 @@ def place_log_sds(v: Array, parts: Parts, k: int, log_sd: Array) -> None:
 
 
 @jit
-def pull_back_log_sds(parts: Parts, k: int, grad_log_sd: Array, grad: Array) -> None:
+def pull_back_log_sds(v: Array, parts: Parts, k: int, grad_log_sd: Array, grad: Array) -> None:
     """Add the gradient in the coordinates of volumes and shapes, given that in the logarithms of component k."""
-    d = grad_log_sd.size
+    d, total, before = grad_log_sd.size, 0.0, 0.0
     at = parts.volumes + (k % parts.shapes) * (d - 1)
-    before = 0.0
     for i in range(d):
-        grad[k % parts.volumes] += grad_log_sd[i]
-        if i:
+        total += grad_log_sd[i]
+    grad[k % parts.volumes] += total
+    for i in range(1, d):
+        before += grad_log_sd[i - 1]
+        if parts.ordered:
+            grad[at + i - 1] += math.exp(v[at + i - 1]) * (before - total * i / d)
+        else:
             grad[at + i - 1] += (before - i * grad_log_sd[i]) / math.sqrt(i * (i + 1.0))
-        before += grad_log_sd[i]
 
 
 @jit
@@ -55,7 +66,25 @@ def turn_of(v: Array, d: int, parts: Parts, k: int) -> tuple[int, int]:
 
 
 @jit
-def place_root(log_sd: Array, half: Array, root: Array, basis: Array) -> None:
+def place_axes(v: Array, d: int, parts: Parts, reference: Array, k: int, half: Array, axes: Array) -> None:
+    """Write the axes of component k, the columns of ``axes`` (D, D): a reference, turned by the coordinates.
+
+    Without a reference it is the identity. ``half`` (D, D) is written for ``pull_back_rotation``.
+    """
+    first, last = turn_of(v, d, parts, k)
+    half_rotation(v[first:last], d, half)
+    at = (k % parts.orientations) * d * d
+    for i in range(d):
+        for j in range(d):
+            axes[i, j] = 2 * half[i, j] - (1.0 if i == j else 0.0)
+            if reference.size:
+                axes[i, j] = -reference[at + i * d + j]
+                for l in range(d):
+                    axes[i, j] += 2 * reference[at + i * d + l] * half[l, j]
+
+
+@jit
+def place_root(log_sd: Array, axes: Array, root: Array, basis: Array) -> None:
     """Write the lower-triangular root of the precision with these axes, from its last row up.
 
     The precision is B'B, where row i of B is axis i divided by its standard deviation, and B = ``basis``' root with an
@@ -66,7 +95,7 @@ def place_root(log_sd: Array, half: Array, root: Array, basis: Array) -> None:
     for i in range(d):
         precision = math.exp(-log_sd[i])
         for j in range(d):
-            left[i, j] = precision * (2 * half[j, i] - (1.0 if i == j else 0.0))
+            left[i, j] = precision * axes[j, i]
     for i in range(d - 1, -1, -1):
         total = 0.0
         for l in range(d):
@@ -84,12 +113,12 @@ def place_root(log_sd: Array, half: Array, root: Array, basis: Array) -> None:
 
 
 @jit
-def place_inner(v: Array, d: int, parts: Parts, metric: Array, inner: Array) -> None:
+def place_inner(v: Array, d: int, parts: Parts, metric: Array, reference: Array, inner: Array) -> None:
     """Write the inner coordinates: logarithms of diagonal roots, or triangles with logarithms on their diagonal.
 
-    ``metric`` (D,) multiplies the columns of the roots.
+    ``metric`` (D,) multiplies the columns of the roots; ``reference`` are the axes that are turned.
     """
-    log_sd, half = np.empty(d), np.empty((d, d))
+    log_sd, half, axes = np.empty(d), np.empty((d, d)), np.empty((d, d))
     root, basis = np.empty((d, d)), np.empty((d, d))
     if not parts.orientations:
         for k in range(inner.size // d):
@@ -100,9 +129,8 @@ def place_inner(v: Array, d: int, parts: Parts, metric: Array, inner: Array) -> 
     t = 0
     for k in range(2 * inner.size // (d * (d + 1))):
         place_log_sds(v, parts, k, log_sd)
-        first, last = turn_of(v, d, parts, k)
-        half_rotation(v[first:last], d, half)
-        place_root(log_sd, half, root, basis)
+        place_axes(v, d, parts, reference, k, half, axes)
+        place_root(log_sd, axes, root, basis)
         for i in range(d):
             for j in range(i):
                 inner[t] = root[i, j] * metric[j]
@@ -112,22 +140,24 @@ def place_inner(v: Array, d: int, parts: Parts, metric: Array, inner: Array) -> 
 
 
 @jit
-def pull_back_inner(v: Array, d: int, parts: Parts, metric: Array, grad_inner: Array, grad: Array) -> None:
+def pull_back_inner(
+    v: Array, d: int, parts: Parts, metric: Array, reference: Array, grad_inner: Array, grad: Array
+) -> None:
     """Add the gradient in the coordinates v, given that in the inner coordinates."""
     log_sd, half, grad_log_sd = np.empty(d), np.empty((d, d)), np.empty(d)
-    root, basis, turned = np.empty((d, d)), np.empty((d, d)), np.empty((d, d))
+    axes, root, basis, turned = np.empty((d, d)), np.empty((d, d)), np.empty((d, d)), np.empty((d, d))
     if not parts.orientations:
         for k in range(grad_inner.size // d):
             for j in range(d):
                 grad_log_sd[j] = -grad_inner[k * d + j]
-            pull_back_log_sds(parts, k, grad_log_sd, grad)
+            pull_back_log_sds(v, parts, k, grad_log_sd, grad)
         return
     width = d * (d + 1) // 2
     for k in range(grad_inner.size // width):
         place_log_sds(v, parts, k, log_sd)
         first, last = turn_of(v, d, parts, k)
-        half_rotation(v[first:last], d, half)
-        place_root(log_sd, half, root, basis)
+        place_axes(v, d, parts, reference, k, half, axes)
+        place_root(log_sd, axes, root, basis)
         _turn_slopes(grad_inner[k * width : (k + 1) * width], root, metric, basis, turned)
         for i in range(d):
             grad_log_sd[i] = -turned[i, i]
@@ -136,7 +166,7 @@ def pull_back_inner(v: Array, d: int, parts: Parts, metric: Array, grad_inner: A
                 ratio = math.exp(log_sd[i] - log_sd[j])
                 slope = turned[i, j] * (1 / ratio - ratio)
                 turned[i, j], turned[j, i] = -slope, slope
-        pull_back_log_sds(parts, k, grad_log_sd, grad)
+        pull_back_log_sds(v, parts, k, grad_log_sd, grad)
         pull_back_rotation(v[first:last], half, turned, grad[first:last])
 
 

@@ -1,8 +1,12 @@
 """Rotations by Cayley's transform, their uniform measure, and gradients back to its coordinates; compiled.
 
 The coordinates w are the numbers above the diagonal of a skew-symmetric matrix S, after a change of its length: that of
-S is sinh |w|. Under the uniform measure (Haar's) S has the tails of a Cauchy distribution; those of w are exponential,
-so that a sampler comes back from them.
+S is sinh |w|. So tails are exponential, and a sampler comes back from them.
+
+Axes that are turned to their opposites give the same covariances. So a density of rotations R that is the uniform one
+(Haar's) times det(I + R) / 2 gives uniform axes, too: the sum of det(I + R E) over the diagonal matrices E of signs with
+determinant 1 is the same for all R. It prefers the smaller one of two rotations that differ by such signs, of which the
+others are far away in the coordinates.
 """
 
 import math
@@ -96,18 +100,18 @@ def pull_back_rotation(w: Array, half: Array, turned: Array, grad: Array) -> Non
 
 @jit
 def uniform_rotation(w: Array, d: int, grad: Array) -> float:
-    """Return the log density of w of a uniform rotation, without its constant; add its gradient."""
+    """Return the log density of w for uniform axes, without its constant; add its gradient."""
     if not w.size:
         return 0.0
     half, slopes, t = np.empty((d, d)), np.empty(w.size), 0
     log_det = half_rotation(w, d, half)
     for i in range(d):
         for j in range(i + 1, d):
-            slopes[t] = (d - 1) * (half[i, j] - half[j, i])
+            slopes[t] = d * (half[i, j] - half[j, i])
             t += 1
     add_slopes(w, slopes, grad)
     r, f, bend = lengthening(w)
     rise = (w.size - 1) * bend / f + (math.tanh(r) / r if r > SHORT else 1 - r * r / 3)
     for t in range(w.size):
         grad[t] += rise * w[t]
-    return (w.size - 1) * math.log(f) + r + math.log1p(math.exp(-2 * r)) - math.log(2) - (d - 1) * log_det
+    return (w.size - 1) * math.log(f) + r + math.log1p(math.exp(-2 * r)) - math.log(2) - d * log_det

@@ -53,34 +53,55 @@ def turns(rotation: Array) -> Array:
 
 
 def log_uniform(w: Array, n_features: int) -> Array:
-    """Compute the log density (...) of coordinates w (..., D (D - 1) / 2) of uniform rotations, without its constant.
+    """Compute the log density (...) of coordinates w (..., D (D - 1) / 2) for uniform axes, without its constant.
+
+    It is that of uniform rotations, plus ``log_preference``.
 
     Examples
     --------
-    >>> log_uniform(np.array([[0.0], [1.0]]), 2).round(3) + 0.0  # the logarithm of 1 / cosh(w)
-    array([ 0.   , -0.434])
+    >>> log_uniform(np.array([[0.0], [1.0]]), 2).round(3) + 0.0  # three times the logarithm of 1 / cosh(w)
+    array([ 0.   , -1.301])
     """
     length = np.sqrt((w**2).sum(axis=-1))
     safe = np.where(length > 0, length, 1.0)
     factor = np.where(length > 0, np.sinh(length) / safe, 1.0)
-    log_det = np.linalg.slogdet(np.eye(n_features) + _skew(w, n_features))[1]
-    return np.asarray(max(w.shape[-1] - 1, 0) * np.log(factor) + np.log(np.cosh(length)) - (n_features - 1) * log_det)
+    change = max(w.shape[-1] - 1, 0) * np.log(factor) + np.log(np.cosh(length))
+    return np.asarray(change + n_features * _log_pivots(w, n_features))
 
 
-def log_volume(n_features: int) -> float:
-    r"""Return the logarithm of the integral of :math:`|I + S|^{-(D - 1)}` over skew-symmetric matrices S.
+def log_preference(w: Array, n_features: int) -> Array:
+    """Compute the logarithm (...) of det(I + R) / 2, by which a rotation R is preferred to its copies.
+
+    Copies are rotations with some axes turned to their opposites; the mean over all of them is 1.
 
     Examples
     --------
-    >>> round(math.exp(log_volume(2)) / math.pi, 9)  # of 1 / (1 + s^2)
+    >>> angles = np.array([[0.3], [0.3 - np.pi]])  # the same axes
+    >>> float(np.exp(log_preference(np.arcsinh(np.tan(angles / 2)), 2)).mean().round(9))
     1.0
     """
+    return _log_pivots(w, n_features) + (n_features - 1) * math.log(2)
+
+
+def _log_pivots(w: Array, n_features: int) -> Array:
+    """Return - log |I + S| (...)."""
+    return np.asarray(-np.linalg.slogdet(np.eye(n_features) + _skew(w, n_features))[1])
+
+
+def log_volume(n_features: int) -> float:
+    r"""Return the logarithm of the integral of :math:`|I + S|^{-D}` over skew-symmetric matrices S.
+
+    Examples
+    --------
+    >>> round(math.exp(log_volume(2)) / math.pi, 9)  # of 1 / (1 + s^2)^2
+    0.5
+    """
     spheres = (math.log(2) + (i + 1) / 2 * math.log(math.pi) - math.lgamma((i + 1) / 2) for i in range(1, n_features))
-    return sum(spheres) - n_features * (n_features - 1) / 2 * math.log(2)
+    return sum(spheres) - (n_features * (n_features - 1) / 2 + n_features - 1) * math.log(2)
 
 
 def draw_rotations(rng: np.random.Generator, shape: tuple[int, ...], n_features: int) -> Array:
-    """Draw uniform rotations (\\*shape, D, D)."""
+    """Draw uniform rotations (*shape, D, D)."""
     q, r = np.linalg.qr(rng.normal(size=(*shape, n_features, n_features)))
     q = q * np.sign(np.diagonal(r, axis1=-2, axis2=-1))[..., None, :]
     q[..., 0] *= np.linalg.det(q)[..., None]

@@ -13,19 +13,21 @@ from pytensor.tensor.variable import TensorVariable
 
 from bayesgmm.data.standards import Standard
 from bayesgmm.families import rotations
-from bayesgmm.families.decomposed_charts import Decomposition, contrasts
+from bayesgmm.families.decomposed_charts import Decomposition, contrasts, steps_down
 from bayesgmm.inference.pymc_scalars import pymc_scalar
 from bayesgmm.priors.covariances import DecomposedCovariance
+from bayesgmm.priors.shapes import log_constant
 from bayesgmm.sweep.stats import Array
 
 
 def decomposed_covariances(
     prior: DecomposedCovariance, chart: Decomposition, standard: Standard, n_components: int
 ) -> TensorVariable:
-    """Add ``axis_sd``, ``shape`` and ``turn`` to the current model, and return covariances or variances of components.
+    """Add volumes, shapes and orientations to the current model; return covariances or variances of components.
 
     ``axis_sd`` is the geometric mean of the standard deviations along the axes, ``shape`` are contrasts of their
-    logarithms, and ``turn`` are the coordinates of rotations (``families.rotations``).
+    logarithms or ``log_step`` logarithms of their differences, and ``turn`` coordinates of rotations
+    (``families.rotations``).
     """
     d = standard.scale.size
     dims = [("component",) if letter == "V" else () for letter in chart.letters]
@@ -33,8 +35,7 @@ def decomposed_covariances(
     log_sd = pt.log(_each(pymc_scalar(prior.resolved_sd, "axis_sd", 1.0, unit, dims[0]), 0))[:, None]
     if d > 1:
         pm.modelcontext(None).add_coord("contrast", np.arange(1, d))
-        shape = pm.Normal("shape", 0.0, np.float64(prior.shape), dims=(*dims[1], "contrast"))
-        log_sd = log_sd + _each(shape, 1) @ contrasts(d)
+        log_sd = log_sd + _shapes(prior.shape, d, dims[1], chart.ordered)
     log_sd = pt.broadcast_to(log_sd, (n_components, d))
     ratios = np.broadcast_to(prior.ratios(), (d,))
     if chart.letters[2] == "I":
@@ -46,6 +47,40 @@ def decomposed_covariances(
         half = rotation_of(_each(turn, 1), d) * pt.exp(log_sd)[:, None, :]
     half = half * ratios[:, None]
     return pm.Deterministic("covariance", half @ half.mT, dims=("component", "feature", "feature_bis"))
+
+
+def _shapes(scale: float, d: int, dims: tuple[str, ...], ordered: bool) -> TensorVariable:
+    """Add ``shape`` or ``log_step`` to the current model; return logarithms of standard deviations about their mean."""
+    if not ordered:
+        return _each(pm.Normal("shape", 0.0, np.float64(scale), dims=(*dims, "contrast")), 1) @ contrasts(d)
+    log_step = pm.CustomDist(
+        "log_step",
+        np.zeros(d - 1),
+        dist=partial(_draw_steps, scale=scale, d=d),
+        logp=partial(_log_steps, scale=scale, d=d),
+        signature="(p)->(p)",
+        class_name="EigenvalueSteps",
+        dims=(*dims, "contrast"),
+    )
+    return _each(_from_steps(log_step, d), 1)
+
+
+def _from_steps(log_step: TensorVariable, d: int) -> TensorVariable:
+    return pt.exp(log_step) @ steps_down(np.eye(d - 1))
+
+
+def _draw_steps(like: TensorVariable, size: TensorVariable, *, scale: float, d: int) -> TensorVariable:
+    """Draw eigenvalues of symmetric matrices of normal numbers."""
+    noise = pm.Normal.dist(size=(*(() if rv_size_is_none(size) else tuple(size)), d, d))
+    values = pt.linalg.eigh((noise + noise.mT) / 2)[0]
+    return pt.log(scale * (values[..., 1:] - values[..., :-1]))[..., ::-1]
+
+
+def _log_steps(value: TensorVariable, like: TensorVariable, *, scale: float, d: int) -> TensorVariable:
+    a = _from_steps(value, d)
+    rows, columns = np.triu_indices(d, 1)
+    repulsion = pt.log(a[..., rows] - a[..., columns]).sum(-1)
+    return log_constant(scale, d, ordered=True) - 0.5 * ((a / scale) ** 2).sum(-1) + repulsion + value.sum(-1)
 
 
 def _each(value: TensorVariable, ndim: int) -> TensorVariable:
@@ -91,11 +126,11 @@ def _log_turn(value: TensorVariable, like: TensorVariable, *, n_features: int) -
     length, size = _length(value), n_features * (n_features - 1) // 2
     change = (size - 1) * pt.log(pt.sinh(length) / length) + pt.log(pt.cosh(length))
     log_det = pt.log(pt.abs(pt.linalg.det(np.eye(n_features) + _skew(value, n_features))))
-    return change - (n_features - 1) * log_det - rotations.log_volume(n_features)
+    return change - n_features * log_det - rotations.log_volume(n_features)
 
 
 def _draw_turn(like: TensorVariable, size: TensorVariable, *, n_features: int) -> TensorVariable:
-    """Draw the skew-symmetric matrix of a rotation that the polar decomposition of normal numbers makes."""
+    """Draw a uniform rotation, then turn axes to their opposites with probabilities in proportion to the density."""
     d = n_features
     batch = () if rv_size_is_none(size) else tuple(size)
     noise = pm.Normal.dist(size=(*batch, d, d))
@@ -103,10 +138,25 @@ def _draw_turn(like: TensorVariable, size: TensorVariable, *, n_features: int) -
     sign = pt.sign(pt.linalg.det(rotation))
     first = np.eye(d)[0]
     rotation = rotation * (1 + (sign[..., None, None] - 1) * first)  # reflections become rotations
+    rotation = rotation * _signs(rotation, pm.Uniform.dist(size=(*batch, d)), d)[..., None, :]
     skew = pt.linalg.inv(np.eye(d) + rotation) @ (np.eye(d) - rotation)
     s = skew[..., *np.triu_indices(d, 1)]
     length = pt.sqrt((s**2).sum(-1, keepdims=True))
     return s * pt.arcsinh(length) / length
+
+
+def _signs(rotation: TensorVariable, uniform: TensorVariable, d: int) -> TensorVariable:
+    """Draw signs e (..., D) with probabilities in proportion to det(R + diag(e)), one after the other.
+
+    A determinant is linear in each sign, so that its sum over a sign is twice the determinant without it.
+    """
+    signs = pt.zeros_like(uniform)
+    for j in range(d):
+        with_it = pt.linalg.det(rotation + pt.set_subtensor(signs[..., j], 1.0)[..., None] * np.eye(d))
+        without = pt.linalg.det(rotation + signs[..., None] * np.eye(d))
+        positive = uniform[..., j] < with_it / (2 * without)
+        signs = pt.set_subtensor(signs[..., j], pt.where(positive, 1.0, -1.0))
+    return signs
 
 
 def _orthogonal(noise: TensorVariable, d: int) -> TensorVariable:
@@ -128,8 +178,9 @@ def decomposed_values(prior: DecomposedCovariance, chart: Decomposition, covaria
     core = np.diagonal(root, axis1=1, axis2=2) if chart.letters[2] == "I" else root
     counts, v, first = chart.parts(k), chart.coordinates(core), 0
     values: dict[str, Array] = {}
+    shape = "log_step" if chart.ordered else "shape"
     sizes = 1, d - 1, d * (d - 1) // 2
-    for name, letter, count, size in zip(("axis_sd", "shape", "turn"), chart.letters, counts, sizes, strict=True):
+    for name, letter, count, size in zip(("axis_sd", shape, "turn"), chart.letters, counts, sizes, strict=True):
         piece, first = v[first : first + count * size].reshape(count, size), first + count * size
         if piece.size:
             values[name] = piece if letter == "V" else piece[0]

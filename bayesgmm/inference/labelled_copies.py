@@ -131,7 +131,7 @@ def log_copies(density: LogPosterior, q: Array) -> Array:
     -------
     (S,) float
     """
-    of_axes = np.full(len(q), density.chart.log_copies(density.n_components, density.n_features))
+    of_axes = density.chart.log_copies(q[:, density.roots], density.n_components, density.n_features)
     if density.n_components == 1 or density.model.means.is_ordered:
         return of_axes
     if density.groups is not None:
@@ -142,20 +142,15 @@ def log_copies(density: LogPosterior, q: Array) -> Array:
 def in_copy(density: LogPosterior, rule: Rule, q: Array) -> Array:
     """Return True for the draws (S, P) that are in the order of a rule, and whose axes are turned least."""
     inside = np.asarray((rule.order(density, q) == np.arange(density.n_components)).all(axis=1))
-    if has_copies(density):
+    if density.chart.has_copies(density.n_features):
         found = np.flatnonzero(inside)
         inside[found] = np.abs(least_turned(density, q[found]) - q[found]).max(axis=1, initial=0.0) < SAME
     return inside
 
 
-def has_copies(density: LogPosterior) -> bool:
-    """Return True if several coordinates give the same covariances."""
-    return density.chart.log_copies(density.n_components, density.n_features) > 0
-
-
 def least_turned(density: LogPosterior, q: Array) -> Array:
     """Return coordinates (S, P) of the same mixtures whose axes are turned least; their densities differ."""
-    if not has_copies(density):
+    if not density.chart.has_copies(density.n_features):
         return q
     chart, q = density.chart, q.copy()
     at, k, d = density.roots, density.n_components, density.n_features

@@ -4,7 +4,7 @@ The order of the coordinates is: weights, means (standardised, component by comp
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from threading import RLock
 from typing import Any, Self, override
@@ -65,11 +65,14 @@ class LogPosterior:
         The data, standardised by ``standard``.
     standard : Standard
         Shift and scale.
+    axes : (M, D, D) float, optional
+        Axes from which the coordinates of orientations turn; none for the columns.
     """
 
     model: MixtureModel
     blocks: Blocks
     standard: Standard
+    axes: Array = field(default_factory=lambda: np.empty((0, 0, 0)))
 
     @classmethod
     def of(cls, model: MixtureModel, points: Points | Stream) -> Self:
@@ -102,6 +105,7 @@ class LogPosterior:
             "latent": points.latent,
             "labels": points.labels,
             "metric": self.chart.metric_of(self.n_features),
+            "reference": self.chart.reference,
             "weights_params": model.weights.params(k),
             "means_params": model.means.params(self.standard),
             "covariances_params": model.covariances.params(self.standard, model.family),
@@ -168,7 +172,26 @@ class LogPosterior:
         DeclarationError
             If it has none.
         """
-        return chart_of(self.model.family).relative_to(self.model.covariances.metric(self.standard, self.model.family))
+        family = self.model.family
+        return chart_of(family).relative_to(self.model.covariances.metric(self.standard, family)).about(self.axes)
+
+    def about(self, q: Array) -> Self:
+        """Return the log posterior in coordinates whose orientations are turns of those at q (P,).
+
+        There the coordinates are nearly straight, so that samplers take longer steps. Priors and labels treat all
+        components alike only in the coordinates without such axes.
+        """
+        axes = self.chart.axes_at(q[self.roots], self.n_components, self.n_features)
+        return replace(self, axes=axes) if len(axes) else self
+
+    def carried(self, q: Array, lp: Array, other: "LogPosterior") -> tuple[Array, Array]:
+        """Return draws (..., P) of another log posterior by ``about``, and their log densities (...), in own coordinates."""
+        if not len(other.axes) and not len(self.axes):
+            return q, lp
+        size, at, moved = (self.n_components, self.n_features), self.roots, q.copy()
+        moved[..., at] = self.chart.coordinates(other.chart.core_roots(q[..., at], *size))
+        before, after = (one.log_volume(each[..., at], *size) for one, each in ((other.chart, q), (self.chart, moved)))
+        return moved, lp + after - before
 
     @property
     def n_components(self) -> int:

@@ -43,30 +43,34 @@ class Plan(IntEnum):
     VOLUMES = 13
     SHAPES = 14
     ORIENTATIONS = 15
-    METRIC_SIZE = 16
-    SIZE = 17
-    WEIGHTS_EXTRA = 18
-    MEANS_EXTRA = 19
-    COVARIANCES_EXTRA = 20
-    WEIGHTS_PARAMS_SIZE = 21
-    MEANS_PARAMS_SIZE = 22
-    COVARIANCES_PARAMS_SIZE = 23
-    X = 24
-    WEIGHT = 25
-    BACKGROUND = 26
-    LATENT = 27
-    LABELS = 28
-    METRIC = 29
-    WEIGHTS_PARAMS = 30
-    MEANS_PARAMS = 31
-    COVARIANCES_PARAMS = 32
-    CONSTANT = 33
-    WEIGHTS_DENSITY = 34
-    MEANS_DENSITY = 35
-    COVARIANCES_DENSITY = 36
-    MODE = 37
-    SPREAD = 38
-    SPREAD_TRANSPOSED = 39
+    ORDERED_SHAPES = 16
+    METRIC_SIZE = 17
+    REFERENCE_SIZE = 18
+    SIZE = 19
+    WEIGHTS_EXTRA = 20
+    MEANS_EXTRA = 21
+    COVARIANCES_EXTRA = 22
+    WEIGHTS_PARAMS_SIZE = 23
+    MEANS_PARAMS_SIZE = 24
+    COVARIANCES_PARAMS_SIZE = 25
+    X = 26
+    WEIGHT = 27
+    BACKGROUND = 28
+    LATENT = 29
+    LABELS = 30
+    METRIC = 31
+    REFERENCE = 32
+    WEIGHTS_PARAMS = 33
+    MEANS_PARAMS = 34
+    COVARIANCES_PARAMS = 35
+    CONSTANT = 36
+    WEIGHTS_DENSITY = 37
+    MEANS_DENSITY = 38
+    COVARIANCES_DENSITY = 39
+    MODE = 40
+    SPREAD = 41
+    SPREAD_TRANSPOSED = 42
+
 
 PLAN_SIZE = len(Plan)
 
@@ -116,13 +120,19 @@ def _cuts(plan: IntArray) -> tuple[int, int, int, int]:
 @jit
 def _parts(plan: IntArray) -> Parts:
     """Return the numbers of volumes, shapes and orientations of the family; zeros if it is not made of these."""
-    return Parts(plan[Plan.VOLUMES], plan[Plan.SHAPES], plan[Plan.ORIENTATIONS])
+    return Parts(plan[Plan.VOLUMES], plan[Plan.SHAPES], plan[Plan.ORIENTATIONS], plan[Plan.ORDERED_SHAPES])
 
 
 @jit
 def _metric(plan: IntArray) -> Array:
     """Return what the columns of roots are multiplied by, of a family by volume, shape and orientation."""
     return floats(plan, Plan.METRIC, plan[Plan.METRIC_SIZE])
+
+
+@jit
+def _reference(plan: IntArray) -> Array:
+    """Return the axes that the coordinates of such a family turn; nothing for the columns."""
+    return floats(plan, Plan.REFERENCE, plan[Plan.REFERENCE_SIZE])
 
 
 @jit
@@ -146,7 +156,7 @@ def _add_priors(
     call[Call.CORE_SIZE], call[Call.INNER_SIZE] = core.size, grad_core.size
     call[Call.COORDINATES_SIZE] = coordinates.size
     call[Call.VOLUMES], call[Call.SHAPES] = plan[Plan.VOLUMES], plan[Plan.SHAPES]
-    call[Call.ORIENTATIONS] = plan[Plan.ORIENTATIONS]
+    call[Call.ORIENTATIONS], call[Call.ORDERED_SHAPES] = plan[Plan.ORIENTATIONS], plan[Plan.ORDERED_SHAPES]
     call[Call.COORDINATES], call[Call.GRAD_COORDINATES] = coordinates.ctypes.data, grad_coordinates.ctypes.data
     call[Call.LOG_WEIGHT], call[Call.GRAD_LOG_WEIGHT] = log_weight.ctypes.data, grad_log_weight.ctypes.data
     call[Call.MEAN], call[Call.GRAD_MEAN] = mean.ctypes.data, grad_mean.ctypes.data
@@ -173,7 +183,7 @@ def _mixture(plan: IntArray, q: Array, offset: Array, mean: Array, root: Array) 
     inner = q[c:e]
     if plan[Plan.VOLUMES]:
         inner = np.empty(plan[Plan.INNER_SIZE])
-        place_inner(q[c:e], d, _parts(plan), _metric(plan), inner)
+        place_inner(q[c:e], d, _parts(plan), _metric(plan), _reference(plan), inner)
     unpack_roots(inner, d, plan[Plan.CHART], plan[Plan.N_CORES], core, root, log_det)
     for i in range(k):
         offset[i] = log_weight[i] + log_det[i] - 0.5 * d * _LOG_2PI
@@ -195,7 +205,8 @@ def _with_priors(
     grad_log_weight, grad_mean, grad_inner = grads
     value = _add_priors(value, plan, q, grad, (k - 1, b, e), mixture, grads)
     if plan[Plan.VOLUMES]:
-        pull_back_inner(q[c:e], plan[Plan.N_FEATURES], _parts(plan), _metric(plan), grad_inner, grad[c:e])
+        parts, metric, reference = _parts(plan), _metric(plan), _reference(plan)
+        pull_back_inner(q[c:e], plan[Plan.N_FEATURES], parts, metric, reference, grad_inner, grad[c:e])
     value += pull_back_softmax(mixture[0], grad_log_weight, grad[: k - 1])
     return value + pull_back_means(q[a:b], plan[Plan.ORDERED] != 0, grad_mean, grad[a:b])
 

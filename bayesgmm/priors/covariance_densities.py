@@ -188,16 +188,21 @@ def lkj_density(call: object) -> float:
 
 
 @jit
-def _repulsion(log_sd: Array, grad: Array) -> float:
-    """Return the sum of log |x_i - x_j| over pairs of numbers (D,), and write its gradient."""
+def _shape_density(log_sd: Array, centre: float, scale: float, ordered: bool, grad: Array) -> float:
+    """Return the log density of logarithms of standard deviations about their mean; write its gradient (D,).
+
+    Those that are ordered repel each other.
+    """
     value = 0.0
-    grad[:] = 0.0
     for i in range(log_sd.size):
-        for j in range(i):
-            apart = log_sd[i] - log_sd[j]
-            value += math.log(abs(apart))
-            grad[i] += 1 / apart
-            grad[j] -= 1 / apart
+        z = (log_sd[i] - centre) / scale
+        value -= 0.5 * z * z
+        grad[i] = -z / scale
+        for j in range(i if ordered else 0):
+            apart = log_sd[j] - log_sd[i]
+            value += math.log(apart)
+            grad[j] += 1 / apart
+            grad[i] -= 1 / apart
     return value
 
 
@@ -205,28 +210,25 @@ def _repulsion(log_sd: Array, grad: Array) -> float:
 def decomposed_density(call: object) -> float:
     """Compute the log density of volumes, shapes and uniform orientations.
 
-    params: scale of shapes, constants of a shape and of an orientation, 1 if standard deviations of a shape repel each
-    other, unit, prior of the geometric mean of standard deviations along the axes.
+    params: scale of shapes, constants of a shape and of an orientation, unit, prior of the geometric mean of standard
+    deviations along the axes.
     """
     p = arguments(call)
-    d, value = p.n_features, 0.0
-    for t in range(p.parts.volumes):
-        log_prior, slope = log_density(p.params, 5, p.coordinates[t] + math.log(p.params[4]))
+    d, parts, v, grad, value = p.n_features, p.parts, p.coordinates, p.grad_coordinates, 0.0
+    for t in range(parts.volumes):
+        log_prior, slope = log_density(p.params, 4, v[t] + math.log(p.params[3]))
         value += log_prior
-        p.grad_coordinates[t] += slope
-    turns = p.parts.volumes + p.parts.shapes * (d - 1)
-    for t in range(p.parts.volumes, turns):
-        z = p.coordinates[t] / p.params[0]
-        value -= 0.5 * z * z
-        p.grad_coordinates[t] -= z / p.params[0]
+        grad[t] += slope
     log_sd, slopes = np.empty(d), np.empty(d)
-    for m in range(p.parts.shapes):
-        value += p.params[1]
-        if p.params[3] > 0:
-            place_log_sds(p.coordinates, p.parts, m, log_sd)
-            value += _repulsion(log_sd, slopes)
-            pull_back_log_sds(p.parts, m, slopes, p.grad_coordinates)
-    for m in range(p.parts.orientations):
-        first, last = turn_of(p.coordinates, d, p.parts, m)
-        value += p.params[2] + uniform_rotation(p.coordinates[first:last], d, p.grad_coordinates[first:last])
+    for m in range(parts.shapes):
+        place_log_sds(v, parts, m, log_sd)
+        value += p.params[1] + _shape_density(log_sd, v[m % parts.volumes], p.params[0], parts.ordered != 0, slopes)
+        pull_back_log_sds(v, parts, m, slopes, grad)
+        if parts.ordered:  # from differences to their logarithms
+            for t in range(parts.volumes + m * (d - 1), parts.volumes + (m + 1) * (d - 1)):
+                value += v[t]
+                grad[t] += 1
+    for m in range(parts.orientations):
+        first, last = turn_of(v, d, parts, m)
+        value += p.params[2] + uniform_rotation(v[first:last], d, grad[first:last])
     return value

@@ -118,10 +118,9 @@ class DecomposedCovariance(CovariancesPrior):
     def params(self, standard: Standard, family: Family) -> Array:  # noqa: D102
         unit = np.exp(np.log(standard.scale).mean())
         d = standard.scale.size
-        repels = chart_of_parts(family).turns_shapes
-        of_shape = log_constant(self.shape, d, repels)
+        of_shape = log_constant(self.shape, d, chart_of_parts(family).ordered)
         of_orientation = -rotations.log_volume(d)
-        return np.concatenate([[self.shape, of_shape, of_orientation, repels, unit], self.resolved_sd.params(1)])
+        return np.concatenate([[self.shape, of_shape, of_orientation, unit], self.resolved_sd.params(1)])
 
     def draw(  # noqa: D102
         self, rng: np.random.Generator, family: Family, shape: tuple[int, int, int]
@@ -130,7 +129,7 @@ class DecomposedCovariance(CovariancesPrior):
         chart = chart_of_parts(family)
         volumes, shapes, orientations = chart.parts(k)
         sd = self.resolved_sd.draw(rng, (size, volumes, 1))
-        drawn = draw_shapes(rng, self.shape, (size, shapes), d, chart.turns_shapes)
+        drawn = draw_shapes(rng, self.shape, (size, shapes), d, chart.ordered)
         along = np.broadcast_to(sd * np.exp(drawn), (size, k, d))
         half = along[..., None, :] * np.eye(d)
         if orientations:

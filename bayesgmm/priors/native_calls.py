@@ -51,17 +51,18 @@ class Call(IntEnum):
     VOLUMES = 9
     SHAPES = 10
     ORIENTATIONS = 11
-    PARAMS = 12
-    EXTRA = 13
-    LOG_WEIGHT = 14
-    MEAN = 15
-    CORE = 16
-    COORDINATES = 17
-    GRAD_EXTRA = 18
-    GRAD_LOG_WEIGHT = 19
-    GRAD_MEAN = 20
-    GRAD_CORE = 21
-    GRAD_COORDINATES = 22
+    ORDERED_SHAPES = 12
+    PARAMS = 13
+    EXTRA = 14
+    LOG_WEIGHT = 15
+    MEAN = 16
+    CORE = 17
+    COORDINATES = 18
+    GRAD_EXTRA = 19
+    GRAD_LOG_WEIGHT = 20
+    GRAD_MEAN = 21
+    GRAD_CORE = 22
+    GRAD_COORDINATES = 23
 
 
 CALL_SIZE = len(Call)
@@ -84,7 +85,7 @@ def arguments(call_: object) -> Arguments:
         d,
         call[Call.CHART],
         call[Call.N_CORES],
-        Parts(call[Call.VOLUMES], call[Call.SHAPES], call[Call.ORIENTATIONS]),
+        Parts(call[Call.VOLUMES], call[Call.SHAPES], call[Call.ORIENTATIONS], call[Call.ORDERED_SHAPES]),
         floats(call, Call.PARAMS, call[Call.PARAMS_SIZE]),
         floats(call, Call.EXTRA, extra),
         floats(call, Call.LOG_WEIGHT, k),

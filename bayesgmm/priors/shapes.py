@@ -20,31 +20,31 @@ from bayesgmm.families.decomposed_charts import contrasts
 from bayesgmm.sweep.stats import Array
 
 
-def log_constant(scale: float, n_features: int, turned: bool) -> float:
-    """Return the logarithm of the constant in the density of contrasts (D - 1,) of shapes in any order.
+def log_constant(scale: float, n_features: int, ordered: bool) -> float:
+    """Return the logarithm of the constant in the density of contrasts (D - 1,), or of differences if ordered.
 
     Examples
     --------
-    Two axes that are turned: the contrast has a Rayleigh distribution, in which it may also be negative.
+    Two axes of their own: the difference has a Rayleigh distribution.
 
-    >>> density = math.exp(log_constant(1.0, 2, True)) * math.sqrt(2)  # times |c| exp(-c^2 / 2)
-    >>> round(density, 9)
+    >>> round(math.exp(log_constant(1.0, 2, True)), 9)  # times g exp(-g^2 / 4)
     0.5
     """
     d = n_features
     constant = -0.5 * (d - 1) * math.log(2 * math.pi) - (d - 1) * math.log(scale)
-    if not turned:
+    if not ordered:
         return constant
     mehta = sum(math.lgamma(1 + j / 2) - math.lgamma(1.5) for j in range(1, d + 1))
-    return constant - mehta - d * (d - 1) / 2 * math.log(scale)
+    to_differences = math.lgamma(d + 1) - 0.5 * math.log(d)
+    return constant - mehta - d * (d - 1) / 2 * math.log(scale) + to_differences
 
 
 def draw_shapes(
-    rng: np.random.Generator, scale: float, shape: tuple[int, ...], n_features: int, turned: bool
+    rng: np.random.Generator, scale: float, shape: tuple[int, ...], n_features: int, ordered: bool
 ) -> Array:
-    """Draw shapes (\\*shape, D): logarithms of standard deviations along the axes, about their mean, in any order."""
-    if not turned:
+    """Draw shapes (*shape, D): logarithms of standard deviations along the axes, about their mean."""
+    if not ordered:
         return np.asarray(scale * rng.normal(size=(*shape, n_features - 1)) @ contrasts(n_features))
     square = rng.normal(size=(*shape, n_features, n_features))
     values = np.linalg.eigvalsh((square + np.swapaxes(square, -1, -2)) / 2)
-    return np.asarray(scale * rng.permuted(values - values.mean(axis=-1, keepdims=True), axis=-1))
+    return np.asarray(scale * (values - values.mean(axis=-1, keepdims=True)))
