@@ -4,6 +4,8 @@ A covariance does not change when an axis is turned to its opposite, or when two
 standard deviations. So each covariance has several rotations, which are copies of each other: coordinates are those of
 a small one.
 
+The determinant of R + diag(e) is linear in each e. So its sum over the signs e is 2^D times that for e = 0.
+
 References
 ----------
 .. [1] Cayley (1846), J. reine angew. Math. 32, 119-123: S and (I - S) (I + S)^-1.
@@ -127,17 +129,16 @@ def order_of_axes(near: Array) -> NDArray[np.intp]:
 
 
 def turned_least(axes: Array) -> Array:
-    """Return orthogonal matrices (..., D, D), some columns replaced by their opposites, that are small rotations."""
-    diagonal = np.diagonal(axes, axis1=-2, axis2=-1)
-    axes = axes * np.where(diagonal < 0, -1.0, 1.0)[..., None, :]
-    flat = axes.reshape(-1, *axes.shape[-2:])
-    reflected = np.flatnonzero(np.linalg.det(flat) < 0)
-    flat[reflected, :, _best_opposite(flat[reflected])] *= -1
-    return flat.reshape(axes.shape)
+    """Return rotations R (..., D, D): matrices with orthogonal columns, some replaced by their opposites.
 
-
-def _best_opposite(axes: Array) -> NDArray[np.intp]:
-    """Return the columns (S,) whose opposites make the smallest rotations of reflections (S, D, D)."""
-    identity = np.eye(axes.shape[-1])
-    flips = 1 - 2 * identity
-    return np.linalg.det(identity + axes[:, None] * flips[:, None, :]).argmax(axis=1)
+    det(I + R) is at least its mean over all choices, 2, so that coordinates are small: one column after the other
+    takes the sign with the larger mean over the signs of the rest. The result does not depend on the signs given.
+    """
+    d, sign = axes.shape[-1], np.sign(np.linalg.det(axes))
+    chosen = np.zeros(axes.shape[:-1])
+    for j in range(d):
+        mean = sign * np.linalg.det(axes + chosen[..., None] * np.eye(d))
+        chosen[..., j] = 1.0
+        positive = sign * np.linalg.det(axes + chosen[..., None] * np.eye(d))
+        chosen[..., j] = np.where(positive >= mean, 1.0, -1.0)
+    return np.asarray(axes * chosen[..., None, :])

@@ -58,6 +58,7 @@ def _shapes(scale: float, d: int, dims: tuple[str, ...], ordered: bool) -> Tenso
         np.zeros(d - 1),
         dist=partial(_draw_steps, scale=scale, d=d),
         logp=partial(_log_steps, scale=scale, d=d),
+        support_point=_zeros,
         signature="(p)->(p)",
         class_name="EigenvalueSteps",
         dims=(*dims, "contrast"),
@@ -96,10 +97,16 @@ def uniform_turn(name: str, n_features: int, dims: tuple[str, ...]) -> TensorVar
         np.zeros(n_features * (n_features - 1) // 2),
         dist=partial(_draw_turn, n_features=n_features),
         logp=partial(_log_turn, n_features=n_features),
+        support_point=_zeros,
         signature="(p)->(p)",
         class_name="UniformRotation",
         dims=(*dims, "plane"),
     )
+
+
+def _zeros(rv: TensorVariable, size: TensorVariable, like: TensorVariable) -> TensorVariable:
+    """Return the initial value: zeros, which is no turn, or steps of one."""
+    return pt.zeros_like(like) if rv_size_is_none(size) else pt.zeros((*tuple(size), like.shape[-1]))
 
 
 def _skew(turn: TensorVariable, d: int) -> TensorVariable:

@@ -149,12 +149,19 @@ def in_copy(density: LogPosterior, rule: Rule, q: Array) -> Array:
 
 
 def least_turned(density: LogPosterior, q: Array) -> Array:
-    """Return coordinates (S, P) of the same mixtures whose axes are turned least; their densities differ."""
+    """Return coordinates (S, P) of the same mixtures whose axes are turned least; their densities differ.
+
+    Coordinates that are too large for numbers give NaN.
+    """
     if not density.chart.has_copies(density.n_features):
         return q
     chart, q = density.chart, q.copy()
     at, k, d = density.roots, density.n_components, density.n_features
-    q[:, at] = chart.coordinates(chart.core_roots(q[:, at], k, d))
+    with np.errstate(all="ignore"):
+        roots = chart.core_roots(q[:, at], k, d)
+    finite = np.isfinite(roots).all(axis=(1, 2, 3))
+    q[~finite] = np.nan
+    q[finite, at] = chart.coordinates(roots[finite])
     return q
 
 
