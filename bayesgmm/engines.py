@@ -310,6 +310,11 @@ NEEDS_FIXED_NUMBER = Limit(
     "it needs a fixed number of components",
     of_priors=False,
 )
+NEEDS_CONJUGATE_STRUCTURE = Limit(
+    "bayesgmm.inference.engine:without_conjugate_update",
+    "it needs conjugate priors, and covariances that share only volume, shape or orientation have none",
+    of_priors=False,
+)
 NEEDS_CONDITIONALS = Limit(
     "bayesgmm.inference.conditionals:without_conditionals",
     "Gibbs sampling needs conditional distributions that it can draw from",
@@ -388,7 +393,7 @@ ENGINES: dict[str, Engine] = {
                 ),
                 DISAGREEMENT,
             ),
-            (NEEDS_COORDINATES, NEEDS_CONDITIONALS),
+            (NEEDS_COORDINATES, NEEDS_CONJUGATE_STRUCTURE, NEEDS_CONDITIONALS),
             needs_rows=EACH_ROW,
         ),
         Engine(
@@ -433,7 +438,7 @@ ENGINES: dict[str, Engine] = {
                 Setting("delay", 10.0, "step t over a minibatch has the size (t + delay) ** -forget"),
                 Setting("forget", 0.7, "exponent of the step size: more than 0.5, at most 1", above=0.5, maximum=1.0),
             ),
-            (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES, NEEDS_CONJUGATE),
+            (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES, NEEDS_CONJUGATE_STRUCTURE, NEEDS_CONJUGATE),
             whole_settings=("batch_size",),
         ),
         Engine(

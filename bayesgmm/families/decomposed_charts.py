@@ -12,7 +12,6 @@ from bayesgmm.families.forms import Form
 from bayesgmm.families.sharing import OneEach
 from bayesgmm.sweep.stats import Array
 
-
 SMALLEST = 1e-8  # smallest difference of logarithms of standard deviations, as a coordinate
 
 
@@ -143,7 +142,7 @@ class Decomposition(Chart):
         return self._joined(self._decomposed(roots))
 
     def _decomposed(self, roots: Array) -> Axes:
-        """Return the axes of precisions with roots (..., K, D, D), as the smallest turns of the columns or reference."""
+        """Return the axes of precisions with roots (..., K, D, D), as small turns of the columns or reference."""
         if self.letters[2] == "E":
             axes = common_axes(roots.reshape(-1, *roots.shape[-3:])).reshape(*roots.shape[:-3], 1, *roots.shape[-2:])
         else:

@@ -2,8 +2,8 @@
 
 The coordinates of a decomposed family are, for each volume the logarithm of the geometric mean of the standard
 deviations along the axes; for each shape D - 1 numbers; for each orientation D (D - 1) / 2 numbers of a rotation
-(``rotation_kernels``). The numbers of a shape are contrasts of the logarithms of the standard deviations or, where these
-are ordered, the logarithms of the differences of successive ones. There is one of each for all components or one
+(``rotation_kernels``). The numbers of a shape are contrasts of the logarithms of the standard deviations or, where
+these are ordered, the logarithms of the differences of successive ones. There is one of each for all components or one
 for each; of orientations also none. The inner coordinates are those of the roots without the restrictions.
 """
 

@@ -1,12 +1,12 @@
 """Rotations by Cayley's transform, their uniform measure, and gradients back to its coordinates; compiled.
 
-The coordinates w are the numbers above the diagonal of a skew-symmetric matrix S, after a change of its length: that of
-S is sinh |w|. So tails are exponential, and a sampler comes back from them.
+The coordinates w are the numbers above the diagonal of a skew-symmetric matrix S, after a change of its length: that
+of S is sinh |w|. So tails are exponential, and a sampler comes back from them.
 
 Axes that are turned to their opposites give the same covariances. So a density of rotations R that is the uniform one
-(Haar's) times det(I + R) / 2 gives uniform axes, too: the sum of det(I + R E) over the diagonal matrices E of signs with
-determinant 1 is the same for all R. It prefers the smaller one of two rotations that differ by such signs, of which the
-others are far away in the coordinates.
+(Haar's) times det(I + R) / 2 gives uniform axes, too: the sum of det(I + R E) over the diagonal matrices E of signs
+with determinant 1 is the same for all R. It prefers the smaller one of two rotations that differ by such signs, of
+which the others are far away in the coordinates.
 """
 
 import math

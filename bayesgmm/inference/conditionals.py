@@ -6,6 +6,7 @@ import numpy as np
 
 from bayesgmm.dispatch import by_class
 from bayesgmm.errors import NotConjugate
+from bayesgmm.families.structures import root_chart_of
 from bayesgmm.inference.draw_kernels import DIRICHLET, FINITE, STICKS
 from bayesgmm.inference.engine import without_conjugate_update
 from bayesgmm.inference.gibbs_state_kernels import CONJUGATE, HIERARCHICAL, NORMAL, Law
@@ -161,7 +162,7 @@ def law_of(density: LogPosterior) -> Law:
     return Law(
         k,
         d,
-        density.chart.code,
+        root_chart_of(model.family).code,
         model.family.sharing.count(k),
         weights_kind(model.weights),
         exchangeable(model.weights) or density.blocks.labels is not None,  # if True, no labels are exchanged

@@ -131,9 +131,7 @@ def _lkj(prior: LKJCovariance, family: Family, standard: Standard, n_components:
 
 
 @family_covariances.register
-def _decomposed(
-    prior: DecomposedCovariance, family: Family, standard: Standard, n_components: int
-) -> TensorVariable:
+def _decomposed(prior: DecomposedCovariance, family: Family, standard: Standard, n_components: int) -> TensorVariable:
     return decomposed_covariances(prior, chart_of_parts(family), standard, n_components)
 
 

@@ -113,7 +113,7 @@ class Candidates:
             row = named | self._maximum(density, size, stop)
         except BayesGMMError as error:
             return named | {"problem": _plain(error)}
-        if not self.bounded or (model.family.chart is None and self.criterion != "elbo"):
+        if not self.bounded or (not model.family.is_conjugate and self.criterion != "elbo"):
             return row
         return row | self._bound(density, row["problem"])
 

@@ -185,7 +185,7 @@ class LogPosterior:
         return replace(self, axes=axes) if len(axes) else self
 
     def carried(self, q: Array, lp: Array, other: "LogPosterior") -> tuple[Array, Array]:
-        """Return draws (..., P) of another log posterior by ``about``, and their log densities (...), in own coordinates."""
+        """Return draws (..., P) of another log posterior by ``about`` in own coordinates, and their densities."""
         if not len(other.axes) and not len(self.axes):
             return q, lp
         size, at, moved = (self.n_components, self.n_features), self.roots, q.copy()

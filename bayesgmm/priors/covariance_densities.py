@@ -66,8 +66,9 @@ def wishart_density(call: object) -> float:
     """Compute the log density of Wishart precisions: in these coordinates, that of Bartlett's decomposition.
 
     It is sum_i (dof - D + i) log p_ii - tr(scale P'P) / 2. Of a family by volume, shape and orientation, it is the
-    density of covariances, as a function of the coordinates: only its mode is used. params: dof, the constant of one component, then the scale
-    (a matrix, or its diagonal); or, for a diagonal scale that is learned, its units and its priors.
+    density of covariances, as a function of the coordinates: only its mode is used. params: dof, the constant of one
+    component, then the scale (a matrix, or its diagonal); or, for a diagonal scale that is learned, its units and its
+    priors.
     """
     p = arguments(call)
     d, dof, width = p.n_features, p.params[0], p.extra.size

@@ -227,8 +227,8 @@ class LKJCovariance(CovariancesPrior):
     def resolve(self, data: Summary, family: Family, n_clusters: float) -> Self:  # noqa: D102
         if not family.is_conjugate:
             raise DeclarationError(
-                f"LKJCovariance has no restrictions of volume, shape and orientation, as covariance={family.name!r} has "
-                "them\n  Use covariances=DecomposedCovariance(), or covariance='full'."
+                f"LKJCovariance has no restrictions of volume, shape and orientation, and covariance={family.name!r} "
+                "has some\n  Use covariances=DecomposedCovariance(), or covariance='full'."
             )
         if self.sd is None:
             data.varied_range()

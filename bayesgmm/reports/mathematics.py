@@ -20,6 +20,7 @@ COMMANDS = {
     "∑": "sum",
     "∏": "prod",
     "∼": "sim",
+    "∝": "propto",
     "≤": "le",
     "…": "ldots",
     "⊤": "top",

@@ -1,4 +1,4 @@
-"""Prior of volume, shape and orientation: density, draws, units, its mode under a Wishart prior, and what is refused."""
+"""Prior of volume, shape and orientation: density, draws, units, and what is refused."""
 
 import math
 
@@ -125,8 +125,6 @@ def test_draws_agree_with_the_density(name):
     core = covariance / np.outer(density.standard.scale, density.standard.scale)
     root = np.linalg.inv(np.linalg.cholesky(core))
     v = chart.coordinates(model.family.cores(root))
-    if not chart.ordered and chart.has_copies(3):  # axes in the order of the draws: normal numbers in any other order
-        return
     straight = np.zeros((len(v), density.size))
     straight[:, density.roots] = v
     volumes, shapes, _ = chart.parts(2)
@@ -183,7 +181,9 @@ def test_map_under_a_wishart_prior_is_a_fixed_point_of_em(name):
     covariance = posterior["covariance"].values[0, 0] / np.outer(scale, scale)
     family = density.model.family
     found = Mixture(
-        posterior["weight"].values[0, 0], (mean - density.standard.shift) / scale, family.roots(family.cores(covariance))
+        posterior["weight"].values[0, 0],
+        (mean - density.standard.shift) / scale,
+        family.roots(family.cores(covariance)),
     )
     prior = closest_wishart(density.model.covariances, density.standard, family)
     _, after = em.Sweep(density.blocks, family, prior)(found)
@@ -194,7 +194,10 @@ def test_map_under_a_wishart_prior_is_a_fixed_point_of_em(name):
 def test_each_structure_has_its_own_default_prior():
     for name in DECOMPOSED:
         assert bg.MixtureModel(2, name).covariances == bg.DecomposedCovariance()
-        assert bg.MixtureModel(2, COVARIANCES[name].mclust, covariances=bg.WishartPrecision()).covariances.prior == "wishart"
+        assert (
+            bg.MixtureModel(2, COVARIANCES[name].mclust, covariances=bg.WishartPrecision()).covariances.prior
+            == "wishart"
+        )
     for name in CHARTED:
         assert bg.MixtureModel(2, name).covariances == bg.WishartPrecision()
 
