@@ -37,9 +37,8 @@ def every_declaration() -> list[Declared]:
         priors = chosen, mean_priors(2)[0], _wishart(2, family, 0)
         found.append(_declared(2, family, *priors, bg.Background(0.1, location=0.0, scale=9.0)))
     for i, family in enumerate(DECOMPOSED):
-        d = 3 if family == "VEE" else 2
-        chosen, means = weights[i % 2], mean_priors(d)[i % 3]
-        found.append(_declared(d, family, chosen, means, decomposed_priors()[i % 2]))
+        priors = weights[i % 2], mean_priors(2)[i % 3], decomposed_priors()[i % 2]
+        found.append(_declared(2, family, *priors))
     return found
 
 

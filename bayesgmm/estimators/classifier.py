@@ -130,7 +130,7 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
         index = np.full(len(labels), UNLABELLED)
         index[known] = own
         self.priors_ = self._priors(np.bincount(own, weights=weight[kept][known]).astype(np.float64))
-        model = MixtureModel(self.n_components, self.covariance_type)
+        model = fits.declared(self.n_components, self.covariance_type, self.method)
         model = fits.proper(model, counted, _within(counted.take(np.flatnonzero(known)), own))
         for c, name in enumerate(self.classes_):
             arguments.require_values(counted.take(np.flatnonzero(index == c)), f" in class {name!r}")
