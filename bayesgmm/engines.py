@@ -301,9 +301,18 @@ NEEDS_COORDINATES = Limit(
     "it needs unconstrained coordinates; there are none",
     of_priors=False,
 )
+NEEDS_DISTRIBUTION = Limit(
+    "bayesgmm.inference.engine:without_distribution",
+    "only the mode under this prior is known; it is not a distribution that can be drawn from",
+)
 NEEDS_FIXED_NUMBER = Limit(
     "bayesgmm.inference.engine:with_unknown_number",
     "it needs a fixed number of components",
+    of_priors=False,
+)
+NEEDS_CONJUGATE_STRUCTURE = Limit(
+    "bayesgmm.inference.engine:without_conjugate_update",
+    "it needs conjugate priors, and covariances that share only volume, shape or orientation have none",
     of_priors=False,
 )
 NEEDS_CONDITIONALS = Limit(
@@ -358,7 +367,7 @@ ENGINES: dict[str, Engine] = {
                 SWEEPS,
                 DISAGREEMENT,
             ),
-            (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES),
+            (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES, NEEDS_DISTRIBUTION),
             needs_rows=MANY_SWEEPS,
         ),
         Engine(
@@ -384,7 +393,7 @@ ENGINES: dict[str, Engine] = {
                 ),
                 DISAGREEMENT,
             ),
-            (NEEDS_COORDINATES, NEEDS_CONDITIONALS),
+            (NEEDS_COORDINATES, NEEDS_CONJUGATE_STRUCTURE, NEEDS_CONDITIONALS),
             needs_rows=EACH_ROW,
         ),
         Engine(
@@ -397,7 +406,7 @@ ENGINES: dict[str, Engine] = {
             "heavier than Gaussian are underestimated.",
             ("kucukelbir2017",),
             ADVI,
-            (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES),
+            (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES, NEEDS_DISTRIBUTION),
             needs_rows=MANY_SWEEPS,
         ),
         Engine(
@@ -408,7 +417,7 @@ ENGINES: dict[str, Engine] = {
             "As ``'advi'``, with correlations between the whitened coordinates.",
             ("kucukelbir2017",),
             ADVI,
-            (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES),
+            (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES, NEEDS_DISTRIBUTION),
             needs_rows=MANY_SWEEPS,
         ),
         Engine(
@@ -429,7 +438,7 @@ ENGINES: dict[str, Engine] = {
                 Setting("delay", 10.0, "step t over a minibatch has the size (t + delay) ** -forget"),
                 Setting("forget", 0.7, "exponent of the step size: more than 0.5, at most 1", above=0.5, maximum=1.0),
             ),
-            (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES, NEEDS_CONJUGATE),
+            (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES, NEEDS_CONJUGATE_STRUCTURE, NEEDS_CONJUGATE),
             whole_settings=("batch_size",),
         ),
         Engine(

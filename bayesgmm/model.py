@@ -1,12 +1,12 @@
 """Declaration of a mixture model: number of components, covariance family and priors."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BeforeValidator, Field, SerializeAsAny, StrictInt, field_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny, StrictInt, field_validator, model_validator
 
 from bayesgmm.bundled import card_path as card_path  # public as bg.model.card_path and bg.model.cards
 from bayesgmm.bundled import cards as cards
@@ -16,9 +16,9 @@ from bayesgmm.data.summaries import Summary
 from bayesgmm.declared import Declared, by_name
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.families.family import Family
-from bayesgmm.families.structures import family_named
+from bayesgmm.families.structures import chart_of, families_by_name, family_named
 from bayesgmm.priors.backgrounds import Background
-from bayesgmm.priors.covariances import COVARIANCE_PRIORS, CovariancesPrior, WishartPrecision
+from bayesgmm.priors.covariances import COVARIANCE_PRIORS, CovariancesPrior, DecomposedCovariance, WishartPrecision
 from bayesgmm.priors.means import MEANS, MeansPrior, NormalMeans
 from bayesgmm.priors.weights import WEIGHTS, Dirichlet, WeightsPrior
 from bayesgmm.sweep.stats import Array
@@ -52,15 +52,16 @@ class MixtureModel(Declared):
     covariance : str or FactorAnalysers
         ``'full'``, ``'tied'``, ``'diag'`` or ``'spherical'``: scikit-learn's words for its ``covariance_type``; or one
         of mclust's fourteen structures of volume, shape and orientation, for example ``'VEV'`` ('VVV' is 'full', 'EEE'
-        'tied', 'VVI' 'diag', 'VII' 'spherical'). VEI, EVI, VEE, EVE, VVE, EEV, VEV and EVV are fitted by EM only.
-        Or ``FactorAnalysers(2)``, named ``'factors:2'``: two factors and noise, for many columns; by EM only, too.
+        'tied', 'VVI' 'diag', 'VII' 'spherical').
+        Or ``FactorAnalysers(2)``, named ``'factors:2'``: two factors and noise, for many columns; by EM only.
     weights : WeightsPrior
         ``Dirichlet``, ``SparseDirichlet``, ``DirichletProcess``, ``PitmanYor`` or ``FiniteMixture``.
     means : MeansPrior
         ``NormalMeans``, ``ConjugateMeans`` or ``HierarchicalMeans``. Parameters that are not given are set from the
         data; the fit stores their values.
     covariances : CovariancesPrior
-        ``WishartPrecision`` or ``LKJCovariance``. Parameters that are not given are set from the data.
+        ``WishartPrecision`` or ``LKJCovariance``; for VEI, EVI, VEE, EVE, VVE, EEV, VEV and EVV
+        ``DecomposedCovariance``, which is their default. Parameters that are not given are set from the data.
     background : Background, optional
         A broad Gaussian with a fixed share of the density, so that outliers don't distort the components.
 
@@ -86,6 +87,17 @@ class MixtureModel(Declared):
     means: Annotated[SerializeAsAny[MeansPrior], by_name(MEANS)] = NormalMeans()
     covariances: Annotated[SerializeAsAny[CovariancesPrior], by_name(COVARIANCE_PRIORS)] = WishartPrecision()
     background: Background | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_prior_of_parts(cls, values: object) -> object:
+        """Give a structure by volume, shape and orientation its default prior."""
+        if not isinstance(values, Mapping) or "covariances" in values:
+            return values
+        family = families_by_name().get(str(values.get("covariance")))
+        if family is None or family.is_conjugate:
+            return values
+        return {**values, "covariances": DecomposedCovariance()}
 
     @field_validator("covariance", mode="before")
     @classmethod
@@ -129,6 +141,16 @@ class MixtureModel(Declared):
             "background": None if self.background is None else self.background.resolve(points),
         }
         return self.model_copy(update=resolved)
+
+    def require_distribution(self) -> None:
+        """Check that the priors are distributions: that the family has a chart, and the prior of the covariances draws.
+
+        Raises
+        ------
+        DeclarationError
+        """
+        chart_of(self.family)
+        self.covariances.require_distribution(self.family)
 
     def contradictions(self, data: Summary) -> list[str]:
         """Return warnings about resolved priors whose scale differs from that of the data by orders of magnitude."""

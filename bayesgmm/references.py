@@ -204,6 +204,16 @@ WORKS: dict[str, Work] = {
             "1143",
         ),
         Work(
+            "leonard1992",
+            ("Leonard, T.", "Hsu, J."),
+            1992,
+            "Bayesian inference for a covariance matrix",
+            "Ann. Stat.",
+            "20",
+            "4",
+            "1669–1696",
+        ),
+        Work(
             "lewandowski2009",
             ("Lewandowski, D.", "Kurowicka, D.", "Joe, H."),
             2009,

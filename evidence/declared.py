@@ -12,10 +12,11 @@ from bayesgmm.priors.means import MeansPrior
 from bayesgmm.priors.scalars import Scalar
 from bayesgmm.priors.weights import WeightsPrior
 from bayesgmm.wording import plural
-from tests.declarations import covariance_priors, mean_priors, weight_priors
+from tests.declarations import covariance_priors, decomposed_priors, mean_priors, weight_priors
 
 K = 3
 FAMILIES = ("full", "tied", "diag", "spherical")
+DECOMPOSED = ("VEI", "EVI", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV")
 CLOUD = 3.0 * np.random.default_rng(3).normal(size=(50, 2))  # what is not declared is set from these points
 Declared = tuple[str, int, bg.MixtureModel]
 
@@ -35,6 +36,9 @@ def every_declaration() -> list[Declared]:
     for family, chosen in (("full", weights[0]), ("diag", weights[3])):
         priors = chosen, mean_priors(2)[0], _wishart(2, family, 0)
         found.append(_declared(2, family, *priors, bg.Background(0.1, location=0.0, scale=9.0)))
+    for i, family in enumerate(DECOMPOSED):
+        priors = weights[i % 2], mean_priors(2)[i % 3], decomposed_priors()[i % 2]
+        found.append(_declared(2, family, *priors))
     return found
 
 

@@ -42,7 +42,13 @@ def mean_priors(d):
     ]
 
 
+def decomposed_priors():
+    """Priors of families by volume, shape and orientation."""
+    return [bg.DecomposedCovariance(), bg.DecomposedCovariance(bg.InverseGamma(4.0, 3.0), shape=0.8)]
+
+
 def covariance_priors(d):
+    """Priors of the other families."""
     return [
         bg.WishartPrecision(d + 1.5, np.eye(d) + 0.3),
         bg.WishartPrecision(scale=bg.Gamma(0.7, 0.5)),

@@ -16,6 +16,7 @@ MAY_BE_HEAVY = (
     "whole_tables",
     "cli",
     "pymc_ops",
+    "inference.decomposed_distributions",
     "inference.prior_distributions",
     "inference.pymc_priors",
     "inference.pymc_scalars",

@@ -1,16 +1,20 @@
 """Prior sensitivity: how much the results change when the prior is made a little stronger or weaker."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesgmm.data.standards import Standard
 from bayesgmm.diagnosis.mixing import monitored
+from bayesgmm.families.charts import RootChart
 from bayesgmm.families.structures import chart_of
 from bayesgmm.findings import Finding
 from bayesgmm.posterior.draws import size
 from bayesgmm.posterior.info import declaration
-from bayesgmm.posterior.schema import unpack
-from bayesgmm.sweep.stats import Array
+from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.posterior.schema import DIMS, unpack
+from bayesgmm.sweep.stats import Array, Blocks
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -30,21 +34,38 @@ def log_prior(fit: "xr.DataTree") -> Array:
     value = (stats["lp"] - stats["loglik"]).transpose("chain", "draw").values
     p = unpack(fit).parameters
     model = declaration(fit)
-    jacobian = _log_volume(model, p.weight, p.mean, p.covariance).reshape(value.shape)
+    learned = {
+        str(name): values.transpose("chain", "draw", ...).values.reshape(value.size, *values.shape[2:])
+        for name, values in posterior.data_vars.items()
+        if name not in DIMS
+    }
+    jacobian, chart = _log_volume(model, p.weight, p.mean), chart_of(model.family)
+    if isinstance(chart, RootChart):
+        jacobian = jacobian + chart.log_root_volume(model.family.cores(p.covariance))
+    else:  # of several rotations that give a covariance, the fit does not store which one was drawn
+        density = _without_data(model, p.mean.shape[-1])
+        q = density.positions(replace(p, extras=learned))
+        value = np.array([density.log_prior(one) for one in q]).reshape(value.shape)
+        jacobian = jacobian + chart.log_volume(q[:, density.roots], *p.mean.shape[1:])
     for name in (*model.weights.positive_extras, *model.means.positive_extras, *model.covariances.positive_extras):
-        if name in posterior:
-            hyperparameter = np.log(posterior[name].transpose("chain", "draw", ...).values)
-            jacobian = jacobian + hyperparameter.reshape(*value.shape, -1).sum(axis=-1)
-    return value - jacobian
+        if name in learned:
+            jacobian = jacobian + np.log(learned[name]).reshape(value.size, -1).sum(axis=-1)
+    return value - jacobian.reshape(value.shape)
 
 
-def _log_volume(model: "MixtureModel", weight: Array, mean: Array, covariance: Array) -> Array:
-    """(S,) log Jacobian determinant of weights, means and covariances by the sampler's coordinates."""
+def _without_data(model: "MixtureModel", n_features: int) -> LogPosterior:
+    """Return the log posterior without points, in data units."""
+    standard = Standard(np.zeros(n_features), np.ones(n_features))
+    return LogPosterior(model, Blocks.from_rows(np.empty((0, n_features))), standard)
+
+
+def _log_volume(model: "MixtureModel", weight: Array, mean: Array) -> Array:
+    """(S,) log Jacobian determinant of weights and means by the sampler's coordinates."""
     with np.errstate(divide="ignore"):
         total = np.log(weight).sum(axis=-1)
         if model.means.is_ordered:
             total = total + np.log(np.diff(np.sort(mean[..., 0], axis=-1), axis=-1)).sum(axis=-1)
-    return total + chart_of(model.family).log_volume(model.family.cores(covariance))
+    return np.asarray(total)
 
 
 def quantities(fit: "xr.DataTree") -> "xr.Dataset":

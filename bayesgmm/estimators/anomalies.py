@@ -140,7 +140,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         """Declare the mixture; with 'auto', fit those of the score, and choose among them."""
         self._mixtures = None
         if not isinstance(self.n_components, str):
-            return MixtureModel(self.n_components, self.covariance_type)
+            return fits.declared(self.n_components, self.covariance_type, self.method)
         if self.n_components != AUTO:
             raise DeclarationError(f"n_components={self.n_components!r}: must be a positive integer or 'auto'")
         self._mixtures = fit_structures(points, SEED)

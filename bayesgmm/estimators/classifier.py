@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self, override
+from typing import TYPE_CHECKING, Any, Self, cast, override
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -178,7 +178,7 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
         for c, name in enumerate(self.classes_):
             arguments.require_values(counted.take(np.flatnonzero(index == c)), f" in class {name!r}")
         if wanted is None:
-            self._fit_given(self._model(), counted, index, within)
+            self._fit_given(self._declared(), counted, index, within)
         else:
             self._fit_chosen(wanted, counted, index, within)
         return self
@@ -196,10 +196,10 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
         models = [model.model_copy(update={"n_components": count}) for count in counts]
         self.posteriors_ = [fit(own, part) for own, part in zip(models, parts, strict=True)]
 
-    def _model(self) -> MixtureModel:
+    def _declared(self) -> MixtureModel:
         """Return the mixture of one class."""
-        parameters: dict[str, Any] = {"n_components": self.n_components, "covariance": self.covariance_type}
-        return MixtureModel(**parameters)
+        n_components, covariance_type = cast("int", self.n_components), cast("str", self.covariance_type)
+        return fits.declared(n_components, covariance_type, self.method)
 
     def _fit_chosen(self, wanted: Wanted, points: Points, index: NDArray[np.int64], within: Array) -> None:
         """Choose numbers of components and a structure by BIC, and fit them."""

@@ -24,6 +24,7 @@ from bayesgmm.posterior.info import FitInfo, annotate
 from bayesgmm.posterior.notes import EngineNotes
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import pack
+from bayesgmm.priors.covariances import WishartPrecision
 from bayesgmm.sweep.imputation import imputed
 from bayesgmm.sweep.stats import Array, fold
 
@@ -50,6 +51,20 @@ def proper(model: MixtureModel, points: Points, within: Array) -> MixtureModel:
     resolved = Summary(summary.columns, summary.n_points, summary.mean, summary.midrange, spread, variance)
     covariances = model.covariances.resolve(resolved, model.family, model.n_components)
     return model.model_copy(update={"means": model.means.resolve(resolved), "covariances": covariances})
+
+
+def declared(n_components: int, covariance: str, method: str) -> MixtureModel:
+    """Declare a mixture whose default prior of the covariances is one that the method can use.
+
+    ``'em'`` finds the mode under an inverse Wishart prior, whatever the structure [1]_.
+
+    References
+    ----------
+    .. [1] Fraley & Raftery (2007), J. Classification 24, 155-181.
+    """
+    if method == "em":
+        return MixtureModel(n_components, covariance, covariances=WishartPrecision())
+    return MixtureModel(n_components, covariance)
 
 
 def positive_variances(variance: Array, of_columns: Array) -> Array:

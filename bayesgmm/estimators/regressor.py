@@ -22,7 +22,7 @@ from bayesgmm.posterior.schema import Posterior, points_for, unpack
 from bayesgmm.predictions.densities import DRAWS
 from bayesgmm.predictions.imputations import latent_draws, latent_moments
 from bayesgmm.predictions.predictive import log_mean_density
-from bayesgmm.priors.covariances import WishartPrecision
+from bayesgmm.priors.covariances import CovariancesPrior, DecomposedCovariance, WishartPrecision
 from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
@@ -290,17 +290,20 @@ def _targets_of(estimator: BaseEstimator, y: ArrayLike, n_rows: int) -> Points:
     return as_points(table, ["y"] if table.shape[1] == 1 else [f"y{j}" for j in range(table.shape[1])], gaps=True)
 
 
-def _prior(points: Points, family: Family, shrink: float, method: str) -> WishartPrecision:
+def _prior(points: Points, family: Family, shrink: float, method: str) -> CovariancesPrior:
     """Return the prior of the covariances: its mode for 'em', else its mean, is that of all points times ``shrink``.
 
     Its correlations are those of all points, so that one component is the regression of all points by least squares,
-    with the standard deviation of its residuals.
+    with the standard deviation of its residuals. Families without conjugate prior have their default prior for other
+    methods than 'em'.
 
     References
     ----------
     .. [1] Fraley & Raftery (2007), J. Classification 24, 155-181: K components divide d columns; each is about
        :math:`K^{-1/d}` as wide as all points.
     """
+    if method != "em" and not family.is_conjugate:
+        return DecomposedCovariance()
     n_columns = len(points.columns)
     width = family.form.block_size(n_columns)
     dof, at_mode = width + 2.0, 2 * width + 3.0

@@ -1,12 +1,13 @@
 """Charts: unconstrained coordinates of the roots of a covariance family.
 
 Engines that work on a flat vector of unconstrained numbers (quasi-Newton steps, NUTS, ADVI) use a chart. ``code`` is
-its number in ``chart_kernels``, which has the compiled functions.
+the number of a chart of roots in ``chart_kernels``, which has the compiled functions. ``decomposed_charts`` has the
+charts of volume, shape and orientation, whose compiled functions lead to those of roots.
 """
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -21,31 +22,20 @@ from bayesgmm.sweep.stats import Array, Stats
 
 @dataclass(frozen=True)
 class Chart(ABC):
-    """Unconstrained coordinates v (size,) of roots in core shape (M, ...).
-
-    Parameters
-    ----------
-    sharing : Sharing
-    """
-
-    sharing: Sharing
-    code: ClassVar[int]
+    """Unconstrained coordinates v (size,) of roots in core shape (M, ...)."""
 
     @property
     @abstractmethod
     def form(self) -> Form:
         """Form of the covariances."""
 
+    @abstractmethod
     def size(self, n_components: int, n_features: int) -> int:
         """Number of coordinates."""
-        return self.sharing.count(n_components) * self.form.size(n_features)
 
+    @abstractmethod
     def plan(self, n_components: int, n_features: int) -> dict[str, int]:
         """Return the integers by which compiled code identifies these coordinates."""
-        count = self.sharing.count(n_components)
-        core_size = count * int(np.prod(self.form.shape(n_features)))
-        size = self.size(n_components, n_features)
-        return {"chart": self.code, "n_cores": count, "core_size": core_size, "coordinates_size": size}
 
     @abstractmethod
     def coordinates(self, core_roots: Array) -> Array:
@@ -55,9 +45,89 @@ class Chart(ABC):
     def core_roots(self, v: Array, n_components: int, n_features: int) -> Array:
         """Compute roots in core shape from coordinates (..., size): the inverse of ``coordinates``."""
 
+    def relative_to(self, metric: Array | None) -> Self:
+        """Return the chart of roots whose columns are multiplied by ``metric`` (D,), where this makes a difference."""
+        return self
+
+    def metric_of(self, n_features: int) -> Array:
+        """Return what compiled code multiplies the columns of roots by: nothing, or (D,) numbers."""
+        return np.empty(0)
+
     @abstractmethod
-    def log_volume(self, core: Array) -> Array:
+    def log_volume(self, v: Array, n_components: int, n_features: int) -> Array:
+        """Compute the log volume element (...) of covariances by the coordinates (..., size), up to a constant."""
+
+    def axes_at(self, v: Array, n_components: int, n_features: int) -> Array:
+        """Return the different axes (M, D, D) of covariances at coordinates v (size,); none if it has no orientations.
+
+        They are the columns of matrices.
+        """
+        return np.empty((0, n_features, n_features))
+
+    def about(self, axes: Array) -> Self:
+        """Return the chart of the same roots whose orientations are turns of axes (M, D, D), if there are any."""
+        return self
+
+    @property
+    def reference(self) -> Array:
+        """Axes that are turned (M, D, D); none if they are the columns."""
+        return np.empty((0, 0, 0))
+
+    def has_copies(self, n_features: int) -> bool:
+        """Return True if several coordinates give the same covariances."""
+        return False
+
+    def log_copies(self, v: Array, n_components: int, n_features: int) -> Array:
+        """Compute the log (...) of the prior density summed over all coordinates of the same covariances.
+
+        It is relative to that at coordinates (..., size), and in units of the volume there.
+        """
+        return np.zeros(v.shape[:-1])
+
+    @abstractmethod
+    def own(self, v: Array, n_components: int, n_features: int) -> Array:
+        """Return the coordinates (..., K, V) of which each component has its own, from all (..., size)."""
+
+    @abstractmethod
+    def with_own(self, v: Array, own: Array, n_features: int) -> Array:
+        """Return coordinates (..., size) with those of each component replaced."""
+
+
+@dataclass(frozen=True)
+class RootChart(Chart):
+    """Coordinates of roots without restrictions beside their form, of which changes can be composed.
+
+    Parameters
+    ----------
+    sharing : Sharing
+    """
+
+    sharing: Sharing
+    code: ClassVar[int]
+
+    def size(self, n_components: int, n_features: int) -> int:  # noqa: D102
+        return self.sharing.count(n_components) * self.form.size(n_features)
+
+    def plan(self, n_components: int, n_features: int) -> dict[str, int]:  # noqa: D102
+        count = self.sharing.count(n_components)
+        core_size = count * int(np.prod(self.form.shape(n_features)))
+        size = self.size(n_components, n_features)
+        names = "chart", "n_cores", "core_size", "coordinates_size", "inner_size"
+        return dict(zip(names, (self.code, count, core_size, size, size), strict=True))
+
+    def own(self, v: Array, n_components: int, n_features: int) -> Array:  # noqa: D102
+        each = self.sharing.count(n_components) == n_components
+        return v.reshape(*v.shape[:-1], n_components, -1) if each else np.empty((*v.shape[:-1], n_components, 0))
+
+    def with_own(self, v: Array, own: Array, n_features: int) -> Array:  # noqa: D102
+        return own.reshape(v.shape) if own.shape[-1] else v
+
+    @abstractmethod
+    def log_root_volume(self, core: Array) -> Array:
         """Compute the log volume element (...) of covariances (..., M, ...) by the coordinates, up to a constant."""
+
+    def log_volume(self, v: Array, n_components: int, n_features: int) -> Array:  # noqa: D102
+        return self.log_root_volume(self.form.covariance(self.core_roots(v, n_components, n_features)))
 
     def compose(self, change: Array, core_roots: Array) -> Array:
         """Compute roots ``change root``, all in core shape: ``change`` transforms points that ``root`` has whitened."""
@@ -84,7 +154,7 @@ class Chart(ABC):
 
 
 @dataclass(frozen=True)
-class Triangles(Chart):
+class Triangles(RootChart):
     """Rows of a lower triangle, with the logarithms of its diagonal: the log-Cholesky coordinates.
 
     References
@@ -114,7 +184,7 @@ class Triangles(Chart):
         root[..., d, d] = np.exp(root[..., d, d])
         return root
 
-    def log_volume(self, core: Array) -> Array:  # noqa: D102
+    def log_root_volume(self, core: Array) -> Array:  # noqa: D102
         d = core.shape[-1]
         log_root = -np.log(np.diagonal(cholesky(core), axis1=-2, axis2=-1))
         return (log_root * (np.arange(1, d + 1) + 1 - 2 * (d + 1))).sum(axis=(-1, -2))
@@ -134,7 +204,7 @@ class Triangles(Chart):
 
 
 @dataclass(frozen=True)
-class Logarithms(Chart):
+class Logarithms(RootChart):
     """Logarithms of diagonal roots.
 
     Parameters
@@ -158,7 +228,7 @@ class Logarithms(Chart):
         shape = (self.sharing.count(n_components), *self.form.shape(n_features))
         return np.exp(v).reshape(*v.shape[:-1], *shape)
 
-    def log_volume(self, core: Array) -> Array:  # noqa: D102
+    def log_root_volume(self, core: Array) -> Array:  # noqa: D102
         return np.log(core).sum(axis=(-1, -2))
 
     def information(self, n: Array, n_features: int) -> Array:  # noqa: D102

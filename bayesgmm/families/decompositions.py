@@ -25,6 +25,8 @@ from typing import ClassVar
 import numpy as np
 
 from bayesgmm.families.axes_kernels import rotate_to_common_axes
+from bayesgmm.families.charts import Logarithms, Triangles
+from bayesgmm.families.decomposed_charts import Decomposition, common_axes
 from bayesgmm.families.diagonals import Diagonals
 from bayesgmm.families.family import Family
 from bayesgmm.families.sharing import OneEach
@@ -34,12 +36,14 @@ from bayesgmm.sweep.stats import Array
 SETTLED = 1e-12  # relative change of the volumes at which an iteration has converged
 STEPS = 500  # maximum number of steps of such an iteration
 TINY = np.finfo(float).tiny
+TURNED, ALONG_COLUMNS = Triangles(OneEach()), Logarithms(OneEach(), Diagonals())  # charts without the restrictions
 
 
 class Decomposed(Family):
     """Family of which some parts of the covariances are equal for all components, and others free."""
 
     sharing: ClassVar = OneEach()
+    is_conjugate: ClassVar = False
 
     @property
     def formula(self) -> str:
@@ -155,7 +159,7 @@ class CommonAxes(Decomposed):
     needs_common_scale: ClassVar = True
 
     def _restricted(self, core: Array, n: Array, before: Array | None) -> Array:
-        starts = _starts(core, n) if before is None else [_axes_of(before)]
+        starts = _starts(core, n) if before is None else [common_axes(before)]
         tried = [self._climbed(core, n, axes) for axes in starts]
         cost = np.array([_log_volume(variances, n) for _, variances in tried])
         best, mixtures = np.argmin(np.nan_to_num(cost, nan=np.inf), axis=0), np.arange(len(core))
@@ -181,13 +185,6 @@ def _along(axes: Array, variances: Array) -> Array:
     return (axes * variances[..., None, :]) @ np.swapaxes(axes, -1, -2)
 
 
-def _axes_of(roots: Array) -> Array:
-    """Return the axes (S, D, D) that precisions have in common: those of a sum with unequal weights."""
-    precisions = np.swapaxes(roots, -1, -2) @ roots
-    weight = np.exp(-np.arange(roots.shape[1])) / np.trace(precisions, axis1=2, axis2=3)
-    return np.linalg.eigh((weight[:, :, None, None] * precisions).sum(axis=1))[1]
-
-
 def _log_volume(variances: Array, n: Array) -> Array:
     """Sum over components of n times the log volume (S,): lower for a higher likelihood."""
     return (n * np.log(np.maximum(variances, TINY)).sum(axis=2)).sum(axis=1)
@@ -207,6 +204,7 @@ class VEI(AlongColumns):
 
     name: ClassVar = "VEI"
     mclust: ClassVar = "VEI"
+    chart: ClassVar = Decomposition(ALONG_COLUMNS, "VEI")
     words: ClassVar = "no correlations: ellipses along the axes, of the same shape but different sizes"
 
 
@@ -224,6 +222,7 @@ class EVI(AlongColumns):
 
     name: ClassVar = "EVI"
     mclust: ClassVar = "EVI"
+    chart: ClassVar = Decomposition(ALONG_COLUMNS, "EVI")
     words: ClassVar = "no correlations: ellipses along the axes, of the same size but different shapes"
 
 
@@ -241,6 +240,7 @@ class VEE(Decomposed):
 
     name: ClassVar = "VEE"
     mclust: ClassVar = "VEE"
+    chart: ClassVar = Decomposition(TURNED, "VEE")
     words: ClassVar = "covariances are proportional: ellipses of the same shape and direction but different sizes"
     form: ClassVar = Squares()
 
@@ -274,6 +274,7 @@ class EVE(CommonAxes):
 
     name: ClassVar = "EVE"
     mclust: ClassVar = "EVE"
+    chart: ClassVar = Decomposition(TURNED, "EVE")
     words: ClassVar = "covariances have the same axes: ellipses of the same size and directions but different shapes"
 
 
@@ -291,6 +292,7 @@ class VVE(CommonAxes):
 
     name: ClassVar = "VVE"
     mclust: ClassVar = "VVE"
+    chart: ClassVar = Decomposition(TURNED, "VVE")
     words: ClassVar = "covariances have the same axes: ellipses of any size and shape along common directions"
 
 
@@ -308,6 +310,7 @@ class EEV(OwnAxes):
 
     name: ClassVar = "EEV"
     mclust: ClassVar = "EEV"
+    chart: ClassVar = Decomposition(TURNED, "EEV")
     words: ClassVar = "ellipses of the same size and shape but different directions"
     needs_common_scale: ClassVar = True
 
@@ -326,6 +329,7 @@ class VEV(OwnAxes):
 
     name: ClassVar = "VEV"
     mclust: ClassVar = "VEV"
+    chart: ClassVar = Decomposition(TURNED, "VEV")
     words: ClassVar = "ellipses of the same shape but different sizes and directions"
     needs_common_scale: ClassVar = True
 
@@ -344,6 +348,7 @@ class EVV(OwnAxes):
 
     name: ClassVar = "EVV"
     mclust: ClassVar = "EVV"
+    chart: ClassVar = Decomposition(TURNED, "EVV")
     words: ClassVar = "ellipses of the same size but different shapes and directions"
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bayesgmm.errors import DegenerateComponent, EmptyComponent
-from bayesgmm.families.charts import Chart
+from bayesgmm.families.charts import Chart, RootChart
 from bayesgmm.families.forms import Form
 from bayesgmm.families.sharing import Sharing
 from bayesgmm.sweep.stats import Array, Stats, Table
@@ -24,7 +24,7 @@ ROUNDING = 1e-9  # by which a number of points may fall short
 
 
 class Changes(Protocol):
-    """Unconstrained coordinates (size,) of a change of roots, for quasi-Newton steps. A ``Chart`` has them."""
+    """Unconstrained coordinates (size,) of a change of roots, for quasi-Newton steps. A ``RootChart`` has them."""
 
     def size(self, n_components: int, n_features: int) -> int:
         """Number of coordinates."""
@@ -63,6 +63,8 @@ class Family(ABC):
         Unconstrained coordinates. None: only engines that need none can fit the family.
     needs_common_scale : bool
         True if all columns must have the same scale, because rescaling one column leads out of the family.
+    is_conjugate : bool
+        True if precisions of this family have Wishart distributions given the points, under a Wishart prior.
     """
 
     name: ClassVar[str]
@@ -72,6 +74,7 @@ class Family(ABC):
     words: ClassVar[str] = ""
     chart: ClassVar[Chart | None] = None
     needs_common_scale: ClassVar[bool] = False
+    is_conjugate: ClassVar[bool] = True
 
     # -- sizes and names --
 
@@ -140,8 +143,8 @@ class Family(ABC):
 
     @property
     def changes(self) -> Changes | None:
-        """Coordinates for quasi-Newton steps: those of the chart; None if there are none."""
-        return self.chart
+        """Coordinates for quasi-Newton steps: those of a chart of roots; None if there are none."""
+        return self.chart if isinstance(self.chart, RootChart) else None
 
     def require_columns(self, n_features: int) -> None:
         """Check that data of D columns determine the family's covariances: a family without limits checks nothing."""

@@ -9,7 +9,7 @@ or a number. ``expand`` converts roots to the form that a table of components ne
 
 In the names of [1]_ a covariance is :math:`\Sigma_k = \lambda_k D_k A_k D_k^\top`: volume, orientation, shape. Three
 letters say for volume, shape and orientation whether each is free (V), equal for all components (E), or the identity
-(I). The families here have free numbers of their own, and so a chart; ``decompositions`` has the others.
+(I). The families here have free numbers of their own; ``decompositions`` has the others.
 
 References
 ----------
@@ -23,7 +23,7 @@ from typing import ClassVar
 
 from bayesgmm.errors import DeclarationError, choose
 from bayesgmm.families import decompositions
-from bayesgmm.families.charts import Chart, Logarithms, Triangles
+from bayesgmm.families.charts import Chart, Logarithms, RootChart, Triangles
 from bayesgmm.families.diagonals import Diagonals, Multiples
 from bayesgmm.families.factors import FactorAnalysers
 from bayesgmm.families.family import Family
@@ -198,10 +198,11 @@ def family_named(name: object, argument: str = "covariance") -> Family:
     >>> family_named("VVV").name, family_named("EEV").name, family_named(FactorAnalysers(2)).name
     ('full', 'EEV', 'factors:2')
     """
-    return FactorAnalysers.named(name) or choose(name, _by_name() | SPELLED, argument)
+    return FactorAnalysers.named(name) or choose(name, families_by_name() | SPELLED, argument)
 
 
-def _by_name() -> dict[str, Family]:
+def families_by_name() -> dict[str, Family]:
+    """Return the families by all of their names."""
     return COVARIANCES | {family.mclust: family for family in COVARIANCES.values() if family.mclust}
 
 
@@ -237,7 +238,7 @@ def families_named(covariance: Named | Sequence[Named], argument: str = "covaria
     names = [covariance] if isinstance(covariance, str | FactorAnalysers) else [*covariance]
     if not names:
         raise DeclarationError(f"{argument}=(): give at least one family, for example 'full'")
-    known = {every: [*COVARIANCES], **{name: [family.name] for name, family in (_by_name() | SPELLED).items()}}
+    known = {every: [*COVARIANCES], **{name: [family.name] for name, family in (families_by_name() | SPELLED).items()}}
     found = ([own.name] if (own := FactorAnalysers.named(name)) else choose(name, known, argument) for name in names)
     return [*dict.fromkeys(one for some in found for one in some)]
 
@@ -286,3 +287,16 @@ def chart_of(family: Family) -> Chart:
             f"errors\n  For more, declare {instead}."
         )
     return family.chart
+
+
+def root_chart_of(family: Family) -> RootChart:
+    """Return the chart of a family without restrictions beside the form of its covariances.
+
+    Raises
+    ------
+    DeclarationError
+        When it has no chart.
+    """
+    chart = chart_of(family)
+    assert isinstance(chart, RootChart), "callers ask for families without further restrictions"
+    return chart

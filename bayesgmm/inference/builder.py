@@ -10,7 +10,6 @@ from bayesgmm.data.points import DataLike, as_points
 from bayesgmm.data.standards import Standard
 from bayesgmm.declared import whole
 from bayesgmm.errors import DeclarationError, warn
-from bayesgmm.families.structures import chart_of
 from bayesgmm.model import MixtureModel, as_model
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.schema import plain_index
@@ -75,7 +74,7 @@ def build_model(
     from bayesgmm.inference.pymc_priors import pymc_covariances, pymc_means, pymc_weights
     from bayesgmm.pymc_ops.distributions import MvNormalMixture
 
-    chart_of(as_model(model).family)
+    as_model(model).require_distribution()
     points = as_points(data, columns, gaps=True).measured(noise).labelled(labels, as_model(model).n_components)
     if batch_size is not None and points.complete("batch_size=").labels is not None:
         raise DeclarationError("batch_size= can't be combined with labels=\n  Leave one of them out.")

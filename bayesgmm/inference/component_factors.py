@@ -19,7 +19,7 @@ from bayesgmm.inference.conjugate import (
     quadratic,
     trace_of_product,
 )
-from bayesgmm.priors.covariances import CovariancesPrior, LKJCovariance, WishartPrecision
+from bayesgmm.priors.covariances import CovariancesPrior, DecomposedCovariance, LKJCovariance, WishartPrecision
 from bayesgmm.priors.means import ConjugateMeans, HierarchicalMeans, MeansPrior, NormalMeans
 from bayesgmm.priors.scalars import Scalar
 from bayesgmm.sweep.stats import LOG_2PI, Array, Stats
@@ -314,3 +314,8 @@ def _wishart(prior: WishartPrecision) -> type[Wisharts]:
 @precisions_factor.register
 def _lkj(prior: LKJCovariance) -> type[Wisharts]:
     raise NotConjugate("LKJCovariance", "covariances=WishartPrecision(...)")
+
+
+@precisions_factor.register
+def _decomposed(prior: DecomposedCovariance) -> type[Wisharts]:
+    raise NotConjugate("DecomposedCovariance", "covariance='full' with covariances=WishartPrecision(...)")

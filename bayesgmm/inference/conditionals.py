@@ -6,11 +6,13 @@ import numpy as np
 
 from bayesgmm.dispatch import by_class
 from bayesgmm.errors import NotConjugate
+from bayesgmm.families.structures import root_chart_of
 from bayesgmm.inference.draw_kernels import DIRICHLET, FINITE, STICKS
+from bayesgmm.inference.engine import without_conjugate_update
 from bayesgmm.inference.gibbs_state_kernels import CONJUGATE, HIERARCHICAL, NORMAL, Law
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.log_posterior import LogPosterior
-from bayesgmm.priors.covariances import CovariancesPrior, LKJCovariance, WishartPrecision
+from bayesgmm.priors.covariances import CovariancesPrior, DecomposedCovariance, LKJCovariance, WishartPrecision
 from bayesgmm.priors.means import ConjugateMeans, HierarchicalMeans, MeansPrior, NormalMeans
 from bayesgmm.priors.weights import Dirichlet, FiniteMixture, SparseDirichlet, StickBreaking, WeightsPrior
 
@@ -91,6 +93,11 @@ def _lkj(prior: LKJCovariance) -> None:
     raise NotConjugate("LKJCovariance", "covariances=WishartPrecision(...)")
 
 
+@require_wishart.register
+def _decomposed(prior: DecomposedCovariance) -> None:
+    raise NotConjugate("DecomposedCovariance", "covariance='full' with covariances=WishartPrecision(...)")
+
+
 def exchangeable(prior: WeightsPrior) -> bool:
     """Return True if the weights have the same distribution in any order.
 
@@ -120,13 +127,13 @@ def without_conditionals(model: MixtureModel) -> dict[str, str]:
     >>> without_conditionals(MixtureModel(2, covariances=LKJCovariance()))
     {'LKJCovariance': 'covariances=WishartPrecision(...)'}
     """
+    refused = without_conjugate_update(model)
     required: list[Callable[[], object]] = [
         lambda: weights_kind(model.weights),
         lambda: means_kind(model.means),
-        lambda: require_wishart(model.covariances),
+        *([] if refused else [lambda: require_wishart(model.covariances)]),
         lambda: _require_exchangeable(model),
     ]
-    refused: dict[str, str] = {}
     for require in required:
         try:
             require()
@@ -155,7 +162,7 @@ def law_of(density: LogPosterior) -> Law:
     return Law(
         k,
         d,
-        density.chart.code,
+        root_chart_of(model.family).code,
         model.family.sharing.count(k),
         weights_kind(model.weights),
         exchangeable(model.weights) or density.blocks.labels is not None,  # if True, no labels are exchanged

@@ -178,7 +178,7 @@ def run(sweep: Sweep, start: Mixture, max_iter: int = 1000, tol: float = 1e-8) -
 
 
 def accelerate(sweep: Sweep, result: EMResult, max_iter: int, tol: float) -> EMResult:
-    """Continue an EM result with quasi-Newton steps, or without coordinates by extrapolation, until it converges."""
+    """Continue an EM result by quasi-Newton steps, or under further restrictions by extrapolation, to convergence."""
     phases = 0
     while not result.converged and result.n_iter + 2 < max_iter and sweep.is_smooth(result.mixture):
         try:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from bayesgmm.data.points import Points
 from bayesgmm.data.streams import Stream
-from bayesgmm.families.structures import without_chart
+from bayesgmm.families.structures import COVARIANCES, without_chart
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.info import Setting
@@ -123,6 +123,27 @@ class Progress(Protocol):
 def without_coordinates(model: MixtureModel) -> dict[str, str]:
     """Return the parts of a model without unconstrained coordinates, each with an alternative."""
     return without_chart(model.family)
+
+
+def without_distribution(model: MixtureModel) -> dict[str, str]:
+    """Return the prior of covariances of which only the mode is known, with an alternative.
+
+    Examples
+    --------
+    >>> from bayesgmm.priors.covariances import WishartPrecision
+    >>> without_distribution(MixtureModel(3, "VEV", covariances=WishartPrecision()))
+    {"WishartPrecision of covariance='VEV'": 'covariances=DecomposedCovariance()'}
+    """
+    what = model.covariances.only_mode(model.family)
+    return {what: "covariances=DecomposedCovariance()"} if what else {}
+
+
+def without_conjugate_update(model: MixtureModel) -> dict[str, str]:
+    """Return the covariance structure if it has no conjugate prior, with alternatives."""
+    if model.family.is_conjugate:
+        return {}
+    names = (repr(name) for name, family in COVARIANCES.items() if family.is_conjugate)
+    return {f"covariance={model.covariance!r}": f"covariance={' or '.join(names)}"}
 
 
 def with_unknown_number(model: MixtureModel) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Extrapolated EM for families without coordinates: squared extrapolation, then the closest mixture of the family."""
+"""Extrapolated EM for families with restrictions: squared extrapolation, then the closest mixture of the family."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -19,6 +19,7 @@ from bayesgmm.sweep.stats import Array
 
 MAX_ITER = 20  # maximum number of iterations of the search for a centre
 NARROWEST = 0.05  # minimum spread of a label, as a share of the spread over all labels
+SAME = 1e-3  # coordinates that differ by less are the same
 PIVOT_DRAWS = 4000  # maximum number of draws that determine a centre
 
 
@@ -124,26 +125,49 @@ def log_copies(density: LogPosterior, q: Array) -> Array:
     """Compute the log of the posterior density summed over all orders of the components, relative to the given one.
 
     For K components with the same prior it is log K!, for groups of them whose labels differ the sum over the groups,
-    and 0 for ordered means.
+    and 0 for ordered means. Coordinates of orientations have copies, too (``Chart.log_copies``).
 
     Returns
     -------
     (S,) float
     """
+    of_axes = density.chart.log_copies(q[:, density.roots], density.n_components, density.n_features)
     if density.n_components == 1 or density.model.means.is_ordered:
-        return np.zeros(len(q))
+        return of_axes
     if density.groups is not None:
-        return np.full(len(q), sum(math.lgamma(count + 1) for count in np.bincount(density.groups)))
-    return log_orders(density.model.weights, _log_weight(density, q), _concentration(density, q))
+        return of_axes + sum(math.lgamma(count + 1) for count in np.bincount(density.groups))
+    return of_axes + log_orders(density.model.weights, _log_weight(density, q), _concentration(density, q))
 
 
 def in_copy(density: LogPosterior, rule: Rule, q: Array) -> Array:
-    """Return True for the draws (S, P) that are in the order of a rule."""
-    return np.asarray((rule.order(density, q) == np.arange(density.n_components)).all(axis=1))
+    """Return True for the draws (S, P) that are in the order of a rule, and whose axes are turned least."""
+    inside = np.asarray((rule.order(density, q) == np.arange(density.n_components)).all(axis=1))
+    if density.chart.has_copies(density.n_features):
+        found = np.flatnonzero(inside)
+        inside[found] = np.abs(least_turned(density, q[found]) - q[found]).max(axis=1, initial=0.0) < SAME
+    return inside
+
+
+def least_turned(density: LogPosterior, q: Array) -> Array:
+    """Return coordinates (S, P) of the same mixtures whose axes are turned least; their densities differ.
+
+    Coordinates that are too large for numbers give NaN.
+    """
+    if not density.chart.has_copies(density.n_features):
+        return q
+    chart, q = density.chart, q.copy()
+    at, k, d = density.roots, density.n_components, density.n_features
+    with np.errstate(all="ignore"):
+        roots = chart.core_roots(q[:, at], k, d)
+    finite = np.isfinite(roots).all(axis=(1, 2, 3))
+    q[~finite] = np.nan
+    q[finite, at] = chart.coordinates(roots[finite])
+    return q
 
 
 def to_copy(density: LogPosterior, rule: Rule, q: Array) -> Array:
-    """Bring draws (S, P) into the order of a rule."""
+    """Bring draws (S, P) into the order of a rule, and axes to where they are turned least."""
+    q = least_turned(density, q)
     order = rule.order(density, q)
     moved = (order != np.arange(density.n_components)).any(axis=1)
     q = q.copy()

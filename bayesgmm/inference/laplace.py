@@ -13,7 +13,7 @@ from bayesgmm.errors import SamplingError
 from bayesgmm.inference import em
 from bayesgmm.inference.agreement import label_free
 from bayesgmm.inference.engine import Progress
-from bayesgmm.inference.mixtures import CovariancePrior, Exponents, Mixture, closest_wishart
+from bayesgmm.inference.mixtures import CovariancePrior, Exponents, Mixture, closest_wishart, weight_exponent
 from bayesgmm.inference.populations import Climb
 from bayesgmm.inference.starts import fewer_components
 from bayesgmm.posterior.log_posterior import LogPosterior
@@ -40,12 +40,19 @@ class Whitening:
         Laplace's approximation to the log posterior mass around the mode, up to a constant.
     repaired : int
         Number of directions whose curvature was not positive, or too small, and was replaced.
+    about : (P,) float, optional
+        Where orientations are turns of 0: q are then the coordinates of ``LogPosterior.about``.
     """
 
     mode: Array
     spread: Array
     log_mass: float
     repaired: int
+    about: Array | None = None
+
+    def density(self, density: LogPosterior) -> LogPosterior:
+        """Return the log posterior in the coordinates q."""
+        return density if self.about is None else density.about(self.about)
 
     def __call__(self, z: Array) -> Array:
         """Return the coordinates (..., P) of whitened coordinates z (..., P)."""
@@ -85,6 +92,15 @@ def whiten(density: LogPosterior, mode: Array) -> Whitening:
     changed = int((curvature < MIN_CURVATURE).sum())
     log_mass = density(mode)[0] - 0.5 * float(np.log(repaired).sum())
     return Whitening(mode, directions / np.sqrt(repaired), log_mass, changed)
+
+
+def straightened(density: LogPosterior, mode: Whitening) -> Whitening:
+    """Return the whitening at a mode in coordinates whose orientations are turns of those there, if there are any."""
+    other = density.about(mode.mode)
+    if other is density:
+        return mode
+    q, _ = other.carried(mode.mode, np.zeros(()), density)
+    return replace(whiten(other, q), log_mass=mode.log_mass, about=mode.mode)
 
 
 def starting_points(density: LogPosterior, seed: int, threads: int, sweeps: int = em.SWEEPS) -> list[Array]:
@@ -131,6 +147,8 @@ def prior_of_coordinates(density: LogPosterior) -> tuple[CovariancePrior, Expone
     """
     model, block = density.model, density.model.family.form.block_size(density.n_features)
     prior = closest_wishart(model.covariances, density.standard, model.family)
+    if not model.family.is_conjugate:  # its coordinates are not those of roots
+        return prior, Exponents(weight_exponent(model.weights), np.zeros(1))
     exponents = Exponents.of_coordinates(model.weights, block)
     return replace(prior, dof=prior.dof - block - 1 - (block - 1) / 2), exponents
 

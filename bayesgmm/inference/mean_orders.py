@@ -43,8 +43,8 @@ def in_order(density: LogPosterior, q: Array) -> Array:
     order = np.argsort(mean, axis=-1)
     log_weight = np.concatenate([logits, np.zeros((*q.shape[:-1], 1))], axis=-1)
     log_weight, mean = (np.take_along_axis(values, order, axis=-1) for values in (log_weight, mean))
-    if model.family.sharing.count(k) > 1:
-        roots = np.take_along_axis(roots, order, axis=-1)
+    own = np.take_along_axis(density.chart.own(roots, k, 1), order[..., None], axis=-2)
+    roots = density.chart.with_own(roots, own, 1)
     logits = log_weight[..., :-1] - log_weight[..., -1:]
     gaps = np.log(np.maximum(np.diff(mean, axis=-1), np.finfo(float).tiny))
     return np.concatenate([logits, weights_extra, mean[..., :1], gaps, means_extra, roots, scales], axis=-1)

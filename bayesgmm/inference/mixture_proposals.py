@@ -193,6 +193,11 @@ class Proposal:
 
     def weigh(self, q: Array, lp: Array) -> Draws:
         """Bring draws (S, P) of the posterior, with log densities (S,), into the labelled copy."""
+        if self.density.chart.has_copies(
+            self.density.n_features
+        ):  # coordinates of other rotations have another density
+            q = labelled_copies.least_turned(self.density, q)
+            lp = evaluate([self.density] * len(q), q, self.cores)[0]
         summed = lp + labelled_copies.log_copies(self.density, q)
         q = labelled_copies.to_copy(self.density, self.rule, q)
         return Draws(q, summed, self.mixture.log_density(q))

@@ -7,7 +7,7 @@ import numpy as np
 from bayesgmm.data.standards import Standard
 from bayesgmm.dispatch import by_class
 from bayesgmm.families.family import Family
-from bayesgmm.priors.covariances import CovariancesPrior, LKJCovariance, WishartPrecision
+from bayesgmm.priors.covariances import CovariancesPrior, DecomposedCovariance, LKJCovariance, WishartPrecision
 from bayesgmm.priors.dirichlet import Dirichlet
 from bayesgmm.priors.scalars import Scalar
 from bayesgmm.priors.weight_priors import WeightsPrior
@@ -70,10 +70,19 @@ def _wishart(prior: WishartPrecision, standard: Standard, family: Family) -> Cov
 @closest_wishart.register
 def _lkj(prior: LKJCovariance, standard: Standard, family: Family) -> CovariancePrior:
     """Return an inverse Wishart whose mode has the median standard deviations of the prior."""
-    width = prior.resolved_sd.width
-    variance = (prior.typical_sd() / standard.scale[:width]) ** 2
-    block = family.form.block_size(width)
-    return CovariancePrior(block + 2.0, family.form.from_variances((block + 2.0 + block + 1.0) * variance))
+    return _with_mode(prior.typical_sd() / standard.scale[: prior.resolved_sd.width], family)
+
+
+@closest_wishart.register
+def _decomposed(prior: DecomposedCovariance, standard: Standard, family: Family) -> CovariancePrior:
+    """Return an inverse Wishart whose mode has the median volume of the prior, and round shapes."""
+    return _with_mode(prior.typical_sd() / standard.scale, family)
+
+
+def _with_mode(sd: Array, family: Family) -> CovariancePrior:
+    """Return an inverse Wishart of few degrees of freedom, whose mode has these standard deviations."""
+    block = family.form.block_size(sd.size)
+    return CovariancePrior(block + 2.0, family.form.from_variances((block + 2.0 + block + 1.0) * sd**2))
 
 
 @by_class

@@ -11,7 +11,7 @@ from bayesgmm.inference import cross_checks, tail_checks
 from bayesgmm.inference.cross_checks import CrossCheck
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.extension import Budget, Check, Drawn, settled
-from bayesgmm.inference.laplace import whiten_at_modes
+from bayesgmm.inference.laplace import straightened, whiten_at_modes
 from bayesgmm.inference.nuts_chains import JOINED, Look, draw_from_modes
 from bayesgmm.inference.reconciliation import SHORTEST, are_apart, can_replace, replacement
 from bayesgmm.inference.tail_checks import TailCheck
@@ -78,7 +78,8 @@ def fit(
     budget = Budget(draws, chains, max_draws, disagreement == "reconcile")
     reconciles = budget.reconciles and draws >= SHORTEST
     near = NEAR if reconciles else 0.0
-    modes = once(lambda: whiten_at_modes(density, seed, cores, progress, sweeps, near)[:chains])
+    found = once(lambda: whiten_at_modes(density, seed, cores, progress, sweeps, near)[:chains])
+    modes = [straightened(density, mode) for mode in found]
     progress.stage("sampling")
 
     settings = {"tune": tune, "target_accept": target_accept}

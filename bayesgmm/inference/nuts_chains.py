@@ -93,7 +93,12 @@ class Task:
     def started(self, density: LogPosterior, cores: int, show: Callable[[Sequence[ChainState]], None]) -> Sampler:
         """Start its sampler."""
         settings = self.settings | {"chains": len(self.chains), "store_mass_matrix": is_kept()}
-        return start(density, self.mode, self.seed, cores, show, settings, self.start)
+        return start(self.mode.density(density), self.mode, self.seed, cores, show, settings, self.start)
+
+    def part(self, density: LogPosterior, z: Array, stats: dict[str, Array], metric: Array) -> Part:
+        """Return draws that its sampler has made, in the coordinates of the log posterior."""
+        q, lp = density.carried(self.mode(z), stats["lp"], self.mode.density(density))
+        return Part(q, stats | {"lp": lp}, self.metric * metric)
 
     def cut(self, draws: int) -> Self:
         """Return a task of the same chains that end after some draws."""
@@ -117,7 +122,7 @@ def draw_from_modes(
     """
     look = None if is_kept() else look
     left = trail()
-    history = Histories({chain: left.parts(chain) for chain in range(chains)}, int(settings["draws"]), left)
+    history = Histories(density, {chain: left.parts(chain) for chain in range(chains)}, int(settings["draws"]), left)
     tasks = _tasks(modes, seed, chains, settings, history)
     warn(history.words, CheckpointWarning)
     shown, interrupted = AllChains(progress, chains, int(settings["tune"] + settings["draws"])), False
@@ -167,7 +172,8 @@ def _rest(task: Task, chain: int, history: "Histories") -> Task:
         return replace(task, chains=[chain], seed=seed, settings=settings)
     last, tune = parts[-1], min(RETUNE, int(settings["tune"]))
     mode = replace(task.mode, spread=task.mode.spread * last.metric)
-    start = np.linalg.solve(mode.spread, last.q[-1] - mode.mode)
+    q, _ = mode.density(history.density).carried(last.q[-1], np.zeros(()), history.density)
+    start = np.linalg.solve(mode.spread, q - mode.mode)
     return Task([chain], mode, seed, settings | {"tune": tune}, last.metric, start)
 
 
@@ -177,6 +183,7 @@ class Histories:
 
     Parameters
     ----------
+    density : LogPosterior
     parts : dict
         Parts of each chain.
     wanted : int
@@ -185,6 +192,7 @@ class Histories:
         Where they are kept.
     """
 
+    density: LogPosterior
     parts: dict[int, list[Part]]
     wanted: int
     left: Trail
@@ -224,7 +232,7 @@ class Histories:
             if is_kept():
                 stats[JOINED] = np.arange(len(z)) == (-1 if task.start is None else 0)
             # all draws of the task again: the rounding of a product of matrices may depend on the number of rows
-            whole = Part(task.mode(z), stats, task.metric * metric)
+            whole = task.part(self.density, z, stats, metric)
             self.parts[chain] = [*earlier, whole]
             self.left.add(chain, whole.since(new), (self.seconds - began) / len(task.chains))
 

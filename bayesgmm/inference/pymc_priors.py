@@ -8,6 +8,7 @@ from bayesgmm.data.standards import Standard
 from bayesgmm.dispatch import by_class
 from bayesgmm.errors import DeclarationError
 from bayesgmm.families.family import Family
+from bayesgmm.inference.decomposed_distributions import decomposed_covariances, decomposed_values
 from bayesgmm.inference.prior_distributions import (
     Tensor,
     conjugate_normal,
@@ -18,7 +19,8 @@ from bayesgmm.inference.prior_distributions import (
     with_covariance,
 )
 from bayesgmm.inference.pymc_scalars import pymc_scalar
-from bayesgmm.priors.covariances import CovariancesPrior, LKJCovariance, WishartPrecision
+from bayesgmm.priors.covariances import CovariancesPrior, DecomposedCovariance, LKJCovariance, WishartPrecision
+from bayesgmm.priors.decomposed_covariances import chart_of_parts
 from bayesgmm.priors.means import ConjugateMeans, HierarchicalMeans, MeansPrior, NormalMeans
 from bayesgmm.priors.scalars import Scalar
 from bayesgmm.priors.weights import Dirichlet, FiniteMixture, SparseDirichlet, StickBreaking, WeightsPrior
@@ -102,17 +104,19 @@ def _normal(prior: MeansPrior, standard: Standard, n_components: int, mu: Tensor
 
 def pymc_covariances(prior: CovariancesPrior, family: Family, standard: Standard, n_components: int) -> TensorVariable:
     """Add a resolved prior to the current PyMC model; return ``covariance`` [component, feature, feature_bis]."""
-    return with_covariance(family_covariances(prior, family, standard), family, n_components)
+    return with_covariance(family_covariances(prior, family, standard, n_components), family, n_components)
 
 
 @by_class
-def family_covariances(prior: CovariancesPrior, family: Family, standard: Standard) -> TensorVariable:
+def family_covariances(
+    prior: CovariancesPrior, family: Family, standard: Standard, n_components: int
+) -> TensorVariable:
     """Add the family's own covariances (``family.dims``) to the current PyMC model."""
     raise NotImplementedError
 
 
 @family_covariances.register
-def _wishart(prior: WishartPrecision, family: Family, standard: Standard) -> TensorVariable:
+def _wishart(prior: WishartPrecision, family: Family, standard: Standard, n_components: int) -> TensorVariable:
     if isinstance(prior.scale, Scalar):
         unit = family.form.pooled(standard.scale**2)
         scale = pymc_scalar(prior.scale, "covariance_scale", 1.0, unit, family.form.scale_axes)
@@ -122,8 +126,13 @@ def _wishart(prior: WishartPrecision, family: Family, standard: Standard) -> Ten
 
 
 @family_covariances.register
-def _lkj(prior: LKJCovariance, family: Family, standard: Standard) -> TensorVariable:
+def _lkj(prior: LKJCovariance, family: Family, standard: Standard, n_components: int) -> TensorVariable:
     return lkj_covariance(family.form, family, prior.eta, prior.resolved_sd, standard.scale)
+
+
+@family_covariances.register
+def _decomposed(prior: DecomposedCovariance, family: Family, standard: Standard, n_components: int) -> TensorVariable:
+    return decomposed_covariances(prior, chart_of_parts(family), standard, n_components)
 
 
 @by_class
@@ -141,3 +150,8 @@ def _wishart_values(prior: WishartPrecision, covariance: Array, family: Family) 
 def _lkj_values(prior: LKJCovariance, covariance: Array, family: Family) -> dict[str, Array]:
     name, core = family.form.by_sd(family.variable, family.cores(covariance))
     return {name: family.squeezed(core)}
+
+
+@covariance_values.register
+def _decomposed_values(prior: DecomposedCovariance, covariance: Array, family: Family) -> dict[str, Array]:
+    return decomposed_values(prior, chart_of_parts(family), covariance)

@@ -13,7 +13,7 @@ import scipy  # its parts are imported when they are used
 
 from bayesgmm.blas import one_blas_thread
 from bayesgmm.families.family import Changes, Family
-from bayesgmm.families.structures import chart_of
+from bayesgmm.families.structures import root_chart_of
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.posterior.parameters import softmax
 from bayesgmm.sweep.stats import Array, Blocks, fold
@@ -53,7 +53,7 @@ class Anchor:
     @cached_property
     def changes(self) -> Changes:
         """Coordinates of changes of the roots."""
-        return self.family.changes or chart_of(self.family)
+        return self.family.changes or root_chart_of(self.family)
 
     @property
     def size(self) -> int:

@@ -16,7 +16,7 @@ from bayesgmm.inference.ascent_starts import RATING, ascend_sorted, short_runs
 from bayesgmm.inference.component_factors import means_factor, precisions_factor
 from bayesgmm.inference.coordinate_ascent import Ascent, Factors
 from bayesgmm.inference.corrections import correct, less_missed
-from bayesgmm.inference.engine import Estimate, Progress, Silent
+from bayesgmm.inference.engine import Estimate, Progress, Silent, without_conjugate_update
 from bayesgmm.inference.importance import MIN_ASSESSED, Draws, assess, resampling_warnings
 from bayesgmm.inference.minibatches import one_pass, sampled, subsample
 from bayesgmm.inference.mixtures import Mixture
@@ -36,13 +36,13 @@ LAST_SWEEPS = 10  # maximum number of final sweeps
 
 
 def not_conjugate(model: MixtureModel) -> dict[str, str]:
-    """Return the priors of a declaration that have no conjugate update, in words, each with what to declare instead."""
+    """Return the parts of a declaration that have no conjugate update, in words, each with what to declare instead."""
+    refused = without_conjugate_update(model)
     wanted: list[Callable[[], object]] = [
         lambda: weight_shares(model.weights, model.n_components),
         lambda: means_factor(model.means),
-        lambda: precisions_factor(model.covariances),
+        *([] if refused else [lambda: precisions_factor(model.covariances)]),
     ]
-    refused: dict[str, str] = {}
     for find in wanted:
         try:
             find()

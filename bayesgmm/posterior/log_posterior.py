@@ -4,7 +4,7 @@ The order of the coordinates is: weights, means (standardised, component by comp
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from threading import RLock
 from typing import Any, Self, override
@@ -65,11 +65,14 @@ class LogPosterior:
         The data, standardised by ``standard``.
     standard : Standard
         Shift and scale.
+    axes : (M, D, D) float, optional
+        Axes from which the coordinates of orientations turn; none for the columns.
     """
 
     model: MixtureModel
     blocks: Blocks
     standard: Standard
+    axes: Array = field(default_factory=lambda: np.empty((0, 0, 0)))
 
     @classmethod
     def of(cls, model: MixtureModel, points: Points | Stream) -> Self:
@@ -101,6 +104,8 @@ class LogPosterior:
             "background": points.background,
             "latent": points.latent,
             "labels": points.labels,
+            "metric": self.chart.metric_of(self.n_features),
+            "reference": self.chart.reference,
             "weights_params": model.weights.params(k),
             "means_params": model.means.params(self.standard),
             "covariances_params": model.covariances.params(self.standard, model.family),
@@ -158,16 +163,35 @@ class LogPosterior:
         sizes = [k - 1, model.weights.n_extra, k * d, model.means.n_extra]
         return np.cumsum([*sizes, self.chart.size(k, d), model.covariances.n_extra]).tolist()
 
-    @property
+    @cached_property
     def chart(self) -> Chart:
-        """Unconstrained coordinates of the family.
+        """Unconstrained coordinates of the family, relative to the scales of the columns in the prior.
 
         Raises
         ------
         DeclarationError
             If it has none.
         """
-        return chart_of(self.model.family)
+        family = self.model.family
+        return chart_of(family).relative_to(self.model.covariances.metric(self.standard, family)).about(self.axes)
+
+    def about(self, q: Array) -> Self:
+        """Return the log posterior in coordinates whose orientations are turns of those at q (P,).
+
+        There the coordinates are nearly straight, so that samplers take longer steps. Priors and labels treat all
+        components alike only in the coordinates without such axes.
+        """
+        axes = self.chart.axes_at(q[self.roots], self.n_components, self.n_features)
+        return replace(self, axes=axes) if len(axes) else self
+
+    def carried(self, q: Array, lp: Array, other: "LogPosterior") -> tuple[Array, Array]:
+        """Return draws (..., P) of another log posterior by ``about`` in own coordinates, and their densities."""
+        if not len(other.axes) and not len(self.axes):
+            return q, lp
+        size, at, moved = (self.n_components, self.n_features), self.roots, q.copy()
+        moved[..., at] = self.chart.coordinates(other.chart.core_roots(q[..., at], *size))
+        before, after = (one.log_volume(each[..., at], *size) for one, each in ((other.chart, q), (self.chart, moved)))
+        return moved, lp + after - before
 
     @property
     def n_components(self) -> int:
@@ -342,13 +366,11 @@ class LogPosterior:
         logit : (S, K) float
             Log weights, up to a constant; the last is 0.
         own : (S, K, V) float
-            Means, and roots where each component has its own.
+            Means, and coordinates of roots of which each component has its own.
         """
         size, k = len(q), self.n_components
         logits, _, mean, _, roots, _, _ = np.split(q, self._cuts, axis=1)
-        own = mean.reshape(size, k, -1)
-        if self.chart.sharing.count(k) == k:
-            own = np.concatenate([own, roots.reshape(size, k, -1)], axis=2)
+        own = np.concatenate([mean.reshape(size, k, -1), self.chart.own(roots, k, self.n_features)], axis=2)
         return np.concatenate([logits, np.zeros((size, 1))], axis=1), own
 
     def reordered(self, q: Array, order: IntArray) -> Array:
@@ -363,9 +385,13 @@ class LogPosterior:
         moved = q.copy()
         moved[:, : cuts[0]] = logit[:, :-1] - logit[:, -1:]
         moved[:, cuts[1] : cuts[2]] = own[..., :d].reshape(len(q), -1)
-        if own.shape[2] > d:
-            moved[:, cuts[3] : cuts[4]] = own[..., d:].reshape(len(q), -1)
+        moved[:, self.roots] = self.chart.with_own(q[:, self.roots], own[..., d:], d)
         return moved
+
+    @property
+    def roots(self) -> slice:
+        """Place of the coordinates of the roots."""
+        return slice(*self._cuts[3:5])
 
     def extra(self, name: str) -> IntArray:
         """Return the indices of the hyperparameters of a prior: ``'weights'``, ``'means'`` or ``'covariances'``."""

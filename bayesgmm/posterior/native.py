@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from bayesgmm.families.chart_kernels import LOGARITHMS, pull_back, unpack_roots
+from bayesgmm.families.decomposition_kernels import Parts, place_inner, pull_back_inner
 from bayesgmm.late import Late
 from bayesgmm.priors.native_calls import CALL_SIZE, Call, arguments, floats, prior_density
 from bayesgmm.sweep.compilation import callback, jit, kernel
@@ -38,28 +39,37 @@ class Plan(IntEnum):
     LABELS_SIZE = 9
     CORE_SIZE = 10
     COORDINATES_SIZE = 11
-    SIZE = 12
-    WEIGHTS_EXTRA = 13
-    MEANS_EXTRA = 14
-    COVARIANCES_EXTRA = 15
-    WEIGHTS_PARAMS_SIZE = 16
-    MEANS_PARAMS_SIZE = 17
-    COVARIANCES_PARAMS_SIZE = 18
-    X = 19
-    WEIGHT = 20
-    BACKGROUND = 21
-    LATENT = 22
-    LABELS = 23
-    WEIGHTS_PARAMS = 24
-    MEANS_PARAMS = 25
-    COVARIANCES_PARAMS = 26
-    CONSTANT = 27
-    WEIGHTS_DENSITY = 28
-    MEANS_DENSITY = 29
-    COVARIANCES_DENSITY = 30
-    MODE = 31
-    SPREAD = 32
-    SPREAD_TRANSPOSED = 33
+    INNER_SIZE = 12
+    VOLUMES = 13
+    SHAPES = 14
+    ORIENTATIONS = 15
+    ORDERED_SHAPES = 16
+    METRIC_SIZE = 17
+    REFERENCE_SIZE = 18
+    SIZE = 19
+    WEIGHTS_EXTRA = 20
+    MEANS_EXTRA = 21
+    COVARIANCES_EXTRA = 22
+    WEIGHTS_PARAMS_SIZE = 23
+    MEANS_PARAMS_SIZE = 24
+    COVARIANCES_PARAMS_SIZE = 25
+    X = 26
+    WEIGHT = 27
+    BACKGROUND = 28
+    LATENT = 29
+    LABELS = 30
+    METRIC = 31
+    REFERENCE = 32
+    WEIGHTS_PARAMS = 33
+    MEANS_PARAMS = 34
+    COVARIANCES_PARAMS = 35
+    CONSTANT = 36
+    WEIGHTS_DENSITY = 37
+    MEANS_DENSITY = 38
+    COVARIANCES_DENSITY = 39
+    MODE = 40
+    SPREAD = 41
+    SPREAD_TRANSPOSED = 42
 
 
 PLAN_SIZE = len(Plan)
@@ -95,6 +105,37 @@ def _points(plan: IntArray) -> NativePoints:
 
 
 @jit
+def _cuts(plan: IntArray) -> tuple[int, int, int, int]:
+    """Return where groups of coordinates begin or end: means begin and end, roots begin and end.
+
+    Their order: logits, hyperparameters of the weights, means, their hyperparameters, roots, their hyperparameters.
+    """
+    k, d = plan[Plan.N_COMPONENTS], plan[Plan.N_FEATURES]
+    a = k - 1 + plan[Plan.WEIGHTS_EXTRA]
+    b = a + k * d
+    c = b + plan[Plan.MEANS_EXTRA]
+    return a, b, c, c + plan[Plan.COORDINATES_SIZE]
+
+
+@jit
+def _parts(plan: IntArray) -> Parts:
+    """Return the numbers of volumes, shapes and orientations of the family; zeros if it is not made of these."""
+    return Parts(plan[Plan.VOLUMES], plan[Plan.SHAPES], plan[Plan.ORIENTATIONS], plan[Plan.ORDERED_SHAPES])
+
+
+@jit
+def _metric(plan: IntArray) -> Array:
+    """Return what the columns of roots are multiplied by, of a family by volume, shape and orientation."""
+    return floats(plan, Plan.METRIC, plan[Plan.METRIC_SIZE])
+
+
+@jit
+def _reference(plan: IntArray) -> Array:
+    """Return the axes that the coordinates of such a family turn; nothing for the columns."""
+    return floats(plan, Plan.REFERENCE, plan[Plan.REFERENCE_SIZE])
+
+
+@jit
 def _add_priors(
     value: float,
     plan: IntArray,
@@ -107,10 +148,16 @@ def _add_priors(
     """Add the log prior density of a mixture (log weights, means, roots) to a value, and its gradient to others."""
     log_weight, mean, core = mixture
     grad_log_weight, grad_mean, grad_core = grads
+    _, _, c, e = _cuts(plan)
+    coordinates, grad_coordinates = q[c:e], grad[c:e]
     call = np.empty(CALL_SIZE, dtype=np.int64)
     call[Call.N_COMPONENTS], call[Call.N_FEATURES] = plan[Plan.N_COMPONENTS], plan[Plan.N_FEATURES]
     call[Call.CHART], call[Call.N_CORES] = plan[Plan.CHART], plan[Plan.N_CORES]
-    call[Call.CORE_SIZE], call[Call.COORDINATES_SIZE] = core.size, grad_core.size
+    call[Call.CORE_SIZE], call[Call.INNER_SIZE] = core.size, grad_core.size
+    call[Call.COORDINATES_SIZE] = coordinates.size
+    call[Call.VOLUMES], call[Call.SHAPES] = plan[Plan.VOLUMES], plan[Plan.SHAPES]
+    call[Call.ORIENTATIONS], call[Call.ORDERED_SHAPES] = plan[Plan.ORIENTATIONS], plan[Plan.ORDERED_SHAPES]
+    call[Call.COORDINATES], call[Call.GRAD_COORDINATES] = coordinates.ctypes.data, grad_coordinates.ctypes.data
     call[Call.LOG_WEIGHT], call[Call.GRAD_LOG_WEIGHT] = log_weight.ctypes.data, grad_log_weight.ctypes.data
     call[Call.MEAN], call[Call.GRAD_MEAN] = mean.ctypes.data, grad_mean.ctypes.data
     call[Call.CORE], call[Call.GRAD_CORE] = core.ctypes.data, grad_core.ctypes.data
@@ -126,19 +173,6 @@ def _add_priors(
 
 
 @jit
-def _cuts(plan: IntArray) -> tuple[int, int, int, int]:
-    """Return where groups of coordinates begin or end: means begin and end, roots begin and end.
-
-    Their order: logits, hyperparameters of the weights, means, their hyperparameters, roots, their hyperparameters.
-    """
-    k, d = plan[Plan.N_COMPONENTS], plan[Plan.N_FEATURES]
-    a = k - 1 + plan[Plan.WEIGHTS_EXTRA]
-    b = a + k * d
-    c = b + plan[Plan.MEANS_EXTRA]
-    return a, b, c, c + plan[Plan.COORDINATES_SIZE]
-
-
-@jit
 def _mixture(plan: IntArray, q: Array, offset: Array, mean: Array, root: Array) -> tuple[Array, Array, Array]:
     """Write the table of the mixture at q; return the mixture: log weights, means, and roots in core shape."""
     k, d = plan[Plan.N_COMPONENTS], plan[Plan.N_FEATURES]
@@ -146,7 +180,11 @@ def _mixture(plan: IntArray, q: Array, offset: Array, mean: Array, root: Array) 
     a, b, c, e = _cuts(plan)
     log_softmax(q[: k - 1], log_weight)
     place_means(q[a:b], plan[Plan.ORDERED] != 0, mean)
-    unpack_roots(q[c:e], d, plan[Plan.CHART], plan[Plan.N_CORES], core, root, log_det)
+    inner = q[c:e]
+    if plan[Plan.VOLUMES]:
+        inner = np.empty(plan[Plan.INNER_SIZE])
+        place_inner(q[c:e], d, _parts(plan), _metric(plan), _reference(plan), inner)
+    unpack_roots(inner, d, plan[Plan.CHART], plan[Plan.N_CORES], core, root, log_det)
     for i in range(k):
         offset[i] = log_weight[i] + log_det[i] - 0.5 * d * _LOG_2PI
     return log_weight, mean, core
@@ -159,14 +197,16 @@ def _with_priors(
     q: Array,
     grad: Array,
     mixture: tuple[Array, Array, Array],
-    grad_log_weight: Array,
-    grad_mean: Array,
+    grads: tuple[Array, Array, Array],
 ) -> float:
     """Add the log prior density at q to a value, and pull its gradient and those of the mixture back to ``grad``."""
     k = plan[Plan.N_COMPONENTS]
     a, b, c, e = _cuts(plan)
-    grads = (grad_log_weight, grad_mean, grad[c:e])
+    grad_log_weight, grad_mean, grad_inner = grads
     value = _add_priors(value, plan, q, grad, (k - 1, b, e), mixture, grads)
+    if plan[Plan.VOLUMES]:
+        parts, metric, reference = _parts(plan), _metric(plan), _reference(plan)
+        pull_back_inner(q[c:e], plan[Plan.N_FEATURES], parts, metric, reference, grad_inner, grad[c:e])
     value += pull_back_softmax(mixture[0], grad_log_weight, grad[: k - 1])
     return value + pull_back_means(q[a:b], plan[Plan.ORDERED] != 0, grad_mean, grad[a:b])
 
@@ -180,9 +220,10 @@ def _from_sums(
     _, _, c, e = _cuts(plan)
     grad_log_weight, grad_mean = np.empty(k), np.zeros(k * d)
     grad[:] = 0.0
-    pull_back(sums[1:], root, d, chart, plan[Plan.N_CORES], grad_log_weight, grad_mean, grad[c:e])
+    grad_inner = np.zeros(plan[Plan.INNER_SIZE]) if plan[Plan.VOLUMES] else grad[c:e]
+    pull_back(sums[1:], root, d, chart, plan[Plan.N_CORES], grad_log_weight, grad_mean, grad_inner)
     value = sums[0] + floats(plan, Plan.CONSTANT, 1)[0]
-    return _with_priors(value, plan, q, grad, mixture, grad_log_weight, grad_mean)
+    return _with_priors(value, plan, q, grad, mixture, (grad_log_weight, grad_mean, grad_inner))
 
 
 @jit
@@ -217,7 +258,10 @@ def add_log_prior(value: float, plan: IntArray, q: Array, offset: Array, mean: A
     """
     k, d = plan[Plan.N_COMPONENTS], plan[Plan.N_FEATURES]
     mixture = _mixture(plan, q, offset, mean, root)
-    return _with_priors(value, plan, q, np.zeros(q.size), mixture, np.zeros(k), np.zeros(k * d))
+    _, _, c, e = _cuts(plan)
+    grad = np.zeros(q.size)
+    grad_inner = np.zeros(plan[Plan.INNER_SIZE]) if plan[Plan.VOLUMES] else grad[c:e]
+    return _with_priors(value, plan, q, grad, mixture, (np.zeros(k), np.zeros(k * d), grad_inner))
 
 
 @callback("int64(uint64, CPointer(float64), CPointer(float64), CPointer(float64), CPointer(int64))")

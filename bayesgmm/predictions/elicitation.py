@@ -8,7 +8,6 @@ from bayesgmm.data.points import DataLike, as_points
 from bayesgmm.data.standards import Standard
 from bayesgmm.declared import whole
 from bayesgmm.errors import DeclarationError, warn
-from bayesgmm.families.structures import chart_of
 from bayesgmm.model import MixtureModel, as_model
 from bayesgmm.posterior import schema
 from bayesgmm.posterior.info import FitInfo, annotate
@@ -81,7 +80,7 @@ def prior_predictive(
     >>> tree["prior_predictive"]["x"].shape
     (1, 10, 3, 1)
     """
-    chart_of(as_model(model).family)
+    as_model(model).require_distribution()
     checked = as_points(data, columns, gaps=True)
     draws = whole("draws", draws)
     count = min(len(checked.values), MAX_POINTS) if points is None else whole("points", points)

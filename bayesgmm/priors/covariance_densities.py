@@ -9,10 +9,14 @@ import math
 import numpy as np
 
 from bayesgmm.families.chart_kernels import LOGARITHMS
+from bayesgmm.families.decomposition_kernels import place_log_sds, pull_back_log_sds, turn_of
+from bayesgmm.families.rotation_kernels import uniform_rotation
 from bayesgmm.priors.native_calls import Arguments, arguments, prior_density
 from bayesgmm.priors.scalars import ENTRIES, log_density
 from bayesgmm.sweep.compilation import jit
 from bayesgmm.sweep.stats import Array
+
+_LOG_2 = math.log(2)
 
 
 @jit
@@ -61,8 +65,10 @@ def _full_wishart(p: Arguments, dof: float, scale: Array) -> float:
 def wishart_density(call: object) -> float:
     """Compute the log density of Wishart precisions: in these coordinates, that of Bartlett's decomposition.
 
-    It is sum_i (dof - D + i) log p_ii - tr(scale P'P) / 2. params: dof, the constant of one component, then the scale
-    (a matrix, or its diagonal); or, for a diagonal scale that is learned, its units and its priors.
+    It is sum_i (dof - D + i) log p_ii - tr(scale P'P) / 2. Of a family by volume, shape and orientation, it is the
+    density of covariances, as a function of the coordinates: only its mode is used. params: dof, the constant of one
+    component, then the scale (a matrix, or its diagonal); or, for a diagonal scale that is learned, its units and its
+    priors.
     """
     p = arguments(call)
     d, dof, width = p.n_features, p.params[0], p.extra.size
@@ -75,9 +81,34 @@ def wishart_density(call: object) -> float:
             log_prior, slope = log_density(p.params, 2 + width + j * ENTRIES, p.extra[j] + math.log(p.params[2 + j]))
             value += log_prior
             p.grad_extra[j] += slope
+    if p.parts.volumes:
+        value += _of_covariances(p)
     if p.chart == LOGARITHMS:
         return value + _diagonal_wishart(p, dof, scale)
     return value + _full_wishart(p, dof, scale)
+
+
+@jit
+def _of_covariances(p: Arguments) -> float:
+    """Compute the log volume of the roots' coordinates by covariances, and add its gradient.
+
+    With it a density of these coordinates becomes one of covariances, as for the mode under the restrictions of a
+    family.
+    """
+    d, value = p.n_features, 0.0
+    if p.chart == LOGARITHMS:
+        for t in range(p.core.size):
+            value += 2 * math.log(p.core[t]) - _LOG_2
+            p.grad_core[t] += 2
+        return value
+    t = 0
+    for m in range(p.core.size // (d * d)):
+        for i in range(d):
+            t += i
+            value += (2 * d - i) * math.log(p.core[m * d * d + i * d + i]) - _LOG_2
+            p.grad_core[t] += 2 * d - i
+            t += 1
+    return value
 
 
 @jit
@@ -154,4 +185,51 @@ def lkj_density(call: object) -> float:
             value += (i + power) * log_root
             slopes[i] = (slope - (d + 1 + 2 * (eta - 1))) / sd2[i]
         t = _add_sd_gradient(p, root, chol, slopes, power, t)
+    return value
+
+
+@jit
+def _shape_density(log_sd: Array, centre: float, scale: float, ordered: bool, grad: Array) -> float:
+    """Return the log density of logarithms of standard deviations about their mean; write its gradient (D,).
+
+    Those that are ordered repel each other.
+    """
+    value = 0.0
+    for i in range(log_sd.size):
+        z = (log_sd[i] - centre) / scale
+        value -= 0.5 * z * z
+        grad[i] = -z / scale
+        for j in range(i if ordered else 0):
+            apart = log_sd[j] - log_sd[i]
+            value += math.log(apart)
+            grad[j] += 1 / apart
+            grad[i] -= 1 / apart
+    return value
+
+
+@prior_density
+def decomposed_density(call: object) -> float:
+    """Compute the log density of volumes, shapes and uniform orientations.
+
+    params: scale of shapes, constants of a shape and of an orientation, unit, prior of the geometric mean of standard
+    deviations along the axes.
+    """
+    p = arguments(call)
+    d, parts, v, grad, value = p.n_features, p.parts, p.coordinates, p.grad_coordinates, 0.0
+    for t in range(parts.volumes):
+        log_prior, slope = log_density(p.params, 4, v[t] + math.log(p.params[3]))
+        value += log_prior
+        grad[t] += slope
+    log_sd, slopes = np.empty(d), np.empty(d)
+    for m in range(parts.shapes):
+        place_log_sds(v, parts, m, log_sd)
+        value += p.params[1] + _shape_density(log_sd, v[m % parts.volumes], p.params[0], parts.ordered != 0, slopes)
+        pull_back_log_sds(v, parts, m, slopes, grad)
+        if parts.ordered:  # from differences to their logarithms
+            for t in range(parts.volumes + m * (d - 1), parts.volumes + (m + 1) * (d - 1)):
+                value += v[t]
+                grad[t] += 1
+    for m in range(parts.orientations):
+        first, last = turn_of(v, d, parts, m)
+        value += p.params[2] + uniform_rotation(v[first:last], d, grad[first:last])
     return value

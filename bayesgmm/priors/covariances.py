@@ -1,7 +1,6 @@
 """Priors of the covariances, in the units of the data."""
 
 import math
-from abc import abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar, Literal, Self
 
@@ -9,13 +8,14 @@ import numpy as np
 
 from bayesgmm.data.standards import Standard
 from bayesgmm.data.summaries import Summary
-from bayesgmm.declared import Declared, Positive, Row
+from bayesgmm.declared import Positive, Row
 from bayesgmm.errors import DeclarationError
 from bayesgmm.families.family import Family
 from bayesgmm.families.squares import is_positive_definite
 from bayesgmm.priors import lkj
 from bayesgmm.priors.covariance_densities import lkj_density, wishart_density
-from bayesgmm.priors.native_calls import PriorDensity
+from bayesgmm.priors.covariance_priors import CovariancesPrior as CovariancesPrior
+from bayesgmm.priors.decomposed_covariances import DecomposedCovariance as DecomposedCovariance
 from bayesgmm.priors.scalars import AnyScalar, HalfNormal, Scalar, ScaleOrPrior
 from bayesgmm.sweep.stats import Array
 from bayesgmm.wording import listing
@@ -28,86 +28,6 @@ def _log_multigamma(a: float, d: int) -> float:
     return d * (d - 1) / 4 * math.log(math.pi) + sum(math.lgamma(a - j / 2) for j in range(d))
 
 
-class CovariancesPrior(Declared):
-    """Base class of priors of the covariances."""
-
-    cites: ClassVar[str] = ""  # the key of the work that introduced it, in ``references``
-    positive_extras: ClassVar[tuple[str, ...]] = ()
-    """Names of ``extras`` that are positive numbers; their coordinates are logarithms."""
-    keeps_regular: ClassVar[bool] = False
-    """True if the density falls to 0 faster than any likelihood rises as a covariance becomes singular."""
-
-    @property
-    @abstractmethod
-    def density(self) -> PriorDensity:
-        """Native log density, made by ``prior_density``."""
-
-    @abstractmethod
-    def resolve(self, data: Summary, family: Family, n_clusters: float) -> Self:
-        """Return the same prior with all parameters explicit, in the shape that the family needs.
-
-        Parameters
-        ----------
-        data : Summary
-        family : Family
-        n_clusters : float
-            Number of clusters that the prior of the weights expects.
-
-        Raises
-        ------
-        DeclarationError
-            When it does not fit the family or the columns.
-        DataError
-            When a default can't be computed, because a column is constant.
-        """
-
-    @property
-    def n_extra(self) -> int:
-        """Number of coordinates beyond those of the roots; the prior must be resolved."""
-        return 0
-
-    @abstractmethod
-    def params(self, standard: Standard, family: Family) -> Array:
-        """Return what the native density reads, in standardised coordinates; the prior must be resolved."""
-
-    def start(self, core_roots: Array) -> Array:
-        """Return starting values of the extra coordinates (n_extra,), given standardised roots in core shape."""
-        return np.empty(0)
-
-    def extras(self, q: Array, standard: Standard) -> dict[str, Array]:
-        """Return what the prior learns beyond the covariances, in data units, from its coordinates (..., n_extra)."""
-        return {}
-
-    def from_extras(self, extras: Mapping[str, Array], standard: Standard) -> Array:
-        """Compute the extra coordinates (..., n_extra) of learned values in data units: the inverse of ``extras``."""
-        raise NotImplementedError
-
-    @abstractmethod
-    def draw(
-        self, rng: np.random.Generator, family: Family, shape: tuple[int, int, int]
-    ) -> tuple[Array, dict[str, Array]]:
-        """Draw covariances from the resolved prior.
-
-        Parameters
-        ----------
-        rng : Generator
-        family : Family
-        shape : (int, int, int)
-            size, K, D.
-
-        Returns
-        -------
-        covariance : (size, K, D, D) float
-            In data units.
-        extras : dict of str to array
-            Other parameters that were drawn.
-        """
-
-    @abstractmethod
-    def typical_sd(self) -> Array:
-        """Return typical standard deviations of a component under the resolved prior, (D,) or (1,), in data units."""
-
-
 class WishartPrecision(CovariancesPrior):
     r"""Wishart prior of the precisions, which is an inverse Wishart prior of the covariances.
 
@@ -115,7 +35,9 @@ class WishartPrecision(CovariancesPrior):
               \mathrm{E}[\Sigma_k] = \text{scale} / (\text{dof} - D - 1)
 
     For a diagonal covariance it is the one-dimensional case for each column (a Gamma prior of each precision), for a
-    spherical one the one-dimensional case for its single precision.
+    spherical one the one-dimensional case for its single precision. For VEI, EVI, VEE, EVE, VVE, EEV, VEV and EVV only
+    ``method="map"`` takes it: it finds the mode under the inverse Wishart density of each covariance, where these are
+    restricted [3]_ [4]_.
 
     Parameters
     ----------
@@ -137,6 +59,8 @@ class WishartPrecision(CovariancesPrior):
     ----------
     .. [1] Fraley & Raftery (2007), J. Classification 24, 155-181.
     .. [2] Richardson & Green (1997), J. R. Stat. Soc. B 59(4), 731-792.
+    .. [3] Celeux & Govaert (1995), Pattern Recognition 28(5), 781-793.
+    .. [4] Fraley & Raftery (2007), as [1]_: the mode in place of the maximum of the likelihood.
 
     Examples
     --------
@@ -150,7 +74,11 @@ class WishartPrecision(CovariancesPrior):
 
     density: ClassVar = wishart_density
     positive_extras: ClassVar = ("covariance_scale",)
-    keeps_regular: ClassVar = True
+
+    @property
+    def keeps_regular(self) -> bool:
+        """True: a Wishart density of precisions falls exponentially as a covariance becomes singular."""
+        return True
 
     def resolve(self, data: Summary, family: Family, n_clusters: float) -> Self:  # noqa: D102
         width = family.form.block_size(len(data.columns))
@@ -185,6 +113,9 @@ class WishartPrecision(CovariancesPrior):
         if not (np.allclose(matrix, matrix.T) and is_positive_definite(matrix)):
             raise DeclarationError("WishartPrecision scale must be a symmetric, positive definite matrix")
         return matrix
+
+    def only_mode(self, family: Family) -> str:  # noqa: D102
+        return "" if family.is_conjugate else f"WishartPrecision of covariance={family.name!r}"
 
     @property
     def resolved_dof(self) -> float:
@@ -239,6 +170,7 @@ class WishartPrecision(CovariancesPrior):
     def draw(  # noqa: D102
         self, rng: np.random.Generator, family: Family, shape: tuple[int, int, int]
     ) -> tuple[Array, dict[str, Array]]:
+        self.require_distribution(family)
         size, k, d = shape
         extras: dict[str, Array] = {}
         if isinstance(self.scale, Scalar):
@@ -293,6 +225,11 @@ class LKJCovariance(CovariancesPrior):
     density: ClassVar = lkj_density
 
     def resolve(self, data: Summary, family: Family, n_clusters: float) -> Self:  # noqa: D102
+        if not family.is_conjugate:
+            raise DeclarationError(
+                f"LKJCovariance has no restrictions of volume, shape and orientation, and covariance={family.name!r} "
+                "has some\n  Use covariances=DecomposedCovariance(), or covariance='full'."
+            )
         if self.sd is None:
             data.varied_range()
             sigma = np.sqrt(family.form.pooled(data.variance))
@@ -341,4 +278,8 @@ def _plain(value: Array) -> object:
     return tuple(_plain(v) for v in value) if np.ndim(value) else float(value)
 
 
-COVARIANCE_PRIORS: dict[str, type[CovariancesPrior]] = {"wishart": WishartPrecision, "lkj": LKJCovariance}
+COVARIANCE_PRIORS: dict[str, type[CovariancesPrior]] = {
+    "wishart": WishartPrecision,
+    "lkj": LKJCovariance,
+    "decomposed": DecomposedCovariance,
+}

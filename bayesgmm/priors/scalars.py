@@ -59,6 +59,9 @@ class Scalar(Declared):
     native: ClassVar[tuple[int, str | float, str | float]]
     """What ``log_density`` reads: the kind of density and its two parameters, each the name of a field or a number."""
 
+    excludes_zero: ClassVar[bool] = False
+    """True if the density falls to 0 faster than any power as the number approaches 0."""
+
     @property
     def parameters(self) -> dict[str, float | Row]:
         """Parameters by PyMC's names."""
@@ -255,6 +258,7 @@ class LogNormal(Scalar):
     mu: Numbers
     sigma: PositiveNumbers
     prior: Literal["log_normal"] = "log_normal"
+    excludes_zero: ClassVar = True
     native: ClassVar = (_LOG_NORMAL, "mu", "sigma")
 
     def quantile(self, p: ArrayLike) -> Array:  # noqa: D102
@@ -278,6 +282,7 @@ class InverseGamma(Scalar):
     alpha: PositiveNumbers
     beta: PositiveNumbers
     prior: Literal["inverse_gamma"] = "inverse_gamma"
+    excludes_zero: ClassVar = True
     native: ClassVar = (_INVERSE_GAMMA, "alpha", "beta")
 
     def quantile(self, p: ArrayLike) -> Array:  # noqa: D102

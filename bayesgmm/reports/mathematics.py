@@ -23,6 +23,7 @@ COMMANDS = {
     "∑": "sum",
     "∏": "prod",
     "∼": "sim",
+    "∝": "propto",
     "≤": "le",
     "…": "ldots",
     "⊤": "top",

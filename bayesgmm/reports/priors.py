@@ -12,9 +12,11 @@ from bayesgmm.families.family import Family
 from bayesgmm.families.forms import Form
 from bayesgmm.families.squares import Squares
 from bayesgmm.model import MixtureModel
-from bayesgmm.priors.covariances import CovariancesPrior, LKJCovariance, WishartPrecision
+from bayesgmm.priors.covariances import CovariancesPrior, DecomposedCovariance, LKJCovariance, WishartPrecision
+from bayesgmm.priors.decomposed_covariances import chart_of_parts
 from bayesgmm.priors.means import ConjugateMeans, HierarchicalMeans, MeansPrior, NormalMeans
 from bayesgmm.priors.scalars import Scalar
+from bayesgmm.priors.shapes import draw_shapes
 from bayesgmm.priors.weights import (
     Dirichlet,
     DirichletProcess,
@@ -349,3 +351,38 @@ def _correlation_words(eta: float) -> str:
     if eta == 1:
         return "All correlation matrices are equally probable."
     return "Correlations are shrunk towards 0." if eta > 1 else "Strong correlations are expected."
+
+
+@describe_covariances.register
+def _decomposed(prior: DecomposedCovariance, family: Family, n_features: int) -> Description:
+    chart = chart_of_parts(family)
+    volume, shape, axes = (
+        f"{s}{'_k' if letter == 'V' else ''}" for s, letter in zip("λAD", chart.letters, strict=True)
+    )
+    formulas = [f"{volume}^{{1 / 2}} ∼ {_scalar_formula(prior.resolved_sd)}"]
+    words = (
+        "The volume λ is the square of the geometric mean of the standard deviations of a component along its axes; "
+        f"this mean is, a priori, {_scalar_words(prior.resolved_sd)}."
+    )
+    if n_features == 1:
+        return Description(words, tuple(formulas))
+    pairs = "∏_{i < j} |a_i − a_j| " if chart.ordered else ""
+    formulas.append(f"log {shape} = 2 diag(a), p(a) ∝ {pairs}exp(−{number(0.5 / prior.shape**2)} |a|^2)")
+    lower, upper = (number(ratio, 3) for ratio in _ratios_of_axes(prior, chart.ordered, n_features))
+    words = (
+        f"{words} The largest standard deviation along an axis is {lower} to {upper} times the smallest one, with "
+        "probability 0.9."
+    )
+    if chart.letters[2] != "I":
+        formulas.append(f"{axes} ∼ Uniform(rotations)")
+        words = f"{words} All directions of the axes are equally probable."
+    ratios = prior.ratios()
+    if np.ptp(ratios) > 0:
+        return Description(f"{words} All this holds for columns divided by a scale c.", tuple(formulas), {"c": ratios})
+    return Description(words, tuple(formulas))
+
+
+def _ratios_of_axes(prior: DecomposedCovariance, ordered: bool, n_features: int) -> Array:
+    """Return quantiles of the ratio of the largest to the smallest standard deviation along an axis, by 4,000 draws."""
+    drawn = draw_shapes(np.random.default_rng(0), prior.shape, (4000,), n_features, ordered)
+    return np.exp(np.quantile(np.ptp(drawn, axis=1), [0.05, 0.95]))

@@ -1,6 +1,8 @@
-"""Covariance families for tests: those that other engines than EM fit, and those that scikit-learn has."""
+"""Covariance families for tests: by the kind of their chart, and those that scikit-learn has."""
 
+from bayesgmm.families.charts import RootChart
 from bayesgmm.families.structures import COVARIANCES
 
-CHARTED = [name for name, family in COVARIANCES.items() if family.chart is not None]
+CHARTED = [name for name, family in COVARIANCES.items() if isinstance(family.chart, RootChart)]
+DECOMPOSED = [name for name, family in COVARIANCES.items() if not isinstance(family.chart, RootChart)]
 SKLEARN = ["full", "tied", "diag", "spherical"]

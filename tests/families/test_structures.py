@@ -1,4 +1,4 @@
-"""Covariance families: no other module depends on their parts, and a structure without a chart is valid."""
+"""Covariance families: no other module depends on their parts; engines that can't fit a structure refuse it by name."""
 
 import re
 import tomllib
@@ -10,12 +10,15 @@ from scipy.stats import multivariate_normal
 
 import bayesgmm as bg
 from bayesgmm.errors import DeclarationError, DegenerateComponent, EmptyComponent, UnknownName
+from bayesgmm.families.family import Family
+from bayesgmm.families.sharing import OneEach
+from bayesgmm.families.squares import Squares
 from bayesgmm.families.structures import COVARIANCES, chart_of, families_named, without_chart
 from bayesgmm.inference import ENGINES
 from tests.commands import run
+from tests.families.registry import DECOMPOSED
 
 PACKAGE = Path(__file__).parents[2] / "bayesgmm"
-WITHOUT_CHART = ["VEI", "EVI", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV"]
 FLAG = re.compile(r"(?<!\bnp)(?<!\bpt)\.(diagonal|tied|isotropic)\b")  # NumPy and PyTensor have functions of that name
 
 
@@ -54,7 +57,7 @@ def clusters(n=60, d=2):
     return rng.normal(scale=0.5, size=(n, d)) * [1.0, 1.5] + 10.0 * own[:, None], own
 
 
-def test_a_structure_without_a_chart_is_fitted_by_em():
+def test_a_structure_is_fitted_by_em():
     """Clusters are apart, so the estimates are theirs: for EVI their variances, scaled to one volume."""
     x, own = clusters()
     fit = bg.fit(bg.MixtureModel(3, covariance="EVI"), x, "em", seed=1, progress=False)
@@ -73,8 +76,8 @@ def test_a_structure_without_a_chart_is_fitted_by_em():
 
 
 @pytest.mark.usefixtures("whole_searches")
-@pytest.mark.parametrize("name", WITHOUT_CHART)
-def test_em_of_overlapping_clusters_needs_no_chart_and_ends_at_a_maximum(name):
+@pytest.mark.parametrize("name", DECOMPOSED)
+def test_em_of_overlapping_clusters_ends_at_a_maximum(name):
     rng, own = np.random.default_rng(1), np.arange(300) % 2
     x = rng.normal(size=(300, 2)) * np.where(own == 1, 1.0, 1.5)[:, None] @ [[1.0, 0.4], [0.0, 0.6]]
     x += 2.0 * own[:, None]
@@ -88,32 +91,59 @@ def test_em_of_overlapping_clusters_needs_no_chart_and_ends_at_a_maximum(name):
     assert found <= freer["sample_stats"]["loglik"].item()
 
 
-@pytest.mark.parametrize("method", [name for name in ENGINES if name != "em"])
-def test_engines_that_need_a_chart_refuse_a_structure_without_one(method):
+@pytest.mark.parametrize("method", ["gibbs", "vb"])
+def test_engines_that_need_conjugate_priors_refuse_other_structures(method):
     with pytest.raises(DeclarationError) as error:
         bg.fit(bg.MixtureModel(3, covariance="VEV"), clusters()[0], method, progress=False)
-    for part in (method, "covariance='VEV'", "Methods that can: 'em'", "'full' or 'tied' or 'diag' or 'spherical'"):
+    able = "Methods that can: 'advi', 'em', 'fullrank_advi', 'map', 'mle', 'nuts'"
+    for part in (method, "covariance='VEV'", "'full' or 'tied' or 'diag' or 'spherical'"):
+        assert part in str(error.value)
+    assert sorted(re.findall(r"'(\w+)'", str(error.value).split("Methods that can: ")[1].split(".")[0])) == sorted(
+        re.findall(r"'(\w+)'", able)
+    )
+
+
+class Chartless(Family):
+    """Full covariances without coordinates."""
+
+    name, mclust, sharing, form = "chartless", "chartless", OneEach(), Squares()
+    needs_common_scale = False
+
+
+@pytest.fixture
+def chartless(monkeypatch):
+    """A declaration of a family that only EM can fit."""
+    monkeypatch.setitem(COVARIANCES, "chartless", Chartless())
+    return bg.MixtureModel(3, covariance="chartless")
+
+
+@pytest.mark.parametrize("method", [name for name in ENGINES if name != "em"])
+def test_engines_that_need_a_chart_refuse_a_structure_without_one(chartless, method):
+    with pytest.raises(DeclarationError) as error:
+        bg.fit(chartless, clusters()[0], method, progress=False)
+    for part in (method, "covariance='chartless'", "Methods that can: 'em'", "'full' or 'tied' or 'diag'"):
         assert part in str(error.value)
 
 
-def test_what_needs_the_prior_of_a_structure_without_a_chart_is_refused_by_name():
-    model, x = bg.MixtureModel(3, covariance="VEV"), clusters()[0]
-    fit = bg.fit(model, x, "em", seed=1, progress=False)
+def test_what_needs_the_prior_of_a_structure_without_a_chart_is_refused_by_name(chartless):
+    x = clusters()[0]
+    fit = bg.fit(chartless, x, "em", seed=1, progress=False)
     with_priors = {
-        "build_model": lambda: bg.build_model(model, x),
-        "prior_predictive": lambda: bg.prior_predictive(model, x, seed=1),
+        "build_model": lambda: bg.build_model(chartless, x),
+        "prior_predictive": lambda: bg.prior_predictive(chartless, x, seed=1),
         "standard_errors": lambda: bg.standard_errors(fit),
     }
     for name, call in with_priors.items():
-        with pytest.raises(DeclarationError, match="covariance='VEV' has no unconstrained coordinates"):
+        with pytest.raises(DeclarationError, match="covariance='chartless' has no unconstrained coordinates"):
             pytest.fail(f"{name} returned {call()}")
 
 
-def test_advice_does_not_name_methods_that_refuse_the_structure():
-    with pytest.raises(EmptyComponent) as error:
-        bg.fit(bg.MixtureModel(3, covariance="VVE"), clusters(n=7)[0], "em", seed=1, progress=False)
-    assert "Try" in str(error.value)
-    assert "map" not in str(error.value)
+def test_advice_does_not_name_methods_that_refuse_the_structure(chartless):
+    for model, is_named in ((chartless, False), (bg.MixtureModel(3, covariance="VVE"), True)):
+        with pytest.raises(EmptyComponent) as error:
+            bg.fit(model, clusters(n=7)[0], "em", seed=1, progress=False)
+        assert "Try" in str(error.value)
+        assert ("method='map'" in str(error.value)) == is_named
 
 
 @pytest.mark.parametrize("name", ["VEV", "EVE", "VEE"])
@@ -124,13 +154,13 @@ def test_a_singular_component_of_a_structure_is_named(name):
         bg.fit(bg.MixtureModel(3, covariance=name), x, "em", seed=1, progress=False)
 
 
-def test_coordinates_of_a_family_without_a_chart_are_refused_by_name():
-    with pytest.raises(DeclarationError, match="covariance='VEV' has no unconstrained coordinates"):
-        chart_of(COVARIANCES["VEV"])
-    assert [name for name, family in COVARIANCES.items() if without_chart(family)] == WITHOUT_CHART
+def test_coordinates_of_a_family_without_a_chart_are_refused_by_name(chartless):
+    with pytest.raises(DeclarationError, match="covariance='chartless' has no unconstrained coordinates"):
+        chart_of(chartless.family)
+    assert [name for name, family in COVARIANCES.items() if without_chart(family)] == ["chartless"]
 
 
-def test_select_compares_structures_without_a_chart():
+def test_select_compares_structures_that_have_no_conjugate_prior():
     table = bg.select(clusters()[0], [2, 3], ["VEI", "VII"], seed=0, progress=False, n_init=3)
     assert {*table["covariance"]} == {"VEI", "spherical"}
     assert table["n_components"].iloc[0] == 3
@@ -174,8 +204,8 @@ def test_the_terminal_takes_the_names_of_structures(tmp_path):
     assert chosen.returncode == 0, chosen.stderr
     listed = (tmp_path / "choices.csv").read_text()
     assert all(name in listed for name in COVARIANCES)
-    refused = run("fit", str(table), "-k", "3", "--covariance", "VEV", "-o", str(tmp_path / "fit.nc"))
+    refused = run("fit", str(table), "-k", "3", "--covariance", "VEV", "--method", "vb", "-o", str(tmp_path / "fit.nc"))
     assert refused.returncode != 0
-    assert "Methods that can: 'em'" in " ".join(refused.stderr.split())
+    assert "method 'vb' can't take --covariance VEV" in " ".join(refused.stderr.split())
     fitted = run("fit", str(table), "-k", "3", "--covariance", "VEV", "--method", "em", "-o", str(tmp_path / "fit.nc"))
     assert fitted.returncode == 0, fitted.stderr

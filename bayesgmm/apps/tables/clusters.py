@@ -251,7 +251,9 @@ def default_method(model: MixtureModel, shape: tuple[int, int]) -> str:
     if model.family.chart is None:
         return "em"
     coordinates = k * (1 + d) + family_named(model.covariance).size(k, d)
-    return "nuts" if n * k * d * d < MAX_NUTS_WORK and coordinates < MAX_COORDINATES else "vb"
+    if n * k * d * d < MAX_NUTS_WORK and coordinates < MAX_COORDINATES:
+        return "nuts"
+    return "vb" if model.family.is_conjugate else "em"
 
 
 def _labelled(table: UsableTable, partition: "xr.Dataset", component: Array) -> "pd.DataFrame":
