@@ -157,11 +157,11 @@ def least_turned(density: LogPosterior, q: Array) -> Array:
         return q
     chart, q = density.chart, q.copy()
     at, k, d = density.roots, density.n_components, density.n_features
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"):  # the squares of finite roots may be too large, too
         roots = chart.core_roots(q[:, at], k, d)
-    finite = np.isfinite(roots).all(axis=(1, 2, 3))
-    q[~finite] = np.nan
-    q[finite, at] = chart.coordinates(roots[finite])
+        finite = np.isfinite(roots).all(axis=(1, 2, 3))
+        q[~finite] = np.nan
+        q[finite, at] = chart.coordinates(roots[finite])
     return q
 
 

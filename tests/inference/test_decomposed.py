@@ -8,6 +8,7 @@ import pytest
 import bayesgmm as bg
 from bayesgmm.data.points import as_points
 from bayesgmm.errors import FitWarning
+from bayesgmm.inference import labelled_copies
 from bayesgmm.inference.laplace import find_mode, straightened, whiten
 from bayesgmm.posterior.log_posterior import LogPosterior
 from evidence.calibration import COMMON, Calibration, Simulation
@@ -123,3 +124,12 @@ def test_intervals_are_calibrated():
     assert len(together.position[COMMON[0]]) >= 14
     p = together.p_values()
     assert min(p[name] for name in COMMON) > 1e-6
+
+
+@pytest.mark.filterwarnings("error")
+def test_draws_of_a_proposal_that_are_too_large_for_numbers_are_in_no_copy():
+    density = LogPosterior.of(bg.MixtureModel(2, "VEV"), as_points(IRIS))
+    q = np.zeros((3, density.size))
+    q[1, np.arange(density.size)[density.roots][:2]] = -400.0  # of volumes: roots are finite, and their squares are not
+    q[2, density.roots] = 1e4
+    assert labelled_copies.in_copy(density, labelled_copies.ByWeight(), q).tolist()[1:] == [False, False]
