@@ -298,7 +298,7 @@ def _entry(engine: Engine) -> list[str]:
 
 NEEDS_COORDINATES = Limit(
     "bayesgmm.inference.engine:without_coordinates",
-    "it needs unconstrained coordinates; there are none",
+    "its covariances have no prior yet, so that only EM can fit it",
     of_priors=False,
 )
 NEEDS_DISTRIBUTION = Limit(

@@ -134,7 +134,7 @@ class Check:
 CHECKS: dict[str, Check] = {
     "mixing": Check(mixing.mixing, _chains),
     "chains": Check(mixing.single_chain, _chains),
-    "modes": Check(modes.different_modes, _several_chains),
+    "modes": Check(modes.modes_or_note, _several_chains),
     "divergences": Check(mixing.divergences, _divergences),
     "energy": Check(mixing.energy, _energies),
     "tree depth": Check(mixing.tree_depth, _depths),

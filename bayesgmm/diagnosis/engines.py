@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from bayesgmm.findings import Finding
 from bayesgmm.posterior.criteria import HIGH_KHAT
+from bayesgmm.posterior.draws import sampled
 from bayesgmm.posterior.info import info
 from bayesgmm.posterior.notes import GibbsComparison
 
@@ -117,14 +118,17 @@ def approximation(fit: "xr.DataTree") -> list[Finding]:
 
 
 def unseen_regions(fit: "xr.DataTree") -> list[Finding]:
-    """Say that an approximation was not compared with a Gibbs run, and why."""
+    """Say that draws were not compared with a Gibbs run, and why."""
     reason = info(fit).notes.not_compared
     if reason is None:
         return []
-    what = f"The approximation was not compared with a Gibbs run: {reason}."
-    why = "Its own draws do not show a region of the posterior that they miss."
+    chains = sampled(fit)
+    what = f"The {'chains were' if chains else 'approximation was'} not compared with a Gibbs run: {reason}."
+    why = f"{'Their' if chains else 'Its'} own draws do not show a region of the posterior that they miss."
     advice = "Compare with method='gibbs' or 'nuts', on a sample of the rows if they are many."
-    return [Finding("note", "approximation", what, why, advice, {"not_compared": reason})]
+    if chains:
+        advice = "Use at least draws=200, or compare with method='gibbs'."
+    return [Finding("note", "modes" if chains else "approximation", what, why, advice, {"not_compared": reason})]
 
 
 def approximation_or_note(fit: "xr.DataTree") -> list[Finding]:

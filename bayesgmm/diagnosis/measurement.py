@@ -4,9 +4,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesgmm.engines import ENGINES
 from bayesgmm.findings import Finding
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.posterior.draws import size
+from bayesgmm.posterior.info import info
 from bayesgmm.posterior.schema import holds_points, observed
 from bayesgmm.predictions.label_errors import REFIT, judged_labels, possibly_wrong
 from bayesgmm.wording import listing, plural
@@ -54,11 +56,14 @@ def hidden_spread(fit: "xr.DataTree") -> list[Finding]:
     if not hidden.size:
         return []
     names = fit["posterior"].coords["component"].values
-    each = listing([f"component {names[k]} ({ratio[k]:.1g})" for k in hidden]).replace("'", "")
-    what = f"In some direction the errors of measurement explain all of the spread: {each} of the typical error."
+    each = listing([f"component {names[k]} is {ratio[k]:.1g} typical errors" for k in hidden]).replace("'", "")
+    what = f"In some direction the errors of measurement explain all of the spread: the standard deviation of {each}."
     why = "The covariance there is at the edge of what is possible, zero, and says little about the true spread."
     posterior = "Look at its credible interval, and set the scale of the prior of the covariances."
-    advice = "Try method='nuts', whose intervals say how large it may be." if size(fit) == (1, 1) else posterior
+    advice = posterior
+    if size(fit) == (1, 1):
+        can = not ENGINES["nuts"].refused(info(fit).model)
+        advice = "Try method='nuts', whose intervals say how large it may be." if can else "Try fewer components."
     return [Finding("warning", "hidden spread", what, why, advice, {"ratio": ratio.tolist()})]
 
 

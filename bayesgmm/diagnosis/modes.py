@@ -8,6 +8,7 @@ import numpy as np
 import scipy  # its parts are imported when they are used
 
 from bayesgmm.diagnosis.convergence import label_free
+from bayesgmm.diagnosis.engines import unseen_regions
 from bayesgmm.diagnosis.mixing import chains_named
 from bayesgmm.findings import Finding
 from bayesgmm.posterior.contamination import as_modelled
@@ -139,3 +140,8 @@ def _described(mode: Mode) -> str:
         facts.append(f"stacking weight {mode.stacking_weight:.2f}")
     first, *rest = facts
     return f"{chains_named(mode.chains)} ({first}{'; ' if rest else ''}{', '.join(rest)})"
+
+
+def modes_or_note(fit: "xr.DataTree") -> list[Finding]:
+    """Compare the modes of the chains; a note, if the chains were not compared with a Gibbs run."""
+    return different_modes(fit) or unseen_regions(fit)

@@ -228,12 +228,30 @@ class _Trials:
             for name in dict.fromkeys(distinct_families(self.wanted.names, count, n_features).values())
         ]
         candidates = Candidates.of(points, self.wanted.names, self.seed, **self.search)
-        small = [call for call in calls if points.labels is not None or _is_judged_by_bic(*call, points)]
+        left_out = {call: problem for call in calls if (problem := self._obstacle(*call, points))}
+        small = [call for call in calls if call not in left_out]
         rows, interrupted = run_all(candidates.row, small, "choosing a structure", os.cpu_count() or 1, progress=False)
         if interrupted:
             raise KeyboardInterrupt
         done = dict(zip(small, rows, strict=True))
-        return [done.get(call) or _too_many(*call, points) for call in calls]
+        return [done.get(call) or _row_of(*call, points, left_out[call]) for call in calls]
+
+    def _obstacle(self, n_components: int, covariance: str, points: Points) -> str:
+        """Return the reason why a choice is left out, if there is one."""
+        if points.labels is None:
+            return (
+                ""
+                if _is_judged_by_bic(n_components, covariance, points)
+                else _too_many(n_components, covariance, points)
+            )
+        counts, needed = np.bincount(self.index[self.index >= 0]), len(points.columns)
+        if family_named(covariance).mclust[2:] != "V" or counts.min() >= needed:
+            return ""
+        few = self.classes.tolist()[counts.argmin()]
+        return (
+            f"Class {few!r} has {plural(int(counts.min()), 'row')}: directions "
+            f"of its own in {plural(needed, 'column')} need at least {needed}."
+        )
 
 
 _WITH_UNLABELLED = (
@@ -248,10 +266,15 @@ def _is_judged_by_bic(n_components: int, covariance: str, points: Points) -> boo
     return n_components == 1 or size < points.total_weight
 
 
-def _too_many(n_components: int, covariance: str, points: Points) -> Row:
-    """Return the row of a choice that is left out because it has as many parameters as points."""
+def _too_many(n_components: int, covariance: str, points: Points) -> str:
+    """Return why a choice is left out that has as many parameters as points."""
     size = n_parameters(family_named(covariance), n_components, len(points.columns))
-    problem = f"{plural(size, 'parameter')} for {plural(round(points.total_weight), 'row')}: too many for BIC."
+    return f"{plural(size, 'parameter')} for {plural(round(points.total_weight), 'row')}: too many for BIC."
+
+
+def _row_of(n_components: int, covariance: str, points: Points, problem: str) -> Row:
+    """Return the row of a choice that is left out."""
+    size = n_parameters(family_named(covariance), n_components, len(points.columns))
     return {"n_components": n_components, "covariance": covariance, "n_parameters": size, "problem": problem}
 
 

@@ -221,10 +221,11 @@ class FactorAnalysers(Family):
         if is_determined(self.n_factors, n_features, self.isotropic):
             return
         most = max(q for q in range(n_features + 1) if q == 0 or is_determined(q, n_features, self.isotropic))
-        allowed = f"at most {plural(most, 'factor')}" if most else "no factors"
+        allowed = f"can have at most {plural(most, 'factor')}" if most else "are too few for factors"
+        condition = "q <= D - 2" if self.isotropic else "(D - q)^2 >= D + q"
         raise DeclarationError(
-            f"covariance={self.name!r}: {plural(n_features, 'column')} can have {allowed}, so that loadings and noise "
-            f"are determined ({'q <= D - 2' if self.isotropic else '(D - q)^2 >= D + q'})\n  Try {self._instead(most)}."
+            f"covariance={self.name!r}: {plural(n_features, 'column')} {allowed}: loadings and noise are determined "
+            f"only if {condition}\n  Try {self._instead(most)}."
         )
 
     def _instead(self, most: int) -> str:

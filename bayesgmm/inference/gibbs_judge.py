@@ -24,6 +24,8 @@ WORTH = 200_000_000  # maximum cost of the run: points x features x components x
 JUDGES = 100  # effective number of draws from which chains that agree are a judge of other draws
 COUNTS = 50  # the same for the number of clusters, where K is a bound
 FEW = 100  # fewer draws are not compared
+FEW_DRAWS = "that takes at least 200 draws of each chain"  # reasons, at the end of a sentence
+INTERRUPTED = "the run was interrupted, and unfinished chains may have been in other regions"
 INTERVAL = (0.05, 0.5, 0.95)
 TINY = 1e-6  # smallest ratio of two widths
 

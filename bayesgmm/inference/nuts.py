@@ -7,7 +7,7 @@ import numpy as np
 from bayesgmm.checkpoints.units import once
 from bayesgmm.diagnosis.mixing import RARE
 from bayesgmm.errors import SamplingError
-from bayesgmm.inference import cross_checks, tail_checks
+from bayesgmm.inference import cross_checks, gibbs_judge, tail_checks
 from bayesgmm.inference.cross_checks import CrossCheck
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.extension import Budget, Check, Drawn, settled
@@ -83,7 +83,8 @@ def fit(
     progress.stage("sampling")
 
     settings = {"tune": tune, "target_accept": target_accept}
-    notes = EngineNotes(repaired_directions=modes[0].repaired, interrupted=False)
+    unseen = gibbs_judge.FEW_DRAWS if draws < SHORTEST and not gibbs_judge.obstacle(density) else None
+    notes = EngineNotes(repaired_directions=modes[0].repaired, interrupted=False, not_compared=unseen)
 
     check: Check | None = None
     if cross_checks.can_check(density, budget):
@@ -131,8 +132,10 @@ def fit(
 
 
 def _noted(estimate: Estimate) -> Estimate:
-    """Leave out where chains were joined, if none was."""
+    """Leave out where chains were joined, if none was; note that chains which Ctrl-C stopped were not compared."""
     stats = estimate.stats
+    if estimate.notes.interrupted:
+        estimate = replace(estimate, notes=replace(estimate.notes, not_compared=gibbs_judge.INTERRUPTED))
     if JOINED in stats and not stats[JOINED].any():
         stats = {name: values for name, values in stats.items() if name != JOINED}
     return replace(estimate, stats=stats)

@@ -131,8 +131,9 @@ class Candidates:
 
     def _bound(self, density: LogPosterior, problem: str) -> Row:
         engine = ENGINES[BOUND]
+        if engine.refused(density.model):
+            return {"problem": f"{problem} No elbo: variational Bayes can't fit this family.".strip()}
         try:
-            engine.require(density.model)
             bound = highest_elbo(density, self.seed, engine.defaults, self.threads)
         except BayesGMMError as error:
             return {"problem": f"{problem} No elbo: {_plain(error)}".strip()}

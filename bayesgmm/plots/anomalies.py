@@ -20,6 +20,7 @@ from bayesgmm.plots.style import (
     literal,
     marker_area,
     shades,
+    towards_text,
 )
 from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.schema import points_for
@@ -214,7 +215,7 @@ def _draw_points(axis: "Axes", scores: "xr.Dataset") -> None:
     if len(names) == 1:
         axis.set_yscale("log")
     counts = f"{flagged.sum()} of {len(x)} points flagged as anomalous"
-    title = f"{counts}\n(false discovery rate {scores.attrs['fdr']:g}; darker: smaller p)"
+    title = f"{counts}\n(false discovery rate {scores.attrs['fdr']:g}; {towards_text()}: smaller p)"
     axis.set_title(title, fontsize=10, loc="left")
 
 

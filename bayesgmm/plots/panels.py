@@ -115,19 +115,33 @@ def new_panels(
             f"figure={in_short(figure)}: must be a matplotlib Figure, or a part of one\n"
             "  For example figure.subfigures(1, 2)[0]."
         )
-    elif figure.axes:
+    elif figure.axes or figure.subfigs or figure.get_suptitle():
+        held = "parts" if figure.subfigs else plural(len(figure.axes), "panel") if figure.axes else "a title"
         raise DeclarationError(
-            f"figure= holds {plural(len(figure.axes), 'panel')}; this plot has panels of its own\n"
+            f"figure= holds {held}; this plot has panels of its own\n"
             "  Give an empty figure, or a part of one: figure.subfigures(1, 2)[0]."
         )
     return figure, figure.subplots(*shape, squeeze=False, **arrangement)
 
 
 def new_panel(size: tuple[float, float], ax: "Axes | None" = None) -> "Axes":
-    """Return the panel to draw in: the one that was given, or that of a new figure of a size in inches."""
-    import matplotlib.pyplot as plt
+    """Return the panel to draw in: the one that was given, or that of a new figure of a size in inches.
 
-    return plt.subplots(figsize=size, layout="constrained")[1] if ax is None else ax
+    Raises
+    ------
+    DeclarationError
+        When what was given is no panel, or one with polar or other coordinates.
+    """
+    import matplotlib.pyplot as plt
+    from matplotlib.axes import Axes
+
+    if ax is None:
+        return plt.subplots(figsize=size, layout="constrained")[1]
+    if not isinstance(ax, Axes) or ax.name != "rectilinear":
+        raise DeclarationError(
+            f"ax={in_short(ax)}: must be matplotlib Axes with straight axes\n  For example plt.subplots()[1]."
+        )
+    return ax
 
 
 def place_legend(axis: "Axes", own: bool, marks: "Sequence[Artist] | None" = None) -> None:

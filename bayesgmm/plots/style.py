@@ -111,6 +111,15 @@ def marker(component: int) -> str:
     return MARKERS[component % len(MARKERS)]
 
 
+def towards_text() -> str:
+    """Return how colours change towards that of text: ``'darker'``, or ``'lighter'`` on a dark background."""
+    import matplotlib as mpl
+    from matplotlib.colors import to_rgb
+
+    text, panel = (sum(to_rgb(mpl.rcParams[name])) for name in ("text.color", "axes.facecolor"))
+    return "darker" if text <= panel else "lighter"
+
+
 def grey(level: float) -> str:
     """Return a shade between the colours of text (0) and of the panels (1) in the user's style.
 

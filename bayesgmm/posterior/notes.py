@@ -237,7 +237,7 @@ class EngineNotes(Facts):
     compared : GibbsComparison, optional
         Set where a short Gibbs run has converged.
     not_compared : str, optional
-        Reason why an approximation was not compared with a Gibbs run: the end of a sentence.
+        Reason why an approximation, or the chains of NUTS, were not compared with a Gibbs run: the end of a sentence.
     optimism : float, optional
         ELBO on the draws that were optimised minus that on new draws, in nats.
     evaluations : int, optional

@@ -468,3 +468,13 @@ def test_columns_called_weight_and_points_have_rows_of_their_own():
     assert list(words.index) == ["points", "weight", "column weight", "column points"]
     assert words["points"] == "12.0"
     assert float(words["column weight"]) == pytest.approx(5.5, abs=0.2)
+
+
+@pytest.mark.parametrize(("draws", "noted"), [(100, True), (200, False)])
+def test_chains_that_are_too_short_for_a_comparison_with_a_gibbs_run_say_so(draws, noted, whole_searches):
+    x = np.random.default_rng(0).normal(size=(60, 1)) + np.repeat([[0.0], [12.0]], 30, axis=0)
+    found = bg.diagnose(bg.fit(bg.MixtureModel(2), x, seed=1, draws=draws, progress=False), ["modes"], progress=False)
+    notes = [finding.what for finding in found if "not compared with a Gibbs run" in finding.what]
+    assert (
+        notes == ["The chains were not compared with a Gibbs run: that takes at least 200 draws of each chain."] * noted
+    )

@@ -212,3 +212,14 @@ def test_the_shares_sum_up():
     fitted = selected("iris")
     np.testing.assert_allclose(fitted.predict_proba(stored("iris")[0]).sum(axis=1), 1.0)
     assert all(unpack(fit).parameters.weight.sum() == pytest.approx(1.0) for fit in fitted.posteriors_)
+
+
+@pytest.mark.parametrize("structure", ["EEV", "VEV"])
+def test_a_class_of_few_rows_has_no_directions_of_its_own(structure):
+    """Where its rows do not span all directions, the rest would depend on the order of the columns."""
+    values, known = (part[:102] for part in stored("iris"))
+    with pytest.raises(ComponentError, match="has 2 rows: directions of its own in 4 columns need at least 4"):
+        classifier(n_components=1, covariance_type=structure, across="classes").fit(values, known)
+    turned = values[:, [2, 0, 3, 1]]
+    one, other = (classifier().fit(x, known).predict_proba(x) for x in (values, turned))
+    np.testing.assert_allclose(one, other, atol=1e-9)

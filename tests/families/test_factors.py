@@ -400,7 +400,7 @@ def test_too_many_factors_are_refused_with_the_most_that_are_allowed():
     ):
         with pytest.raises(DeclarationError, match=r"6 columns can have at most 3 factors.*\n.*'factors:3:UCU'"):
             call()
-    with pytest.raises(DeclarationError, match=r"2 columns can have no factors.*\n  Try covariance='full'"):
+    with pytest.raises(DeclarationError, match=r"2 columns are too few for factors.*\n  Try covariance='full'"):
         bg.fit(bg.MixtureModel(1, covariance="factors:1"), x[:, :2], "em", progress=False)
     table = bg.select(x, [1], ["factors:1", "factors:4"], seed=0, progress=False)
     assert "at most 3 factors" in table.set_index("covariance")["problem"]["factors:4"]

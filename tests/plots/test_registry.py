@@ -8,7 +8,8 @@ import pytest
 
 import bayesgmm as bg
 from bayesgmm.errors import DeclarationError
-from bayesgmm.plots.style import grey
+from bayesgmm.plots.style import grey, towards_text
+from tests.conftest import quick_gibbs
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
@@ -34,7 +35,7 @@ def drawings(flowers):
     with_gaps = bg.fit(bg.MixtureModel(2), holed, "em", **quiet)
     bounded = bg.fit(bg.MixtureModel(2), flowers, "vb", n_init=1, draws=20, **quiet)
     finite = bg.MixtureModel(3, "diag", weights=bg.FiniteMixture(bg.Geometric(0.5)))
-    of_number = bg.fit(finite, flowers[:60], "gibbs", draws=50, tune=50, max_draws=50, chains=2, **quiet)
+    of_number = quick_gibbs(finite, flowers[:60])
     tree = bg.prior_predictive(bg.MixtureModel(2), flowers, draws=30, seed=1)
     table, merged = bg.select(flowers, [1, 2], "full", n_init=2, **quiet), bg.merge_components(fit)
     label = np.arange(len(flowers)) // 50
@@ -122,10 +123,18 @@ def test_greys_lie_between_the_colours_of_text_and_of_panels():
         assert (grey(0.0), grey(1.0), grey(0.5)) == ("#ff0000", "#0000ff", "#800080")
 
 
+def titled():
+    figure = plt.figure()
+    figure.suptitle("a title")
+    return figure
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
         (lambda: plt.subplots()[0], r"figure= holds 1 panel; .*\n  Give an empty figure"),
+        (titled, r"figure= holds a title; "),
+        (lambda: plt.figure().subfigures(1, 2)[0].figure, r"figure= holds parts; "),
         (lambda: plt.subplots()[1], r"figure=<Axes.*: must be a matplotlib Figure, or a part of one"),
     ],
 )
@@ -133,3 +142,16 @@ def test_what_is_no_empty_figure_is_refused(given, message, drawings):
     with pytest.raises(DeclarationError, match=message):
         drawings["entropy"](figure=given())
     plt.close("all")
+
+
+@pytest.mark.parametrize("given", ["figure", "number", "polar"])
+def test_what_is_no_panel_with_straight_axes_is_refused(given, drawings):
+    places = {"figure": plt.figure, "number": lambda: 3, "polar": lambda: plt.subplots(subplot_kw={"polar": True})[1]}
+    with pytest.raises(DeclarationError, match=r"ax=.*: must be matplotlib Axes with straight axes"):
+        drawings["weights"](ax=places[given]())
+
+
+def test_colours_towards_the_text_are_named_by_the_style():
+    assert towards_text() == "darker"
+    with plt.style.context("dark_background"):
+        assert towards_text() == "lighter"

@@ -35,6 +35,8 @@ from bayesgmm.reports.subject import Subject
 from tests import browser
 from tests.commands import run
 from tests.conftest import sampled
+from tests.declarations import decomposed_priors
+from tests.families.registry import CHARTED, DECOMPOSED
 from tests.undrawn import PANELS
 
 mpl.use("Agg")
@@ -365,7 +367,7 @@ def priors():
     weights += [kind(concentration=bg.Gamma(1.0, 10.0)) for kind in WEIGHTS.values()]
     weights += [bg.Dirichlet(tuple(range(1, 4)))]
     means = [kind() for kind in MEANS.values()] + [bg.HierarchicalMeans(spread=scalar) for scalar in scalars]
-    covariances = [kind() for kind in COVARIANCE_PRIORS.values()] + [
+    covariances = [kind() for name, kind in COVARIANCE_PRIORS.items() if name != "decomposed"] + [
         bg.LKJCovariance(2.0, scalar) for scalar in scalars
     ]
     covariances += [bg.WishartPrecision(8.0, scalar) for scalar in scalars]
@@ -376,7 +378,8 @@ WEIGHTS_SAID, MEANS_SAID, COVARIANCES_SAID = priors()
 EVERY = [
     *product(WEIGHTS_SAID, MEANS_SAID[:1], COVARIANCES_SAID[:1], ["full"]),
     *product(WEIGHTS_SAID[:1], MEANS_SAID, COVARIANCES_SAID[:1], ["full"]),
-    *product(WEIGHTS_SAID[:1], MEANS_SAID[:1], COVARIANCES_SAID, COVARIANCES),
+    *product(WEIGHTS_SAID[:1], MEANS_SAID[:1], COVARIANCES_SAID, CHARTED),
+    *product(WEIGHTS_SAID[:1], MEANS_SAID[:1], decomposed_priors(), DECOMPOSED),
 ]
 
 
