@@ -325,7 +325,11 @@ MANY_SWEEPS = "each of its many steps is a sweep over all rows"
 EACH_ROW = "each sweep draws an assignment of each row"
 DRAWS = Setting("draws", 1000, "number of draws to keep")
 STARTS = Setting("n_init", 10, "number of starts in each cycle of the search")
-SWEEPS = Setting("sweeps", 4000, "budget of the search: maximum number of sweeps for a start")
+SWEEPS = Setting(
+    "sweeps",
+    4000,
+    "budget of the search: maximum number of sweeps for a start; five times as many for factor analysers",
+)
 DISAGREEMENT = Setting(
     "disagreement",
     "reconcile",

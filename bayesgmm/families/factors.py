@@ -90,6 +90,7 @@ class FactorAnalysers(Family):
     form: ClassVar = Squares()
     needs_all_directions: ClassVar = False
     maximises_many: ClassVar = True
+    search_factor: ClassVar = 5
 
     def __post_init__(self) -> None:
         count = self.n_factors

@@ -63,6 +63,8 @@ class Family(ABC):
         Unconstrained coordinates. None: only engines that need none can fit the family.
     needs_common_scale : bool
         True if all columns must have the same scale, because rescaling one column leads out of the family.
+    search_factor : int
+        Factor of the budget of the search for maxima: more than 1 where EM takes more sweeps.
     is_conjugate : bool
         True if precisions of this family have Wishart distributions given the points, under a Wishart prior.
     """
@@ -74,6 +76,7 @@ class Family(ABC):
     words: ClassVar[str] = ""
     chart: ClassVar[Chart | None] = None
     needs_common_scale: ClassVar[bool] = False
+    search_factor: ClassVar[int] = 1
     is_conjugate: ClassVar[bool] = True
 
     # -- sizes and names --

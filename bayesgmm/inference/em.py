@@ -277,7 +277,7 @@ def local_maxima(
             n_components,
             seed,
             n_init=n_init,
-            budget=sweeps,
+            budget=sweeps * sweep.family.search_factor,
             exponents=exponents,
             given=given,
             threads=sweep.threads,
