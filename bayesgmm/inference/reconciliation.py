@@ -23,7 +23,7 @@ TUNE, THIN = 500, 20  # Gibbs sweeps before the first draw, and from one draw to
 GIBBS_WORTH = 1_500_000_000  # maximum cost of these sweeps: points x features x components x sweeps
 GIBBS_CHAINS = 4  # minimum number
 FACTOR = 3  # maximum factor of one extension
-LEAST = 1.2  # minimum factor: these chains continue at no cost
+MIN_EXTENSION = 1.2  # minimum factor: these chains continue at no cost
 MANY = 0.03  # share of the posterior that the steps may have lost
 
 
@@ -239,7 +239,7 @@ class _GibbsChains:
             return False
         while True:
             now, made = agreement(monitored(self.density, self.q, self.lp)), self.q.shape[1]
-            needed = now.draws_needed(made, wanted, LEAST)
+            needed = now.draws_needed(made, wanted, MIN_EXTENSION)
             if now.is_good(wanted) or now.rhat > APART or needed > self.longest:
                 return now.is_good(wanted)
             self._extend(min(needed, FACTOR * made))
