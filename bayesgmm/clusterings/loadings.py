@@ -34,7 +34,7 @@ def factor_loadings(fit: FitLike) -> "xr.Dataset":
     Dataset
         ``loadings`` [component, feature, factor], in data units; ``noise`` [component, feature], the variances
         :math:`\Psi_k`, in squared data units; ``communality`` [component, feature], the share of a column's variance
-        within the component that the factors explain.
+        within the component that the factors explain. ``answer.to_dataframe()`` is a table.
 
         With transforms, columns are the transformed ones.
 

@@ -44,6 +44,9 @@ def answer_of(name, fit, gaps):
         return bg.elicit(bg.MixtureModel(3), **ARGUMENTS[name])
     if name == "credible_ball":
         return bg.credible_ball(fit, bg.partition(fit))
+    if name == "factor_loadings":
+        flowers = bg.datasets.iris().drop(columns="species")
+        return bg.factor_loadings(bg.fit(bg.MixtureModel(1, bg.FactorAnalysers(1)), flowers, "em", progress=False))
     return getattr(bg, name)(gaps if name == "impute" else fit, **ARGUMENTS.get(name, {}))
 
 
