@@ -196,6 +196,8 @@ def _signs(columns: dict[int, Column], names: list[str], known: Known) -> tuple[
     own = {j: sign for j, column in columns.items() if (sign := known.decimals.get(names[j]) or column.decimal)}
     usual = known.decimal or _common(own.values())
     custom = {j: sign for j, column in columns.items() if column.unclear and (sign := _by_custom(column, known.sep))}
+    if len({"." in cell for column in columns.values() for cell in column.unclear}) > 1:
+        custom = {}  # 1.257 in one column and 1,049 in another: either may be the decimal sign
     usual = usual or (None if own else _common(custom.values()))
     signs = {j: own.get(j) or usual or custom.get(j) or "." for j in columns}
     asked = [j for j, column in columns.items() if column.unclear and not (own.get(j) or usual or custom.get(j))]

@@ -88,6 +88,13 @@ def test_a_file_of_any_convention_is_read_right_or_refused(tmp_path_factory, dra
         np.testing.assert_allclose(table.values[name].to_numpy(float), values, rtol=1e-12, atol=1e-12)
 
 
+def test_points_in_one_column_and_commas_in_another_are_not_guessed(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text('c0,c1\n1.257,"1,049"\n-1.321,"-5,357"\n6.404,"3,616"\n')
+    with pytest.raises(DataError, match=r"column 'c0': '1\.257' can be 1\.257 or 1257"):
+        read_file(path).require_clear()
+
+
 X = [23.5, 1200.25, -3.0, 41.0, 1999.75]
 POINT, COMMA = [f"{x}" for x in X], [f"{x}".replace(".", ",") for x in X]
 LARGE = ["1,234.50", "950.00", "12,000.00", "1.00", "2.00"]
