@@ -34,7 +34,7 @@ def as_fit(value: FitLike) -> "xr.DataTree":
     >>> as_fit([0.1, 0.2])
     Traceback (most recent call last):
         ...
-    bayesgmm.errors.FitFileError: not a fit, but of type list
+    bayesgmm.errors.FitFileError: a list is not a fit
       Give what bayesgmm.fit or bayesgmm.load returned, a trace of PyMC, or a fitted estimator such as GaussianMixture.
     """
     if hasattr(value, "children"):
@@ -42,8 +42,8 @@ def as_fit(value: FitLike) -> "xr.DataTree":
     kind = type(value).__name__
     if not (hasattr(value, "fit") and hasattr(value, "get_params")):
         raise FitFileError(
-            f"not a fit, but of type {kind}\n  Give what bayesgmm.fit or bayesgmm.load returned, a trace of PyMC, or a "
-            "fitted estimator such as GaussianMixture."
+            f"a {kind} is not a fit\n  Give what bayesgmm.fit or bayesgmm.load returned, a trace of PyMC, or a fitted "
+            "estimator such as GaussianMixture."
         )
     from sklearn.utils.validation import check_is_fitted
 
