@@ -92,9 +92,6 @@ def fit(
     elif tail_checks.can_check(density, budget):
         check = TailCheck(density, seed, cores, progress)
 
-    def apart(drawn: Drawn) -> bool:
-        return are_apart(density, drawn.q, drawn.stats["lp"])
-
     def run(first_seed: int, settings: dict[str, float], notes: EngineNotes, budget: Budget) -> Estimate:
         def draw(count: int, seed: int, look: Look | None = None) -> Drawn:
             wanted = settings | {"draws": count}
@@ -103,8 +100,7 @@ def fit(
         def more(_: Drawn, count: int, number: int) -> Drawn:
             return draw(count, _another(first_seed, number))
 
-        may_end = budget.reconciles and draws > SHORTEST and can_replace(density, chains, draws)
-        drawn = draw(draws, first_seed, Look(SHORTEST, apart) if may_end else None)
+        drawn = draw(draws, first_seed, _look(density, budget))
         if drawn.draws < draws and not drawn.interrupted:
             try:
                 if found := replacement(density, drawn.q, drawn.stats["lp"], draws, seed, cores, progress):
@@ -119,22 +115,29 @@ def fit(
     estimate = run(seed, settings, notes, budget)
     is_kept = not budget.extends or draws < SHORTEST or estimate.notes.interrupted
     if is_kept or max(_problem_shares(estimate)) <= RARE or _takes_many_steps(estimate.stats):
-        return _noted(estimate)
+        return _noted(density, estimate)
     progress.stage("tuning for shorter steps")
     careful = {"tune": LONGER * tune, "target_accept": 1 - (1 - target_accept) / SHORTER}
     notes = replace(notes, target_accept=careful["target_accept"])
     try:
         again = run(_another(seed, 0), careful, notes, replace(budget, reconciles=False))
     except SamplingError:  # Ctrl-C before the first draw
-        return _noted(estimate)
+        return _noted(density, estimate)
     is_better = _problem_shares(again) < _problem_shares(estimate) and not again.notes.interrupted
-    return _noted(again if is_better else estimate)
+    return _noted(density, again if is_better else estimate)
 
 
-def _noted(estimate: Estimate) -> Estimate:
+def _look(density: LogPosterior, budget: Budget) -> Look | None:
+    """Return a look that ends chains which are apart, if a Gibbs sampler may replace them."""
+    if not (budget.reconciles and budget.draws > SHORTEST and can_replace(density, budget.chains, budget.draws)):
+        return None
+    return Look(SHORTEST, lambda drawn: are_apart(density, drawn.q, drawn.stats["lp"]))
+
+
+def _noted(density: LogPosterior, estimate: Estimate) -> Estimate:
     """Leave out where chains were joined, if none was; note that chains which Ctrl-C stopped were not compared."""
     stats = estimate.stats
-    if estimate.notes.interrupted:
+    if estimate.notes.interrupted and not gibbs_judge.obstacle(density):
         estimate = replace(estimate, notes=replace(estimate.notes, not_compared=gibbs_judge.INTERRUPTED))
     if JOINED in stats and not stats[JOINED].any():
         stats = {name: values for name, values in stats.items() if name != JOINED}

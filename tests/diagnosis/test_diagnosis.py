@@ -15,6 +15,7 @@ from bayesgmm.diagnosis import CHECKS, components, mixing, modes, points, priors
 from bayesgmm.diagnosis.summary import component_words
 from bayesgmm.errors import FitFileError, UnknownName
 from bayesgmm.findings import Finding, Findings
+from bayesgmm.inference import nuts
 from bayesgmm.labels import relabelling
 from bayesgmm.posterior import schema
 from bayesgmm.posterior.info import FitInfo, annotate
@@ -478,3 +479,14 @@ def test_chains_that_are_too_short_for_a_comparison_with_a_gibbs_run_say_so(draw
     assert (
         notes == ["The chains were not compared with a Gibbs run: that takes at least 200 draws of each chain."] * noted
     )
+
+
+@pytest.mark.parametrize(("prior", "noted"), [(bg.WishartPrecision(), True), (bg.LKJCovariance(), False)])
+def test_interrupted_chains_that_a_gibbs_sampler_could_judge_say_so(prior, noted, whole_searches, monkeypatch):
+    real = nuts.draw_from_modes
+    monkeypatch.setattr(nuts, "draw_from_modes", lambda *given: replace(real(*given), interrupted=True))
+    x = np.random.default_rng(0).normal(size=(60, 1)) + np.repeat([[0.0], [12.0]], 30, axis=0)
+    with pytest.warns(bg.FitWarning, match="Interrupted"):
+        fit = bg.fit(bg.MixtureModel(2, covariances=prior), x, seed=1, draws=200, progress=False)
+    found = bg.diagnose(fit, ["modes"], progress=False)
+    assert any("the run was interrupted" in finding.what for finding in found) == noted
