@@ -22,7 +22,7 @@ WANTED = 1000  # effective number of draws of the result; a quarter of the draws
 TUNE, THIN = 500, 20  # Gibbs sweeps before the first draw, and from one draw to the next (fewer if they have moves)
 GIBBS_WORTH = 1_500_000_000  # maximum cost of these sweeps: points x features x components x sweeps
 GIBBS_CHAINS = 4  # minimum number
-FACTOR = 3  # maximum factor of one extension
+FACTOR = 1.5  # maximum factor of one extension: R-hat of few effective draws predicts badly how many are needed
 MIN_EXTENSION = 1.2  # minimum factor: these chains continue at no cost
 MANY = 0.03  # share of the posterior that the steps may have lost
 
@@ -242,7 +242,7 @@ class _GibbsChains:
             needed = now.draws_needed(made, wanted, MIN_EXTENSION)
             if now.is_good(wanted) or now.rhat > APART or needed > self.longest:
                 return now.is_good(wanted)
-            self._extend(min(needed, FACTOR * made))
+            self._extend(min(needed, round(FACTOR * made)))
 
     def thinned(self, draws: int) -> IntArray:
         """Return the numbers of evenly spaced draws, as many as are asked for."""
