@@ -162,6 +162,10 @@ def _replaced(fit: "xr.DataTree") -> list[Finding]:
     why = "They visit all regions that the chains have found, each as often as it is probable."
     if by == "Gibbs sampling":
         why = "Its split-merge moves change whole clusters, which these chains hardly did, and its chains agree."
+    if replaced.probabilities is not None:
+        each = " and ".join(f"{one:.2f}" for one in replaced.probabilities)
+        error = f"standard error {replaced.probability_error:.2g}"
+        why = f"No chain moves between the regions. By their masses their probabilities are {each} ({error})."
     return [Finding("note", "mixing", what, why, "", {"rhat": replaced.rhat})]
 
 

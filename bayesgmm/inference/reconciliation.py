@@ -12,6 +12,7 @@ from bayesgmm.inference.engine import Progress, Silent
 from bayesgmm.inference.gibbs_judge import is_conjugate, log_densities
 from bayesgmm.inference.missed_regions import MAX_SIZE, elsewhere, probability_elsewhere
 from bayesgmm.inference.mixture_proposals import proposal_from_chains
+from bayesgmm.inference.region_draws import draws_by_mass
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.notes import ReconciliationInfo
 from bayesgmm.sweep.layout import IntArray
@@ -58,7 +59,8 @@ def reconcile(
 
     Where the priors are conjugate, they are those of a Gibbs sampler with split-merge moves, if its chains agree.
     Otherwise a mixture is fitted to the draws of all chains, and to those of the Gibbs sampler. It proposes draws
-    between Gibbs sweeps, or else its draws are resampled by their importance weights.
+    between Gibbs sweeps, or else its draws are resampled by their importance weights. If its proposals are too poor,
+    but each chain stays in a region that is apart, the draws of the regions are combined by the regions' masses.
 
     Parameters
     ----------
@@ -88,11 +90,22 @@ def reconcile(
     try:
         if is_conjugate(density) and independence_chains.is_affordable(density, chains, draws):
             return _by_gibbs(density, q, before.rhat, seed, cores, target)
+        return _by_importance(density, q, lp, before.rhat, seed, cores, target)
+    except (SamplingError, DeclarationError, KeyboardInterrupt):
+        return None
+
+
+def _by_importance(
+    density: LogPosterior, q: Array, lp: Array, rhat: float, seed: int, cores: int, target: int
+) -> Reconciled | None:
+    """Resample draws of a mixture by their importance weights, or combine regions by their masses."""
+    chains, draws = lp.shape
+    try:
         proposal = proposal_from_chains(density, q, seed, cores)
         found = corrected_draws(proposal, chains, draws, seed, target)
-    except (PoorProposal, SamplingError, DeclarationError, KeyboardInterrupt):
-        return None
-    facts = ReconciliationInfo("importance resampling", before.rhat, importance_share=found.importance_share)
+    except PoorProposal:
+        return _by_mass(density, density, [(q, lp)], (chains, draws), rhat, seed, cores)
+    facts = ReconciliationInfo("importance resampling", rhat, importance_share=found.importance_share)
     return Reconciled(found.q, found.lp, facts)
 
 
@@ -157,12 +170,43 @@ def _by_gibbs(density: LogPosterior, q: Array, rhat: float, seed: int, cores: in
         return alone
     free, known = gibbs.density, mean_orders.out_of_order(density, q)
     pilot = np.concatenate([known, gibbs.q[:, gibbs.thinned(draws)]])
-    proposal = proposal_from_chains(free, pilot, seed, cores)
-    everything = pilot.reshape(-1, density.size)
-    found = independence_chains.sample(proposal, everything, seed, chains=chains, draws=draws, target=target)
-    if not found.agreement.is_good(target / 4) or _lost(free, pilot, found.q, found.lp, seed, cores) > MANY:
+    if found := _by_independence_steps(free, pilot, seed, cores, (chains, draws), target):
+        info = ReconciliationInfo("independence steps", rhat, accepted=found.accepted)
+        return _in_order(density, free, found.q, found.lp, info, cores)
+    pools = [(known, log_densities(free, known, cores)), gibbs.late_draws()]
+    return _by_mass(density, free, pools, (chains, draws), rhat, seed, cores)
+
+
+def _by_independence_steps(
+    density: LogPosterior, pilot: Array, seed: int, cores: int, shape: tuple[int, int], target: float
+) -> independence_chains.IndependenceDraws | None:
+    """Return draws by Gibbs sweeps and independence steps; None if these chains disagree, or miss a region."""
+    (chains, draws), everything = shape, pilot.reshape(-1, density.size)
+    try:
+        proposal = proposal_from_chains(density, pilot, seed, cores)
+        found = independence_chains.sample(proposal, everything, seed, chains=chains, draws=draws, target=target)
+    except PoorProposal:
         return None
-    info = ReconciliationInfo("independence steps", rhat, accepted=found.accepted)
+    is_good = found.agreement.is_good(target / 4)
+    return found if is_good and _lost(density, pilot, found.q, found.lp, seed, cores) <= MANY else None
+
+
+def _by_mass(
+    density: LogPosterior,
+    free: LogPosterior,
+    pools: list[tuple[Array, Array]],
+    shape: tuple[int, int],
+    rhat: float,
+    seed: int,
+    cores: int,
+) -> Reconciled | None:
+    """Combine chains that each stay in one region, by the masses of the regions."""
+    chains, draws = shape
+    found = draws_by_mass(free, pools, seed, cores, chains=chains, draws=draws)
+    if found is None:
+        return None
+    by = "regions that are weighted by bridge sampling"
+    info = ReconciliationInfo(by, rhat, probabilities=found.probabilities, probability_error=found.error)
     return _in_order(density, free, found.q, found.lp, info, cores)
 
 
@@ -243,6 +287,16 @@ class _GibbsChains:
             if now.is_good(wanted) or now.rhat > APART or needed > self.longest:
                 return now.is_good(wanted)
             self._extend(min(needed, round(FACTOR * made)))
+
+    def late_draws(self) -> tuple[Array, Array]:
+        """Return the second half of chains that are as long as the budget allows, and its log posterior densities.
+
+        Chains that began in a small region may have left it in the first half.
+        """
+        if self.q.shape[1] < self.longest:
+            self._extend(self.longest)
+        half = self.q.shape[1] // 2
+        return self.q[:, half:], self.lp[:, half:]
 
     def thinned(self, draws: int) -> IntArray:
         """Return the numbers of evenly spaced draws, as many as are asked for."""

@@ -137,9 +137,10 @@ class ReconciliationInfo(Facts):
 
     Parameters
     ----------
-    by : {'independence steps', 'importance resampling', 'Gibbs sampling'}
-        Method of the draws: Gibbs sweeps with independence steps, or importance resampling. Both take their proposals
-        from a mixture that is fitted to the draws of the chains. Or Gibbs sampling with split-merge moves.
+    by : str
+        Method of the draws: Gibbs sweeps with ``'independence steps'``, or ``'importance resampling'``. Both take their
+        proposals from a mixture that is fitted to the draws of the chains. Or ``'Gibbs sampling'`` with split-merge
+        moves, or ``'regions that are weighted by bridge sampling'``: chains that each stay in one region.
     rhat : float
         Largest R-hat of the label-free quantities of the replaced draws.
     accepted : float, optional
@@ -150,6 +151,10 @@ class ReconciliationInfo(Facts):
         Largest difference between the means of the chains and of Gibbs sampling, in posterior standard deviations.
     missed : float, optional
         Share of the posterior that the chains may have missed, by a short Gibbs run, if they agreed.
+    probabilities : tuple of float, optional
+        Probabilities of the regions, the largest first.
+    probability_error : float, optional
+        Largest standard error of these probabilities.
     """
 
     by: str
@@ -158,6 +163,8 @@ class ReconciliationInfo(Facts):
     importance_share: float | None = None
     difference: float | None = None
     missed: float | None = None
+    probabilities: tuple[float, ...] | None = None
+    probability_error: float | None = None
 
 
 @dataclass(frozen=True, repr=False)

@@ -176,7 +176,7 @@ def test_a_run_that_was_changed_is_described_as_it_was(fits):
     )
     text = bg.methods_text(annotate(fits["nuts"].copy(), replace(stored, notes=changed))).markdown
     assert "We kept 2 chains of 150 draws. That is more than the 50 draws asked for" in text
-    assert "These draws come from Gibbs sampling, by which the chains of the method were replaced." in text
+    assert "The chains of the method were replaced: these draws come from Gibbs sampling." in text
     assert "The run was interrupted." in text
 
 
