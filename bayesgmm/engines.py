@@ -6,104 +6,27 @@ and completion, the report and ``compare`` read the registry.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
-from math import inf
 from textwrap import fill, indent
 from typing import Any, Literal
 
+from bayesgmm.engine_limits import (
+    EACH_ROW,
+    MANY_SWEEPS,
+    NEEDS_CONDITIONALS,
+    NEEDS_CONJUGATE,
+    NEEDS_CONJUGATE_STRUCTURE,
+    NEEDS_COORDINATES,
+    NEEDS_DISTRIBUTION,
+    NEEDS_FIXED_NUMBER,
+    Limit,
+    loaded,
+)
+from bayesgmm.engine_settings import ADVI, DISAGREEMENT, DRAWS, MAX_DRAWS, STARTS, SWEEPS, Setting, Value
 from bayesgmm.errors import DeclarationError, allowed, choose, did_you_mean
 from bayesgmm.references import WORKS, Work
 from bayesgmm.wording import alternatives
 
 Kind = Literal["sampler", "approximation", "point estimate"]
-Value = int | float | str | None
-
-
-@dataclass(frozen=True)
-class Setting:
-    """Setting of an engine.
-
-    Parameters
-    ----------
-    name : str
-    default : int, float, str or None
-        Its type is the type of the setting: a positive whole number, a positive number, or one of ``words``. A setting
-        whose default is None is a positive whole number or None.
-    description : str
-        One line.
-    words : tuple of str
-        Allowed values of a string setting.
-    above, below, maximum : float, optional
-        Bounds of a number: more than ``above``, less than ``below``, at most ``maximum``.
-    """
-
-    name: str
-    default: Value
-    description: str
-    words: tuple[str, ...] = ()
-    above: float = 0.0
-    below: float = inf
-    maximum: float = inf
-
-    def checked(self, value: object) -> Value:
-        """Return a valid value of the setting.
-
-        Raises
-        ------
-        DeclarationError, UnknownName
-            If the value is not valid.
-
-        Examples
-        --------
-        >>> Setting("draws", 1000, "kept draws").checked(0)
-        Traceback (most recent call last):
-            ...
-        bayesgmm.errors.DeclarationError: draws=0: must be a whole number, at least 1
-        """
-        from bayesgmm.declared import positive, whole
-
-        if isinstance(self.default, str):
-            return choose(value, {word: word for word in self.words}, self.name)
-        if self.default is None:
-            return None if value is None else whole(self.name, value)
-        number: int | float
-        number = whole(self.name, value) if isinstance(self.default, int) else positive(self.name, value)
-        if not (self.above < number < self.below and number <= self.maximum):
-            raise DeclarationError(f"{self.name}={value!r}: must be {self._range()}, for example {self.default}")
-        return number
-
-    def _range(self) -> str:
-        """Describe the bounds in words."""
-        bounds = {
-            f"more than {self.above:g}": self.above > 0,
-            f"below {self.below:g}": self.below < inf,
-            f"at most {self.maximum:g}": self.maximum < inf,
-        }
-        return " and ".join(words for words, given in bounds.items() if given)
-
-
-@dataclass(frozen=True)
-class Limit:
-    """Limitation of an engine: models that it can't fit.
-
-    Parameters
-    ----------
-    wrong : callable or str
-        Function of a MixtureModel that returns its unsupported parts, each with an alternative, or an empty dict. Or
-        the place of that function, as ``"module:name"``.
-    because : str
-        Reason: the end of the sentence in the error.
-    of_priors : bool
-        True if the limitation concerns priors. The error then does not suggest engines that ignore priors.
-    """
-
-    wrong: Callable[..., dict[str, str]] | str
-    because: str
-    of_priors: bool = True
-
-    def refused(self, model: object) -> dict[str, str]:
-        """Return the unsupported parts of a MixtureModel, each with an alternative."""
-        return _loaded(self.wrong)(model)
 
 
 @dataclass(frozen=True)
@@ -152,7 +75,7 @@ class Engine:
 
     def __call__(self, *args: object, **settings: object) -> Any:
         """Run the engine; return its ``Estimate``."""
-        return _loaded(self.function)(*args, **settings)
+        return loaded(self.function)(*args, **settings)
 
     @property
     def works(self) -> tuple[Work, ...]:
@@ -248,15 +171,6 @@ class Engine:
                 )
 
 
-def _loaded[R](function: Callable[..., R] | str) -> Callable[..., R]:
-    """Return a function; import it if only its place is given."""
-    if not isinstance(function, str):
-        return function
-    module, _, name = function.partition(":")
-    loaded: Callable[..., R] = getattr(import_module(module), name)
-    return loaded
-
-
 def engine_named(name: str) -> Engine:
     """Return the engine of that name.
 
@@ -295,62 +209,6 @@ def _entry(engine: Engine) -> list[str]:
     settings = [f"  - ``{s.name}={s.default!r}``: {s.description}." for s in engine.settings]
     return [f"``{engine.name!r}`` ({engine.kind})", indent(text, "  "), "", *settings, ""]
 
-
-NEEDS_COORDINATES = Limit(
-    "bayesgmm.inference.engine:without_coordinates",
-    "its covariances have no prior yet, so that only EM can fit it",
-    of_priors=False,
-)
-NEEDS_DISTRIBUTION = Limit(
-    "bayesgmm.inference.engine:without_distribution",
-    "only the mode under this prior is known; it is not a distribution that can be drawn from",
-)
-NEEDS_FIXED_NUMBER = Limit(
-    "bayesgmm.inference.engine:with_unknown_number",
-    "it needs a fixed number of components",
-    of_priors=False,
-)
-NEEDS_CONJUGATE_STRUCTURE = Limit(
-    "bayesgmm.inference.engine:without_conjugate_update",
-    "it needs conjugate priors, and covariances that share only volume, shape or orientation have none",
-    of_priors=False,
-)
-NEEDS_CONDITIONALS = Limit(
-    "bayesgmm.inference.conditionals:without_conditionals",
-    "Gibbs sampling needs conditional distributions that it can draw from",
-)
-NEEDS_CONJUGATE = Limit("bayesgmm.inference.variational:not_conjugate", "coordinate ascent needs conjugate priors")
-
-MANY_SWEEPS = "each of its many steps is a sweep over all rows"
-EACH_ROW = "each sweep draws an assignment of each row"
-DRAWS = Setting("draws", 1000, "number of draws to keep")
-STARTS = Setting("n_init", 10, "number of starts in each cycle of the search")
-SWEEPS = Setting(
-    "sweeps",
-    4000,
-    "budget of the search: maximum number of sweeps for a start; five times as many for factor analysers",
-)
-DISAGREEMENT = Setting(
-    "disagreement",
-    "reconcile",
-    "what to do if the chains disagree: 'reconcile' draws from all their regions, each as often as it is probable; "
-    "'report' keeps the draws and warns",
-    ("reconcile", "report"),
-)
-MAX_DRAWS = Setting(
-    "max_draws",
-    None,
-    "maximum number of draws of each chain: a run is extended while its effective sample size is small; None: eight "
-    "times ``draws``, or ``draws`` if one takes more than 200 steps; 1: never extend",
-)
-ADVI = (
-    DRAWS,
-    Setting("samples", None, "number of fixed draws for the bound; None: by the number of coordinates"),
-    Setting("max_iter", 500, "maximum number of iterations"),
-    Setting("tol", 1e-2, "convergence: no slope of the bound exceeds this, in nats per standard deviation"),
-    Setting("batch_size", None, "number of points per step; None: all"),
-    SWEEPS,
-)
 
 ENGINES: dict[str, Engine] = {
     engine.name: engine

@@ -30,21 +30,24 @@ QUICK = (
 
 LONG = (
     "tests/test_docs.py",
-    "tests/reports/test_reports.py",
-    "tests/apps/tables/test_tables_to_answers.py",
-    "tests/cards/test_cards.py",
     "tests/inference/test_builder.py",
-    "tests/test_notebooks.py",
-    "tests/inference/test_engines.py",
-    "tests/model_selection/test_evidence.py",
-    "tests/inference/test_variational.py",
-    "tests/inference/test_gibbs.py",
+    "tests/apps/tables/test_tables_to_answers.py",
+    "tests/test_readme.py",
     "tests/estimators/test_estimators.py",
+    "tests/test_notebooks.py",
+    "tests/reports/test_reports.py",
+    "tests/cards/test_cards.py",
+    "tests/inference/test_gibbs.py",
+    "tests/model_selection/test_evidence.py",
     "tests/cli/test_terminal.py",
     "tests/cli/test_cli.py",
+    "tests/inference/test_engines.py",
+    "tests/inference/test_variational.py",
+    "tests/checkpoints/test_checkpoints.py",
+    "tests/estimators/test_discriminants.py",
+    "tests/inference/test_em.py",
     "tests/inference/test_advi.py",
     "tests/test_noise.py",
-    "tests/test_readme.py",
 )  # longest first: a long file that starts last keeps one core waiting
 
 

@@ -12,8 +12,9 @@ from bayesgmm.data.standards import Standard
 from bayesgmm.errors import FitWarning
 from bayesgmm.labels.alignments import Responsibilities
 from bayesgmm.labels.relabelling import reorder
+from bayesgmm.posterior.packing import pack
 from bayesgmm.posterior.parameters import Parameters
-from bayesgmm.posterior.schema import pack, unpack
+from bayesgmm.posterior.schema import unpack
 from bayesgmm.sweep.stats import BLOCK
 
 SETTINGS = {"stephens": {}, "ecr": {}, "pivot": {}, "ordered": {"by": "a"}}

@@ -33,7 +33,7 @@ memory progress files
 checkpoints
 sweep
 dispatch findings declared bundled families pymc_ops apps.extras reading
-data
+data engine_limits engine_settings
 datasets engines priors screening sources transforms tree_files
 model workers
 posterior

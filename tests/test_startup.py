@@ -72,10 +72,22 @@ def test_em_compiles_and_imports_only_what_it_needs(tmp_path):
     process(again, str(tmp_path))  # compiled code is read without the compiler's own functions
 
 
-def module(folder, factor=2, name="doubling"):
+SUM = """
+from bayesgmm.sweep.compilation import kernel
+
+@kernel
+def sum_of_squares(x):
+    total = 0.0
+    for i in range(x.size):
+        total += x[i] * x[i]
+    return total
+"""
+
+
+def module(folder, factor=2, name="doubling", source=DOUBLING):
     """A module with a kernel, read from a file."""
     file = folder / f"{name}.py"
-    file.write_text(DOUBLING.format(factor=factor))
+    file.write_text(source.format(factor=factor))
     spec = importlib.util.spec_from_file_location(name, file)
     made = importlib.util.module_from_spec(spec)
     before = len(KERNELS)
@@ -239,6 +251,14 @@ def test_a_kernel_has_one_compiled_form_whatever_flags_its_arrays_have():
         root.setflags(write=writeable)
         fold(Blocks.from_rows(np.eye(2)), Table(np.zeros(2), np.zeros((2, 2)), root))
     assert len(orchestration.fold_chunks.native.signatures) == 1
+
+
+def test_the_loops_of_a_kernel_are_not_copied(folder):
+    """The compiler's own choice is to write a loop several times over, which triples the time to compile a kernel."""
+    kernel = module(folder, source=SUM).sum_of_squares
+    assert kernel(np.arange(4.0)) == 14.0
+    (code,) = kernel.native.inspect_llvm().values()
+    assert code.count("fmul double") == 1
 
 
 def test_functions_of_other_packages_compile_as_before():

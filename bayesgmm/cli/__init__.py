@@ -15,15 +15,7 @@ from bayesgmm.cli.data import check_picture, declare, in_parts, placed, read_for
 from bayesgmm.cli.datasets import datasets
 from bayesgmm.cli.diagnosis import diagnose
 from bayesgmm.cli.discriminants import discriminant_plane
-from bayesgmm.cli.partitions import partition
-from bayesgmm.cli.predictions import assign, deconvolve, density, impute, score
-from bayesgmm.cli.reports import report
-from bayesgmm.cli.selection import compare, select
-from bayesgmm.cli.session import records
-from bayesgmm.cli.settings import Chains, Draws, MaxDraws, Starts, Tune
-from bayesgmm.cli.settings import given as chosen_settings
-from bayesgmm.cli.speech import speech
-from bayesgmm.cli.terminal import (
+from bayesgmm.cli.options import (
     COUNT,
     CardName,
     CheckpointFolder,
@@ -36,14 +28,17 @@ from bayesgmm.cli.terminal import (
     NoiseColumns,
     OwnOrFile,
     Scheduler,
-    record,
-    remark,
-    say,
-    session,
-    show,
-    show_table,
-    wrote,
 )
+from bayesgmm.cli.partitions import partition
+from bayesgmm.cli.predictions import assign, deconvolve, density, impute, score
+from bayesgmm.cli.printed_tables import show, show_table
+from bayesgmm.cli.reports import report
+from bayesgmm.cli.selection import compare, select
+from bayesgmm.cli.session import records
+from bayesgmm.cli.settings import Chains, Draws, MaxDraws, Starts, Tune
+from bayesgmm.cli.settings import given as chosen_settings
+from bayesgmm.cli.speech import speech
+from bayesgmm.cli.terminal import record, remark, say, session, wrote
 
 if TYPE_CHECKING:
     import xarray as xr

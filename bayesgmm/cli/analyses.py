@@ -7,22 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bayesgmm.cli.completion import FITS, METHODS, STRUCTURES, TABLES, either, files, one_of
+from bayesgmm.cli.options import Columns, DataFile
+from bayesgmm.cli.printed_tables import print_frame, show
 from bayesgmm.cli.session import records
 from bayesgmm.cli.tables import Drop, Id, Keep, TransformOption, chosen, show_check
 from bayesgmm.cli.terminal import (
-    Columns,
-    DataFile,
     as_options,
     check_other,
     chosen_columns,
     names_of,
-    print_frame,
     record,
     refuse,
     remark,
     say,
     session,
-    show,
     wrote,
 )
 
@@ -117,16 +115,12 @@ def anomalies(
     seed: Annotated[int, typer.Option(help="The same seed gives the same rows.")] = 0,
 ) -> None:
     """Find anomalous rows of a table, with a reason for each."""
-    import matplotlib as mpl
-
-    from bayesgmm.apps.tables.anomaly_files import judge_file, write_flagged
-    from bayesgmm.apps.tables.anomaly_report import FILES, save_anomalies
+    from bayesgmm.apps.tables.anomaly_files import judge_file
     from bayesgmm.apps.tables.columns import usable_table
     from bayesgmm.apps.tables.detectors import fit_detector
     from bayesgmm.apps.tables.flagging import Rule
     from bayesgmm.apps.tables.model_choice import COMPONENTS
-    from bayesgmm.data.tables import require_file
-    from bayesgmm.files import writable, writable_folder
+    from bayesgmm.files import writable
     from bayesgmm.posterior import schema
     from bayesgmm.priors.backgrounds import Background
     from bayesgmm.screening.checks import data_check
@@ -139,14 +133,7 @@ def anomalies(
         refuse(TRAINING, "can't be used with --fit: the table is compared with the saved fit")
         parts: Iterable[Anomalies] = judge_file(schema.load(fit), data, **rule)
     else:
-        if new is not None:
-            refuse({"report"}, "can't be used with --new")
-        if report is not None:
-            writable_folder(report, FILES)
-        if save is not None:
-            check_other(writable(save, *schema.FORMATS), data, new)
-        if new is not None:
-            require_file(new)
+        _check_files(data, new, report, save)
         check = data_check(data, chosen_columns(columns), drop=chosen(drop), id=chosen(id), keep=chosen(keep))
         show_check(check)
         detector = fit_detector(
@@ -168,8 +155,42 @@ def anomalies(
             parts = [found]
         else:
             parts = judge_file(detector.fit, new, **rule, codes=detector.codes)
+    _write_anomalies(found, parts, output, everything, description, report)
+
+
+def _check_files(data: Path, new: Path | None, report: Path | None, save: Path | None) -> None:
+    """Check the files of a new fit before the work."""
+    from bayesgmm.apps.tables.anomaly_report import FILES
+    from bayesgmm.data.tables import require_file
+    from bayesgmm.files import writable, writable_folder
+    from bayesgmm.posterior import schema
+
+    if new is not None:
+        refuse({"report"}, "can't be used with --new")
+    if report is not None:
+        writable_folder(report, FILES)
+    if save is not None:
+        check_other(writable(save, *schema.FORMATS), data, new)
+    if new is not None:
+        require_file(new)
+
+
+def _write_anomalies(
+    found: "Anomalies | None",
+    parts: "Iterable[Anomalies]",
+    output: Path,
+    everything: bool,
+    rule: "Rule",
+    report: Path | None,
+) -> None:
+    """Write the flagged rows of all parts, print them, and write the report of a table that is judged as a whole."""
+    import matplotlib as mpl
+
+    from bayesgmm.apps.tables.anomaly_files import write_flagged
+    from bayesgmm.apps.tables.anomaly_report import save_anomalies
+
     count = write_flagged(parts, output, everything)
-    _show_flagged(count, description)
+    _show_flagged(count, rule)
     _show_events(found)
     findings = None if found is None else _show_verdict(found)
     wrote(output, count.rows if everything else count.flagged)

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bayesgmm.cli.completion import FITS, METHODS, either, files, one_of, some_of
-from bayesgmm.cli.terminal import COUNT, check_other, names_of, refuse, say, show, wrote
+from bayesgmm.cli.options import COUNT
+from bayesgmm.cli.printed_tables import show
+from bayesgmm.cli.terminal import check_other, names_of, refuse, say, wrote
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,19 +8,9 @@ import typer
 
 from bayesgmm.cli.application import App
 from bayesgmm.cli.completion import card_names
-from bayesgmm.cli.terminal import (
-    DataAnywhere,
-    console,
-    literal,
-    record,
-    remark,
-    say,
-    session,
-    show,
-    show_table,
-    unread,
-    wrote,
-)
+from bayesgmm.cli.options import DataAnywhere
+from bayesgmm.cli.printed_tables import console, literal, show, show_table
+from bayesgmm.cli.terminal import record, remark, say, session, unread, wrote
 from bayesgmm.wording import printable
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ import typer
 
 from bayesgmm.cli.application import App
 from bayesgmm.cli.data import check_table, write
-from bayesgmm.cli.terminal import literal, record, remark, show_table
+from bayesgmm.cli.printed_tables import literal, show_table
+from bayesgmm.cli.terminal import record, remark
 
 datasets = App(help="Data sets that come with the package.", invoke_without_command=True)
 

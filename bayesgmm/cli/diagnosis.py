@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bayesgmm.cli.data import check_picture, check_table, write
+from bayesgmm.cli.options import FitFile
+from bayesgmm.cli.printed_tables import console
 from bayesgmm.cli.session import options_of, records
-from bayesgmm.cli.terminal import FitFile, as_options, console, record, session, unread, wrote
+from bayesgmm.cli.terminal import as_options, record, session, unread, wrote
 from bayesgmm.wording import printable
 
 if TYPE_CHECKING:

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bayesgmm.cli.data import check_picture, check_table, write
-from bayesgmm.cli.terminal import FitFile, NewData, TableOut, show, wrote
+from bayesgmm.cli.options import FitFile, NewData, TableOut
+from bayesgmm.cli.printed_tables import show
+from bayesgmm.cli.terminal import wrote
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bayesgmm.cli.data import check_table, write
-from bayesgmm.cli.terminal import FitFile, NewData, TableOut, say, show
+from bayesgmm.cli.options import FitFile, NewData, TableOut
+from bayesgmm.cli.printed_tables import show
+from bayesgmm.cli.terminal import say
 
 if TYPE_CHECKING:
     import xarray as xr

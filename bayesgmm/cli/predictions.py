@@ -7,20 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bayesgmm.cli.data import check_table, in_parts, noise_of, write
-from bayesgmm.cli.terminal import (
-    CheckpointFolder,
-    FitFile,
-    Memory,
-    NewData,
-    NoiseColumns,
-    TableOut,
-    check_other,
-    names_of,
-    record,
-    refuse,
-    say,
-    wrote,
-)
+from bayesgmm.cli.options import CheckpointFolder, FitFile, Memory, NewData, NoiseColumns, TableOut
+from bayesgmm.cli.terminal import check_other, names_of, record, refuse, say, wrote
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from bayesgmm.cli.completion import CRITERIA, files, one_of
-from bayesgmm.cli.terminal import FitFile, check_other, refuse, wrote
+from bayesgmm.cli.options import FitFile
+from bayesgmm.cli.terminal import check_other, refuse, wrote
 
 ReportOut = Annotated[
     Path,

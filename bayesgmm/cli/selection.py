@@ -17,29 +17,13 @@ from bayesgmm.cli.data import (
     read_for,
     write,
 )
+from bayesgmm.cli.options import COUNT, CardName, Columns, Covariance, DataFile, LabelColumn, Memory, NoiseColumns
+from bayesgmm.cli.printed_tables import in_words, show
 from bayesgmm.cli.session import records
 from bayesgmm.cli.settings import Chains, Draws, MaxDraws, Seed, Starts, Tune, known_to
 from bayesgmm.cli.settings import given as chosen_settings
 from bayesgmm.cli.tables import TransformOption
-from bayesgmm.cli.terminal import (
-    COUNT,
-    CardName,
-    Columns,
-    Covariance,
-    DataFile,
-    LabelColumn,
-    Memory,
-    NoiseColumns,
-    chosen_columns,
-    in_words,
-    names_of,
-    record,
-    refuse,
-    remark,
-    say,
-    show,
-    wrote,
-)
+from bayesgmm.cli.terminal import chosen_columns, names_of, record, refuse, remark, say, wrote
 
 if TYPE_CHECKING:
     import pandas as pd

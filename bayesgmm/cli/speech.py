@@ -8,7 +8,9 @@ import typer
 from bayesgmm.cli.application import App
 from bayesgmm.cli.completion import FAMILIES, METHODS, either, one_of
 from bayesgmm.cli.data import check_table, write
-from bayesgmm.cli.terminal import COUNT, check_other, names_of, record, refuse, remark, say, show, wrote
+from bayesgmm.cli.options import COUNT
+from bayesgmm.cli.printed_tables import show
+from bayesgmm.cli.terminal import check_other, names_of, record, refuse, remark, say, wrote
 
 if TYPE_CHECKING:
     import pandas as pd

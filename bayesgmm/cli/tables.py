@@ -7,18 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bayesgmm.cli.completion import one_of
+from bayesgmm.cli.options import DataFile, NewData, OwnOrFile
+from bayesgmm.cli.printed_tables import print_frame
 from bayesgmm.cli.session import records
-from bayesgmm.cli.terminal import (
-    DataFile,
-    NewData,
-    OwnOrFile,
-    as_options,
-    names_of,
-    print_frame,
-    record,
-    say,
-    session,
-)
+from bayesgmm.cli.terminal import as_options, names_of, record, say, session
 
 if TYPE_CHECKING:
     import pandas as pd

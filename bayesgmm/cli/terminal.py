@@ -1,10 +1,9 @@
-"""Input, output and options that several commands share.
+"""What several commands do with a terminal: print, refuse options, write arguments of Python functions as options.
 
-All output goes through ``say``, ``remark``, ``show``, ``record``, ``write`` and ``wrote``. They print text for people,
-or with ``--json`` keep the results for the JSON document.
+All output goes through ``say``, ``remark``, ``record``, ``wrote``, ``printed_tables.show`` and ``data.write``. They
+print text for people, or with ``--json`` keep the results for the JSON document.
 """
 
-import numbers
 import os
 import re
 import shlex
@@ -14,129 +13,13 @@ import textwrap
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
+from typing import TextIO
 
 import typer
 
-from bayesgmm.cli.completion import FITS, METHODS, STRUCTURES, TABLES, card_names, either, files, one_of
-from bayesgmm.cli.session import Session, records
+from bayesgmm.cli.session import Session
 from bayesgmm.wording import printable
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from rich.console import Console
-    from rich.table import Table
-
-
-DataFile = Annotated[
-    Path,
-    typer.Argument(help="CSV, Excel or Parquet, one row per point.", show_default=False, autocompletion=files(*TABLES)),
-]
-FitFile = Annotated[
-    Path,
-    typer.Argument(
-        help="A fit that 'bayesgmm fit' wrote (.nc or .zarr).", show_default=False, autocompletion=files(*FITS)
-    ),
-]
-OwnOrFile = Annotated[
-    Path | None,
-    typer.Argument(
-        help="CSV, Excel or Parquet, one row per point. (default: the data of the card)", autocompletion=files(*TABLES)
-    ),
-]
-Columns = Annotated[str | None, typer.Option(help="Columns to use, separated by commas. (default: all numeric)")]
-NoiseColumns = Annotated[
-    str | None,
-    typer.Option(
-        help="Columns of standard errors, in the order of the columns that are used; an empty or infinite one makes a "
-        "value missing.",
-        show_default=False,
-    ),
-]
-LabelColumn = Annotated[
-    str | None,
-    typer.Option(
-        help="Column with the component of each row, a name or number; empty where it is not known. Names become those "
-        "of the components.",
-        show_default=False,
-    ),
-]
-NewData = Annotated[
-    Path | None,
-    typer.Argument(
-        help="New points, CSV, Excel or Parquet. (default: the points that were fitted)", autocompletion=files(*TABLES)
-    ),
-]
-TableOut = Annotated[
-    Path,
-    typer.Option(
-        "-o", "--output", help="Output file (.csv or .parquet).", show_default=False, autocompletion=files(*TABLES)
-    ),
-]
-Memory = Annotated[
-    str | None,
-    typer.Option(
-        help="Memory that rows may take at a time, for example 500MB or 1GiB: the table is read part by part. "
-        "(default: 1GiB for a pattern such as 'data/*.parquet'; other tables are read as a whole)",
-        show_default=False,
-    ),
-]
-CheckpointFolder = Annotated[
-    Path | None,
-    typer.Option(
-        "--checkpoint",
-        help="Folder in which the work is kept as it is done: after a kill, the same command goes on from there. It "
-        "stays until you remove it.",
-        show_default=False,
-    ),
-]
-Scheduler = Annotated[
-    str | None,
-    typer.Option(
-        help="Address of a Dask scheduler, for example tcp://host:8786: its workers read the files, and keep the rows.",
-        show_default=False,
-    ),
-]
-CardName = Annotated[
-    Path | None,
-    typer.Option(
-        help="A model card instead of -k: a name from 'bayesgmm models', or a TOML file.", autocompletion=card_names
-    ),
-]
-Covariance = Annotated[
-    str | None,
-    typer.Option(help=f"Covariance: {either(STRUCTURES)}. (default: full)", autocompletion=one_of(*STRUCTURES)),
-]
-Method = Annotated[
-    str | None,
-    typer.Option(
-        help=f"Inference: {either(METHODS)}. (default: that of the card, or nuts)",
-        autocompletion=one_of(*METHODS),
-    ),
-]
-DataAnywhere = Annotated[
-    bool, typer.Option("--data-anywhere", help="Let the card read data outside its own folder; trust it first.")
-]
-
-
-def one_count(value: str | int) -> int:
-    """Read the number of components of ``-k``; a default is a number already.
-
-    Raises
-    ------
-    typer.BadParameter
-        When it is not one positive whole number.
-    """
-    text = str(value).strip()
-    if text.isdecimal() and int(text):
-        return int(text)
-    several = re.fullmatch(r"\d+([-,:]\d+)+", text)
-    instead = f"; to try several: bayesgmm select TABLE -k {text.replace(':', '-')}" if several else ""
-    raise typer.BadParameter(f"{text!r} is not a whole number of at least 1; write for example -k 3{instead}")
-
-
-COUNT: dict[str, Any] = {"parser": one_count, "metavar": "<int>"}
-"""Settings of an option with a number of components."""
 QUOTE = "'"
 # An argument of a Python function; what follows an option that takes text of this form, as --given does, is left
 CALLS = {
@@ -155,8 +38,6 @@ ARGUMENT = re.compile(
 NAME = re.compile(r"'([^'\n]*)'")
 RANGE = re.compile(r"range\((\d+), (\d+)\)")
 NARROW = 20  # minimum width of a terminal that lines are broken for
-SENTENCE = 24  # shortest line of a column of sentences
-UNBOUNDED = 10_000  # width of output that is not a terminal, so that tables are not cut
 
 _session = Session()
 
@@ -343,170 +224,3 @@ def wrote(path: Path, rows: int | None = None) -> None:
     """Print that a file was written."""
     session().files.append({"path": str(path)} | ({} if rows is None else {"rows": rows}))
     remark(f"wrote {path}" if rows is None else f"wrote {path}: {rows} rows")
-
-
-FORMATS = {"seconds": ".2f", "pareto_khat": ".2f", "agreement": ".3f"}  # by column; default: one decimal
-LARGE = 1e5  # larger numbers have no decimals
-
-
-def cell(column: str, value: object) -> str:
-    """Format a value for a printed table; a missing value is empty.
-
-    Examples
-    --------
-    >>> cell("bic", 574.0178), cell("n_parameters", 29.0), cell("bic", float("nan")), cell("method", "em")
-    ('574.0', '29', '', 'em')
-    """
-    if isinstance(value, bool | numbers.Integral) or not isinstance(value, numbers.Real):
-        return "" if value is None else str(value)
-    value = float(value)
-    if value != value:
-        return ""
-    whole = column.startswith("n_") or abs(value) >= LARGE
-    return f"{value:.0f}" if whole else f"{value:{FORMATS.get(column, '.1f')}}"
-
-
-def in_words(frame: "pd.DataFrame") -> "pd.DataFrame":
-    """Format all values of a table for printing."""
-    import pandas as pd
-
-    cells = {column: [cell(str(column), value) for value in frame[column]] for column in frame.columns}
-    return pd.DataFrame(cells, index=frame.index, dtype=object)
-
-
-def show(
-    frame: "pd.DataFrame",
-    title: str,
-    *,
-    name: str | None = None,
-    values: "pd.DataFrame | None" = None,
-    saved: bool = False,
-    end_after: Collection[str] = (),
-) -> None:
-    """Print a table; the first column is its index.
-
-    A table that is wider than the terminal is divided into several, one below the other.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Values, which ``in_words`` formats.
-    title : str
-    name : str, optional
-        Name in the JSON document. Default: the title in lower case.
-    values : DataFrame, optional
-        Table for the JSON document, if it differs.
-    saved : bool
-        True if the command also writes it to a file; ``--quiet`` then leaves it out.
-    end_after : collection of str
-        Rows that are followed by a line.
-    """
-    if session().json:
-        record(**{name or slug(title): records(frame if values is None else values)})
-    elif not (session().quiet and saved):
-        print_frame(in_words(frame), title, end_after)
-
-
-def print_frame(
-    frame: "pd.DataFrame", title: str = "", end_after: Collection[str] = (), texts: Collection[str] = ()
-) -> None:
-    """Print a table of texts; what is wider than the terminal is divided into several tables.
-
-    Parameters
-    ----------
-    frame : DataFrame of str
-        Its index is the first column.
-    title : str
-    end_after : collection of str
-        Rows that are followed by a line.
-    texts : collection of str
-        Columns of sentences, which are broken between words where the terminal is narrow.
-    """
-    screen = console()
-    for table in _side_by_side(frame, title, end_after, texts, screen):
-        with unread():
-            screen.print(table)
-
-
-def slug(title: str) -> str:
-    """Convert a title to a name.
-
-    Examples
-    --------
-    >>> slug("The best, by BIC")
-    'the_best_by_bic'
-    """
-    return re.sub(r"\W+", "_", title.lower()).strip("_")
-
-
-def show_table(table: "Table") -> None:
-    """Print a table of Rich, except with ``--json``."""
-    if not session().json:
-        with unread():
-            console().print(table)
-
-
-def console() -> "Console":
-    """Return the console of Rich; a file or pipe has no limit of width, except from the variable COLUMNS."""
-    from rich.console import Console
-
-    screen = Console()
-    return screen if screen.is_terminal or "COLUMNS" in os.environ else Console(width=UNBOUNDED)
-
-
-def _side_by_side(
-    frame: "pd.DataFrame", title: str, end_after: Collection[str], texts: Collection[str], screen: "Console"
-) -> "Iterator[Table]":
-    """Yield the table, or several with a part of its columns each, so that each fits the screen if possible."""
-    from rich.measure import Measurement
-
-    def fits(part: "pd.DataFrame") -> bool:
-        table = _rich_table(_with_shortest_lines(part, texts), title, end_after, texts)
-        return Measurement.get(screen, screen.options.update(width=UNBOUNDED), table).maximum <= screen.width
-
-    first, count = 0, len(frame.columns)
-    while first < max(count, 1):
-        last = count
-        while last > first + 1 and not fits(frame.iloc[:, first:last]):
-            last -= 1
-        yield _rich_table(frame.iloc[:, first:last], title if first == 0 else "", end_after, texts)
-        first = max(last, first + 1)
-
-
-def _with_shortest_lines(frame: "pd.DataFrame", texts: Collection[str]) -> "pd.DataFrame":
-    """Return a table in which each sentence is replaced by the shortest line that its column may have."""
-    shorter = frame.copy()
-    for name in frame.columns.intersection([*texts]):
-        words = [word for text in frame[name] for word in str(text).split()]
-        full = max((len(str(text)) for text in frame[name]), default=0)
-        shorter[name] = "x" * min(full, max(SENTENCE, *map(len, words), 0))
-    return shorter
-
-
-def _rich_table(frame: "pd.DataFrame", title: str, end_after: Collection[str], texts: Collection[str] = ()) -> "Table":
-    from rich.box import SIMPLE
-    from rich.table import Table
-
-    table = Table(title=literal(title) or None, title_justify="left", box=SIMPLE, padding=(0, 0, 0, 1), pad_edge=False)
-    table.add_column(literal(str(frame.index.name or "")), no_wrap=True, overflow="fold")
-    for column in frame.columns:
-        is_long = column in texts and frame[column].str.len().max() > SENTENCE
-        broken = is_long or len(frame.columns) == 1  # between words
-        justify: Literal["left", "right"] = "left" if column in texts else "right"
-        table.add_column(literal(str(column)), justify=justify, no_wrap=not broken, overflow="fold")
-    for label, row in zip(frame.index, frame.itertuples(index=False), strict=True):
-        table.add_row(literal(str(label)), *map(literal, row), end_section=str(label) in end_after)
-    return table
-
-
-def literal(text: str) -> str:
-    r"""Return a text that Rich prints as it is: without markup, and with control characters replaced.
-
-    Examples
-    --------
-    >>> print(literal("[red]"))
-    \[red]
-    """
-    from rich.markup import escape
-
-    return escape(printable(text))

@@ -14,7 +14,8 @@ from bayesgmm.data.points import DataLike
 from bayesgmm.declared import whole
 from bayesgmm.errors import warn
 from bayesgmm.posterior.arguments import FitLike, takes_fit
-from bayesgmm.posterior.schema import Posterior, plain_index, points_for
+from bayesgmm.posterior.packing import plain_index
+from bayesgmm.posterior.schema import Posterior, points_for
 from bayesgmm.predictions.densities import DRAWS
 from bayesgmm.progress import track
 from bayesgmm.sweep.stats import Blocks, Table, draw_responsibilities

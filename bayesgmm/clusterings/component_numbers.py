@@ -17,6 +17,7 @@ from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.contamination import background, with_background
 from bayesgmm.posterior.draws import number_varies, size
 from bayesgmm.posterior.info import annotate, declaration, info
+from bayesgmm.posterior.packing import DIMS, pack
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.priors.counts import Uniform
 from bayesgmm.sweep.stats import Array, log_densities
@@ -232,7 +233,7 @@ def _restricted(fit: "xr.DataTree", chosen: Counts, kept: Counts) -> Parameters:
     covariance = np.take_along_axis(p.covariance[chosen], kept[..., None, None], axis=-3)
     extras = {}
     for name, values in fit["posterior"].to_dataset().data_vars.items():
-        if name not in (*schema.DIMS, "n_components"):
+        if name not in (*DIMS, "n_components"):
             given = values.transpose("chain", "draw", ...).values
             extras[str(name)] = given.reshape(-1, *given.shape[2:])[chosen]
     return Parameters(weight / weight.sum(axis=-1, keepdims=True), mean, covariance, extras)
@@ -253,6 +254,6 @@ def _packed(fit: "xr.DataTree", points: Points, parameters: Parameters) -> "xr.D
     order, labels = relabelling.undo(points, drawn, loglik.reshape(-1), os.cpu_count() or 1)
     kept: NDArray[Any] = order.astype(np.int16).reshape(parameters.weight.shape)
     stats = {"lp": loglik, "loglik": loglik, relabelling.KEPT: kept}
-    tree = schema.pack(points, drawn.standard, relabelling.reorder(parameters, order), stats)
+    tree = pack(points, drawn.standard, relabelling.reorder(parameters, order), stats)
     model = model.model_copy(update={"n_components": count, "weights": weights})
     return annotate(tree, replace(facts, model=model, relabelled=labels.method, labels=labels))

@@ -12,7 +12,8 @@ from bayesgmm.declared import probability
 from bayesgmm.errors import DeclarationError, choose
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.posterior.arguments import FitLike, takes_fit
-from bayesgmm.posterior.schema import Posterior, plain_index, points_for, unpack
+from bayesgmm.posterior.packing import plain_index
+from bayesgmm.posterior.schema import Posterior, points_for, unpack
 from bayesgmm.predictions.densities import DRAWS
 from bayesgmm.predictions.imputations import expectations
 from bayesgmm.sweep.stats import Array, Blocks, Table, draw_responsibilities, responsibilities

@@ -13,7 +13,8 @@ from bayesgmm.data.points import DataLike, Points
 from bayesgmm.declared import positive, whole
 from bayesgmm.errors import DataError, DeclarationError, choose
 from bayesgmm.posterior.arguments import FitLike, takes_fit
-from bayesgmm.posterior.schema import Posterior, plain_index, points_for
+from bayesgmm.posterior.packing import plain_index
+from bayesgmm.posterior.schema import Posterior, points_for
 from bayesgmm.predictions.densities import DRAWS
 from bayesgmm.sweep.stats import responsibilities
 

@@ -4,16 +4,17 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bayesgmm.data.cells import RowLabels, check_cells, places
 from bayesgmm.data.columns import column_names, doubles_of, require_distinct, select
 from bayesgmm.data.containers import named_frame, row_labels
 from bayesgmm.data.labels import Labels, as_labels
 from bayesgmm.data.noise import as_noise
-from bayesgmm.data.numbers import LARGEST, as_matrix, as_weights
+from bayesgmm.data.numbers import as_matrix, as_weights
 from bayesgmm.data.summaries import Summary
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.sweep.stats import Array
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-type RowLabels = NDArray[Any] | pd.Index
 type DataLike = ArrayLike | pd.DataFrame | pd.Series | Points
 """Types of data (N, D) that users can pass; ``as_points`` checks them."""
 
@@ -219,7 +219,7 @@ class Points:
             When a cell is missing, or there are errors of measurement.
         """
         if self.exact(what).has_gaps:
-            raise DataError(f"{what} needs complete rows\n  {_places(self.values, self.columns, self.index)}")
+            raise DataError(f"{what} needs complete rows\n  {places(self.values, self.columns, self.index)}")
         return self
 
     @property
@@ -369,53 +369,5 @@ def as_points(data: DataLike, columns: Sequence[str] | None = None, gaps: bool =
         values = as_matrix(data)
         names = [f"x{j}" for j in range(values.shape[1])] if columns is None else [str(c) for c in columns]
         index = row_labels(data, len(values))
-    _check(values, names, index, gaps)
+    check_cells(values, names, index, gaps)
     return Points(values, tuple(names), index)
-
-
-def _check(values: Array, names: Sequence[str], index: RowLabels, gaps: bool) -> None:
-    n_points, n_features = values.shape
-    if len(names) != n_features:
-        raise DataError(f"{len(names)} column names were given for {n_features} columns")
-    require_distinct(names)
-    if n_features == 0:
-        raise DataError("the data have no columns")
-    if n_points == 0:
-        raise DataError(f"the data have no rows (columns: {listing(names)})")
-    low, high = values.min(axis=0), values.max(axis=0)
-    if not (np.isfinite(low) & np.isfinite(high)).all():
-        if not gaps or np.isinf(values).any():
-            raise DataError(not_finite(values, names, index))
-        low, high = np.fmin.reduce(values), np.fmax.reduce(values)
-    require_range(low, high, names)
-
-
-def require_range(low: Array, high: Array, names: Sequence[str]) -> None:
-    """Check that values between ``low`` (D,) and ``high`` (D,) can be squared.
-
-    Raises
-    ------
-    DataError
-        When they are too large, or differ by too little.
-    """
-    spread = high / 2 - low / 2
-    extreme = (np.maximum(high, -low) > LARGEST) | ((spread > 0) & (spread < 1 / LARGEST))
-    if extreme.any():
-        wrong = [name for name, bad in zip(names, extreme, strict=True) if bad]
-        raise DataError(
-            f"{plural(len(wrong), 'column')} {listing(wrong)}: values beyond {LARGEST:g}, or that "
-            f"differ by less than {1 / LARGEST:g}, can't be squared\n  Change the units, for example X / X.std()."
-        )
-
-
-def not_finite(values: Array, names: Sequence[str], index: RowLabels) -> str:
-    """Return an error message that names the first cells that are missing or infinite."""
-    return f"{_places(values, names, index)}\n  Drop or impute those rows first, for example X.dropna()."
-
-
-def _places(values: Array, names: Sequence[str], index: RowLabels) -> str:
-    """Return a sentence that names the first cells that are missing or infinite."""
-    rows, columns = np.nonzero(~np.isfinite(values))
-    places = [f"row {index[i]}, column {names[j]!r}" for i, j in zip(rows[:SHOWN], columns[:SHOWN], strict=True)]
-    more = f" and {rows.size - SHOWN} more" if rows.size > SHOWN else ""
-    return f"{plural(rows.size, 'value is', 'values are')} missing or infinite: {'; '.join(places)}{more}"

@@ -13,7 +13,8 @@ from bayesgmm.findings import Finding
 from bayesgmm.posterior.draws import size
 from bayesgmm.posterior.info import declaration
 from bayesgmm.posterior.log_posterior import LogPosterior
-from bayesgmm.posterior.schema import DIMS, unpack
+from bayesgmm.posterior.packing import DIMS
+from bayesgmm.posterior.schema import unpack
 from bayesgmm.sweep.stats import Array, Blocks
 
 if TYPE_CHECKING:

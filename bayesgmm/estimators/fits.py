@@ -22,8 +22,8 @@ from bayesgmm.inference.populations import Climb, Population
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.info import FitInfo, annotate
 from bayesgmm.posterior.notes import EngineNotes
+from bayesgmm.posterior.packing import pack
 from bayesgmm.posterior.parameters import Parameters
-from bayesgmm.posterior.schema import pack
 from bayesgmm.priors.covariances import WishartPrecision
 from bayesgmm.sweep.imputation import imputed
 from bayesgmm.sweep.stats import Array, fold

@@ -40,6 +40,7 @@ from bayesgmm.posterior.arguments import FitLike, as_fit
 from bayesgmm.posterior.info import FitInfo, annotate
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.notes import SourceInfo, TruncationInfo
+from bayesgmm.posterior.packing import pack
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.subsets import marginal
 from bayesgmm.progress import quiet, wanted
@@ -350,7 +351,7 @@ def finish(density: LogPosterior, points: Points | Stream, estimate: Estimate, r
     drawn = schema.Posterior(parameters.flat(), points.columns, standard)
     order, labels = relabelling.undo(points, drawn, stats.get("lp", stats["loglik"]).reshape(-1), cores)
     stats |= {relabelling.KEPT: order.astype(np.int16).reshape(parameters.weight.shape)}
-    tree = schema.pack(points, standard, relabelling.reorder(parameters, order), stats, estimate.groups)
+    tree = pack(points, standard, relabelling.reorder(parameters, order), stats, estimate.groups)
     info = FitInfo(
         model=density.model,
         transforms=run.transforms,

@@ -12,7 +12,7 @@ from bayesgmm.declared import whole
 from bayesgmm.errors import DeclarationError, warn
 from bayesgmm.model import MixtureModel, as_model
 from bayesgmm.posterior.log_posterior import LogPosterior
-from bayesgmm.posterior.schema import plain_index
+from bayesgmm.posterior.packing import plain_index
 from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:

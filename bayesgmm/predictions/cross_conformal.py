@@ -19,6 +19,7 @@ from bayesgmm.posterior.info import FitInfo, info
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.schema import Posterior, holds_points, observed, unpack
 from bayesgmm.predictions.densities import kept, require_room, slices, spread
+from bayesgmm.predictions.pareto_smoothing import pareto_smoothed
 from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
@@ -146,22 +147,24 @@ def smoothed(log_ratio: Array) -> tuple[Array, Array]:
     >>> weight.sum(axis=1).round(9), khat
     (array([1., 1.]), array([0., 0.]))
     """
-    from arviz_stats.base.array import array_stats
     from scipy.special import softmax
 
-    plain = softmax(log_ratio, axis=1)
-    with np.errstate(all="ignore"):
-        try:
-            log_weight, khat = array_stats.psislw(-log_ratio)
-        except ValueError:  # ArviZ's, for all rows: "All tail values are the same" in one of them
-            if len(log_ratio) == 1:
-                return plain, np.zeros(1)
-            each = [smoothed(row[None]) for row in log_ratio]
-            return np.concatenate([weight for weight, _ in each]), np.concatenate([khat for _, khat in each])
+    plain, rows = softmax(log_ratio, axis=1), [_log_weights(row) for row in log_ratio]
+    log_weight = np.array([row for row, _ in rows]).reshape(log_ratio.shape)
+    khat = np.array([shape for _, shape in rows])
     weight = softmax(np.where(np.isfinite(log_weight), log_weight, -np.inf), axis=1)
     weight = np.where(np.isfinite(log_weight).any(axis=1, keepdims=True) & np.isfinite(weight), weight, plain)
     varies = np.ptp(log_ratio, axis=1) > 0
     return weight, np.where(varies, np.where(np.isnan(khat), np.inf, khat), 0.0)
+
+
+def _log_weights(log_ratio: Array) -> tuple[Array, float]:
+    """Smoothed log weights (S,) and k-hat; the log ratios, and 0, where too few differ to be smoothed."""
+    with np.errstate(all="ignore"):
+        try:
+            return pareto_smoothed(log_ratio)
+        except ValueError:
+            return log_ratio, 0.0
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.data.points import Points, RowLabels
+from bayesgmm.data.cells import RowLabels
+from bayesgmm.data.points import Points
 from bayesgmm.errors import warn
 from bayesgmm.posterior.criteria import HIGH_KHAT, n_parameters
 from bayesgmm.posterior.draws import approximate

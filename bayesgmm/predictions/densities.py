@@ -9,7 +9,8 @@ import numpy as np
 
 from bayesgmm.data.points import Points, n_rows, taken
 from bayesgmm.errors import DataError
-from bayesgmm.posterior.schema import Posterior, plain_index
+from bayesgmm.posterior.packing import plain_index
+from bayesgmm.posterior.schema import Posterior
 from bayesgmm.predictions import density_kernels
 from bayesgmm.progress import track
 from bayesgmm.sweep.kernels import BLOCK

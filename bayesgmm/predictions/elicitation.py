@@ -9,8 +9,8 @@ from bayesgmm.data.standards import Standard
 from bayesgmm.declared import whole
 from bayesgmm.errors import DeclarationError, warn
 from bayesgmm.model import MixtureModel, as_model
-from bayesgmm.posterior import schema
 from bayesgmm.posterior.info import FitInfo, annotate
+from bayesgmm.posterior.packing import pack_prior
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.sweep.matrices import cholesky
 from bayesgmm.sweep.stats import Array
@@ -89,7 +89,7 @@ def prior_predictive(
     warn(resolved.contradictions(checked.summary))
     parameters, simulated = _drawn(resolved, rng, draws, count, len(checked.columns))
     standard = Standard.of(checked, common=resolved.family.needs_common_scale)
-    tree = schema.pack_prior(checked, standard, parameters, simulated)
+    tree = pack_prior(checked, standard, parameters, simulated)
     return annotate(tree, FitInfo(model=resolved, seed=seed, fingerprint=checked.fingerprint))
 
 

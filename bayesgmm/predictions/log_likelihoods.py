@@ -6,7 +6,8 @@ import numpy as np
 
 from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.contamination import as_modelled
-from bayesgmm.posterior.schema import observed, plain_index, transforms_of
+from bayesgmm.posterior.packing import plain_index
+from bayesgmm.posterior.schema import observed, transforms_of
 from bayesgmm.posterior.subsets import thinned
 from bayesgmm.predictions.densities import kept
 from bayesgmm.predictions.predictive import log_jacobian

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from bayesgmm.declared import whole
 from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.contamination import as_modelled
-from bayesgmm.posterior.schema import Posterior, observed, plain_index, transforms_of
+from bayesgmm.posterior.packing import plain_index
+from bayesgmm.posterior.schema import Posterior, observed, transforms_of
 from bayesgmm.posterior.subsets import thinned
 from bayesgmm.predictions.densities import SLICE, require_room
 from bayesgmm.progress import track

@@ -7,7 +7,8 @@ from itertools import repeat
 
 import numpy as np
 
-from bayesgmm.data.points import Points, not_finite, require_range
+from bayesgmm.data.cells import not_finite, require_range
+from bayesgmm.data.points import Points
 from bayesgmm.data.streams import Stream
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.memory import in_words

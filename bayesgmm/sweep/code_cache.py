@@ -24,6 +24,7 @@ from numba.core.types import Type
 from bayesgmm import progress
 from bayesgmm.errors import PACKAGE
 from bayesgmm.sweep.inner_code import without_literals
+from bayesgmm.sweep.short_code import KernelCompiler
 from bayesgmm.temporary import temporary_folder
 
 Function = Callable[..., object]
@@ -31,7 +32,7 @@ Function = Callable[..., object]
 
 def cached_kernel(function: Function, stamp: str, options: dict[str, Any]) -> Dispatcher:
     """Return numba's dispatcher of a function, with this cache."""
-    dispatcher = without_literals(numba.njit(function, **options))
+    dispatcher = without_literals(numba.njit(function, pipeline_class=KernelCompiler, **options))
     if (kept := _cache_of(function, stamp)) is not None:
         dispatcher._cache = kept
     return dispatcher
@@ -39,7 +40,8 @@ def cached_kernel(function: Function, stamp: str, options: dict[str, Any]) -> Di
 
 def cached_callback(function: Function, stamp: str, signature: str, options: dict[str, Any]) -> CFunc:
     """Return numba's C function, compiled or read from this cache."""
-    made = _Callback(function, sigutils.normalize_signature(signature), locals={}, options=options)
+    types = sigutils.normalize_signature(signature)
+    made = _Callback(function, types, locals={}, options=options, pipeline_class=KernelCompiler)
     if (kept := _cache_of(function, stamp)) is not None:
         made._cache = kept  # type: ignore[attr-defined]
     made.compile()

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.data.points import Points, require_range
+from bayesgmm.data.cells import require_range
+from bayesgmm.data.points import Points
 from bayesgmm.data.streams import LayOut, Stream
 from bayesgmm.errors import DataError
 from bayesgmm.progress import counted

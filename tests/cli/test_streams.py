@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from bayesgmm import temporary
-from bayesgmm.cli import app, application, terminal
+from bayesgmm.cli import app, application, printed_tables, terminal
 from bayesgmm.errors import DataError
 from bayesgmm.wording import printable
 from tests.commands import run
@@ -72,7 +72,7 @@ def test_a_command_goes_on_after_a_line_that_nobody_reads(tmp_path):
     @talking.command()
     def talk() -> None:
         terminal.say("the first line")
-        terminal.show(pd.DataFrame({"a": [1]}), "T")
+        printed_tables.show(pd.DataFrame({"a": [1]}), "T")
         (tmp_path / "file").write_text("written")
 
     assert run_unread(of=talking) == 141

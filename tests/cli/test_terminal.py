@@ -24,7 +24,7 @@ import typer
 from typer.main import get_command
 
 import bayesgmm as bg
-from bayesgmm.cli import app, completion, terminal
+from bayesgmm.cli import app, completion, printed_tables, terminal
 from bayesgmm.cli.application import SHARED, App, with_shared_options
 from bayesgmm.cli.session import Session, records
 from bayesgmm.errors import DataError, FitWarning
@@ -221,8 +221,8 @@ def talking():
     terminal.say("the answer")
     terminal.say("a warning", err=True)
     terminal.remark("by the way")
-    terminal.show(frame, "Saved too", saved=True)
-    terminal.show(frame, "Only here")
+    printed_tables.show(frame, "Saved too", saved=True)
+    printed_tables.show(frame, "Only here")
     terminal.record(chance=np.float64(0.5), nothing=np.inf)
 
 
@@ -263,7 +263,7 @@ WIDE = pd.DataFrame({f"column {i}": [f"value {i}", f"other {i}"] for i in range(
 @pytest.mark.parametrize(("columns", "parts"), [(40, 4), (80, 2), (300, 1)])
 def test_no_cell_is_cut_however_narrow_the_screen(monkeypatch, columns, parts):
     monkeypatch.setenv("COLUMNS", str(columns))
-    shown = run("fail", of=failing(lambda: terminal.show(WIDE, "T"))).stdout
+    shown = run("fail", of=failing(lambda: printed_tables.show(WIDE, "T"))).stdout
     assert max(map(len, shown.splitlines())) <= columns
     for i in range(12):
         assert len(re.findall(rf"(column|value|other) {i}\b", shown)) == 3
@@ -295,7 +295,7 @@ def test_no_word_is_broken_in_a_terminal():
 def test_a_column_of_sentences_is_broken_rather_than_moved(monkeypatch, capsys):
     frame = pd.DataFrame({"rows": ["12", "3"], "words": ["high petal_length and so on, at length", ""]}, index=[0, 1])
     monkeypatch.setenv("COLUMNS", "40")
-    terminal.print_frame(frame, texts=("words",))
+    printed_tables.print_frame(frame, texts=("words",))
     shown = capsys.readouterr().out
     assert shown.count("rows") == 1
     assert "high petal_length and" in shown
@@ -304,21 +304,21 @@ def test_a_column_of_sentences_is_broken_rather_than_moved(monkeypatch, capsys):
 @pytest.mark.parametrize("columns", [1, 7])
 def test_a_screen_too_narrow_for_a_column_is_no_error(monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", str(columns))
-    assert run("fail", of=failing(lambda: terminal.show(WIDE, "T"))).returncode == 0
-    empty = run("fail", of=failing(lambda: terminal.show(WIDE.iloc[:, :0], "nothing")))
+    assert run("fail", of=failing(lambda: printed_tables.show(WIDE, "T"))).returncode == 0
+    empty = run("fail", of=failing(lambda: printed_tables.show(WIDE.iloc[:, :0], "nothing")))
     assert empty.returncode == 0
 
 
 def test_a_table_in_a_file_is_as_wide_as_it_needs(monkeypatch):
     monkeypatch.delenv("COLUMNS", raising=False)
-    shown = run("fail", of=failing(lambda: terminal.show(WIDE, "T"))).stdout
+    shown = run("fail", of=failing(lambda: printed_tables.show(WIDE, "T"))).stdout
     assert shown.count("first") == 1
     assert "\x1b" not in shown
 
 
 def test_column_names_are_not_markup(monkeypatch):
     frame = pd.DataFrame({"[bold]a": ["[red]b"]}, index=["[/c]"])
-    shown = run("fail", of=failing(lambda: terminal.show(frame, "[d]"))).stdout
+    shown = run("fail", of=failing(lambda: printed_tables.show(frame, "[d]"))).stdout
     for word in ("[bold]a", "[red]b", "[/c]", "[d]"):
         assert word in shown
 

@@ -20,6 +20,7 @@ from bayesgmm.labels import relabelling
 from bayesgmm.posterior import schema
 from bayesgmm.posterior.info import FitInfo, annotate
 from bayesgmm.posterior.notes import LabelInfo, TruncationInfo
+from bayesgmm.posterior.packing import pack
 from bayesgmm.posterior.parameters import Parameters
 from tests.conftest import sampled
 
@@ -38,7 +39,7 @@ def draws_of(x, weight, mean, covariance, chains=4, draws=100, noise=0.0, stats=
         np.broadcast_to(covariance, (*shape, *covariance.shape)).copy(),
     )
     data = as_points(x)
-    tree = schema.pack(data, Standard.of(data), parameters, {"lp": rng.normal(size=shape)} | (stats or {}))
+    tree = pack(data, Standard.of(data), parameters, {"lp": rng.normal(size=shape)} | (stats or {}))
     return annotate(tree, replace(told, relabelled="stephens"))
 
 

@@ -7,7 +7,8 @@ import sys
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.engines import ENGINES, Engine, Setting
+from bayesgmm.engine_settings import Setting
+from bayesgmm.engines import ENGINES, Engine
 from bayesgmm.errors import DeclarationError, UnknownName
 from bayesgmm.inference.starts import CENTRES
 
@@ -15,7 +16,8 @@ KINDS = {"sampler", "approximation", "point estimate"}
 
 TOY = """
 import sys, warnings
-from bayesgmm.engines import ENGINES, Engine, Setting
+from bayesgmm.engine_settings import Setting
+from bayesgmm.engines import ENGINES, Engine
 
 def toy(density, seed, cores, progress, *, haste):
     from bayesgmm.inference.em import fit

@@ -614,8 +614,8 @@ def test_every_engine_s_fit_gets_a_report(method, tmp_path, unsaved):
 def many(n_points, n_features, n_components, apart=6.0):
     """A simulated fit, made by no engine: a few draws around the true values."""
     from bayesgmm.data.standards import Standard
+    from bayesgmm.posterior.packing import pack
     from bayesgmm.posterior.parameters import Parameters
-    from bayesgmm.posterior.schema import pack
 
     rng = np.random.default_rng(0)
     centres = apart * rng.normal(size=(n_components, n_features))

@@ -17,8 +17,8 @@ from bayesgmm.data.standards import Standard
 from bayesgmm.errors import FitFileError
 from bayesgmm.files import writable
 from bayesgmm.posterior.info import FitInfo, annotate
+from bayesgmm.posterior.packing import pack
 from bayesgmm.posterior.parameters import Parameters, are_covariances, are_probabilities
-from bayesgmm.posterior.schema import pack
 from bayesgmm.sweep.stats import Array
 from bayesgmm.tree_files import read_tree, write_tree
 
