@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from llvmlite import binding
 from numba.core import compiler
-from numba.core.codegen import JITCodeLibrary, _parse_refprune_flags
+from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompileResult
 
 OPTIMISATION = 2  # level of the optimiser, of 3
@@ -19,6 +19,14 @@ class _Library(JITCodeLibrary):
     """Library of a kernel, with all functions that it calls."""
 
     def _optimize_final_module(self) -> None:
+        try:
+            self._shorten()
+        except (AttributeError, ImportError, TypeError):  # another numba, whose compiler is put together otherwise
+            super()._optimize_final_module()
+
+    def _shorten(self) -> None:
+        from numba.core.codegen import _parse_refprune_flags
+
         codegen, module = self._codegen, self._final_module
         cheap, builder = codegen._module_pass_manager(opt=codegen._opt_level, loop_vectorize=False, cost="cheap")
         cheap.run(module, builder)  # it collects references to arrays in one function, where they cancel
