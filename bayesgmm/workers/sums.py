@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from bayesgmm.sweep.parts import Parts
 from bayesgmm.sweep.stats import Array, Blocks, Measure
-from bayesgmm.workers.schedulers import plain_errors
+from bayesgmm.workers.schedulers import gathered, plain_errors
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -70,7 +70,7 @@ class WorkerParts(Parts):
                 groups = [rows[first : first + TOGETHER] for first in range(0, len(rows), TOGETHER)]
                 name += "+"
                 rows = client.map(pairwise_sum, groups, key=_keys(name, len(groups)))
-            return pairwise_sum(client.gather(rows))
+            return pairwise_sum(gathered(client, rows))
 
 
 def _keys(name: str, number: int) -> list[str]:
@@ -105,4 +105,4 @@ def pieces_of(client: "Client", bundles: "Sequence[Future[Any]]", _: int = 1) ->
     """Yield all pieces, brought here one bundle at a time."""
     with plain_errors(client):
         for bundle in bundles:
-            yield from client.gather(bundle).pieces
+            yield from gathered(client, bundle).pieces

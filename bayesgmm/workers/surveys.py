@@ -22,7 +22,7 @@ from bayesgmm.sources.surveys import SAMPLE, Convert, converted, require_finite,
 from bayesgmm.sweep.layout import BLOCK
 from bayesgmm.sweep.stats import Array
 from bayesgmm.workers.layouts import Layout, Slice
-from bayesgmm.workers.schedulers import plain_errors, require_ready
+from bayesgmm.workers.schedulers import ended, gathered, plain_errors, require_ready
 from bayesgmm.workers.sums import Bundle, WorkerParts, pieces_of
 
 if TYPE_CHECKING:
@@ -69,12 +69,10 @@ class Rows:
         wanted = np.split(at, np.searchsorted(at, ends[:-1]))
         chosen = [(rows, own - end + n) for rows, own, end, n in zip(self.held, wanted, ends, self.counts, strict=True)]
         found = [self.client.submit(np.take, rows, own, axis=0, pure=False) for rows, own in chosen if len(own)]
-        return np.concatenate(self.client.gather(found))
+        return np.concatenate(gathered(self.client, found))
 
     def bundles(self, lay_out: LayOut, n_columns: int) -> "tuple[Future[Any], ...]":
         """Lay the rows out in blocks, which stay on the workers; the rows themselves are then released."""
-        from distributed import wait
-
         client = self.client
         rows = self.held or client.compute(self.lazy)
         layout = Layout.of(sum(self.counts), n_columns, sum(client.nthreads().values()))
@@ -82,7 +80,8 @@ class Rows:
         slices = iter(client.map(cut, *_columns(rows, plan), pure=False))
         pieces = [[next(slices) for _ in bundle] for bundle in plan]
         bundles = client.map(laid_out, pieces, lay_out=lay_out, piece=layout.piece, pure=False)
-        wait(bundles)
+        for _ in ended(client, bundles):
+            pass
         self.held = []
         return tuple(bundles)
 
@@ -112,7 +111,7 @@ class WorkerStream(Stream):
         """Bring all rows here: for those that fit into memory."""
         assert self.rows is not None
         with plain_errors(self.rows.client):
-            rows = np.concatenate(self.rows.client.gather(self.rows.held))
+            rows = np.concatenate(gathered(self.rows.client, self.rows.held))
         return Points(rows, self.columns, np.arange(self.n_points))
 
     def blocks(self, lay_out: LayOut) -> WorkerParts:
@@ -170,16 +169,15 @@ def _surveyed(
 ) -> "tuple[list[Delayed], list[Future[Any]], list[Survey]]":
     """Compute the rows of each partition, which stay on the workers, and what is known of them."""
     from dask.delayed import delayed
-    from distributed import as_completed
 
     read, look = delayed(rows_of), delayed(survey_of)
     lazy = [read(raw, number, source.columns, convert) for number, raw in enumerate(source.partitions)]
     futures = client.compute([*lazy, *map(look, lazy)])
     rows, looks = futures[: len(lazy)], futures[len(lazy) :]
     with counted("first pass", len(looks), progress) as step:
-        for _ in as_completed(looks):
+        for _ in ended(client, looks):
             step(1)
-    surveys = client.gather(looks)
+    surveys = gathered(client, looks)
     for one in surveys:
         if isinstance(one, DataError):
             raise one

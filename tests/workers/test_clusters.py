@@ -6,6 +6,9 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 
 import dask
 import dask.array as da
@@ -265,15 +268,78 @@ def test_a_scheduler_that_is_lost_is_one_clear_error(lone_scheduler, monkeypatch
         return total(self, measure, threads)
 
     monkeypatch.setattr(sums.WorkerParts, "total", killing)
+    with (
+        lone_worker(address),
+        Client(address),
+        pytest.raises(ClusterError, match="connection to the Dask scheduler .* was lost"),
+    ):
+        bg.fit(MODEL, array(), "em", seed=1, progress=False)
+
+
+@contextmanager
+def lone_worker(address):
+    """A worker that nothing starts again."""
     code = "from distributed.cli.dask_worker import main; main()"
     options = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--death-timeout", "5"]
     worker = subprocess.Popen([sys.executable, "-c", code, address, *options], stderr=subprocess.DEVNULL)
     try:
-        with Client(address), pytest.raises(ClusterError, match="connection to the Dask scheduler .* was lost"):
-            bg.fit(MODEL, array(), "em", seed=1, progress=False)
+        yield worker
     finally:
         worker.kill()
         worker.wait()
+
+
+def slept(number, stop):
+    time.sleep(number)
+
+
+def deadly_block(block):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("waiting", ["first pass", "sweep", "fits"])
+def test_a_cluster_that_lost_all_workers_for_good_is_one_clear_error(waiting, lone_scheduler):
+    """In a thread that is given up: without a limit, the cluster would be waited for without end."""
+    address, errors = lone_scheduler[1], []
+
+    def run_into_it(call):
+        with pytest.raises(ClusterError) as caught:
+            call()
+        errors.append(str(caught.value))
+
+    with lone_worker(address) as worker, Client(address) as client:
+        client.wait_for_workers(1, timeout=60)
+        if waiting == "first pass":
+            data = array().map_blocks(deadly_block, meta=X[:0])
+            call = partial(survey, bg.source(data), client, seed=1)
+        elif waiting == "sweep":
+            spread = on_workers(client)
+            worker.kill()
+            call = partial(fold, spread, table())
+        else:
+            threading.Timer(2, worker.kill).start()
+            call = partial(run_on_workers, client, slept, [(60,)], lambda number: None)
+        with dask.config.set({schedulers.TIMEOUT: "3s"}):
+            thread = threading.Thread(target=run_into_it, args=[call], daemon=True)
+            thread.start()
+            thread.join(60)
+    assert errors
+    assert errors[0].startswith(f"the Dask scheduler '{address}' has had no workers for 3 seconds\n  Start some")
+
+
+def test_workers_that_come_back_in_time_change_nothing(lone_scheduler):
+    address = lone_scheduler[1]
+    with Client(address) as client, dask.config.set({schedulers.TIMEOUT: "60s"}):
+        with lone_worker(address):
+            client.wait_for_workers(1, timeout=60)
+            spread = on_workers(client)
+            expected = fold(spread, table()).loglik
+        with ThreadPoolExecutor(1) as pool:
+            found = pool.submit(fold, spread, table())
+            time.sleep(3)
+            assert not found.done()
+            with lone_worker(address):
+                assert found.result(60).loglik == expected
 
 
 def test_a_scheduler_without_workers_and_none_at_all_are_errors(lone_scheduler, monkeypatch):
