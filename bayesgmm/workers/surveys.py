@@ -16,7 +16,7 @@ from bayesgmm.progress import counted
 from bayesgmm.sources.dask_collections import DaskSource, part_of
 from bayesgmm.sources.digests import Digest
 from bayesgmm.sources.moments import Moments
-from bayesgmm.sources.reservoirs import Reservoir
+from bayesgmm.sources.reservoirs import Chances, Reservoir, drawn_by
 from bayesgmm.sources.rows import Part
 from bayesgmm.sources.surveys import SAMPLE, Convert, converted, require_finite, sampler
 from bayesgmm.sweep.layout import BLOCK
@@ -71,10 +71,14 @@ class Rows:
         found = [self.client.submit(np.take, rows, own, axis=0, pure=False) for rows, own in chosen if len(own)]
         return np.concatenate(gathered(self.client, found))
 
+    def each(self) -> "Sequence[Future[Any]]":
+        """Return the rows of each partition; they are computed again where they were released."""
+        return self.held or self.client.compute(self.lazy)
+
     def bundles(self, lay_out: LayOut, n_columns: int) -> "tuple[Future[Any], ...]":
         """Lay the rows out in blocks, which stay on the workers; the rows themselves are then released."""
         client = self.client
-        rows = self.held or client.compute(self.lazy)
+        rows = self.each()
         layout = Layout.of(sum(self.counts), n_columns, sum(client.nthreads().values()))
         plan = layout.slices(self.counts)
         slices = iter(client.map(cut, *_columns(rows, plan), pure=False))
@@ -113,6 +117,18 @@ class WorkerStream(Stream):
         with plain_errors(self.rows.client):
             rows = np.concatenate(gathered(self.rows.client, self.rows.held))
         return Points(rows, self.columns, np.arange(self.n_points))
+
+    def drawn(self, chances: Chances, size: int, seed: tuple[int, ...]) -> Reservoir:
+        """Draw rows with unequal chances on the workers, as ``drawn_by`` does."""
+        assert self.rows is not None
+        client, first = self.rows.client, np.cumsum([0, *self.rows.counts])[:-1].tolist()
+        with plain_errors(client):
+            futures = client.map(drawn_on_worker, self.rows.each(), first, chances=chances, size=size, seed=seed)
+            whole, *others = gathered(client, futures)
+        for one in others:
+            whole.join(one)
+        assert isinstance(whole, Reservoir)
+        return whole
 
     def blocks(self, lay_out: LayOut) -> WorkerParts:
         """Return the rows as parts of a sweep, laid out in blocks on the workers."""
@@ -214,6 +230,11 @@ def drawn(n_rows: int, size: int, seed: int) -> NDArray[np.int64]:
     for first in range(0, n_rows, STEP):
         reservoir.add(np.empty((min(STEP, n_rows - first), 0)))
     return reservoir.at
+
+
+def drawn_on_worker(rows: Array, first: int, chances: Chances, size: int, seed: tuple[int, ...]) -> Reservoir:
+    """Draw some of the rows of a partition."""
+    return drawn_by(chances, size, seed, [rows], first)
 
 
 def cut(rows: Array, start: int, stop: int) -> Array:

@@ -299,7 +299,7 @@ def deadly_block(block):
 
 @pytest.mark.parametrize("waiting", ["first pass", "sweep", "fits"])
 def test_a_cluster_that_lost_all_workers_for_good_is_one_clear_error(waiting, lone_scheduler):
-    """In a thread that is given up: without a limit, the cluster would be waited for without end."""
+    """In a thread that can be left waiting, as it would be for ever without a limit."""
     address, errors = lone_scheduler[1], []
 
     def run_into_it(call):
