@@ -27,7 +27,7 @@ def main(rows=ROWS):
     bg.coreset(x, K, 100, progress=False)
     rng = np.random.default_rng(0)
     print(
-        "| rows | processor time, s | largest error of a row, nats | width | below the maximum, nats | a random sample |"
+        "| rows | processor time, s | largest error of a row, nats | width | below the maximum, nats | random sample |"
     )
     print("|---|---|---|---|---|---|")
     for size in SIZES:
