@@ -116,18 +116,38 @@ def test_sums_of_workers_are_those_in_memory(client):
     np.testing.assert_allclose(fold_each(whole, several)[0], fold_each(spread, several)[0], rtol=1e-11)
 
 
-@pytest.mark.parametrize("bundles", [1, 2, 16])
-def test_sums_are_the_same_to_the_last_bit_for_any_number_of_bundles(bundles, client, monkeypatch):
-    """Bundles follow from the number of threads of the cluster; more than 16 are added in a tree."""
+@pytest.mark.parametrize(("bundles", "asked"), [(1, 64), (2, 0), (16, 64), (16, 0)])
+def test_sums_are_the_same_to_the_last_bit_for_any_number_of_bundles(bundles, asked, client, monkeypatch):
+    """Bundles follow from the number of threads of the cluster; sums of more than 16 tasks are added in a tree."""
     expected = fold(on_workers(client), table())
     monkeypatch.setattr(layouts, "BUNDLES", bundles)
+    monkeypatch.setattr(sums, "ASKED", asked)
     spread = on_workers(client)
     assert len(spread.bundles) == 2 * bundles
     for name in KNOWN:
         np.testing.assert_array_equal(getattr(fold(spread, table()), name), getattr(expected, name))
 
 
+def test_a_sweep_asks_the_workers_and_has_no_tasks(client, monkeypatch):
+    spread = on_workers(client)
+    expected = fold(spread, table()).loglik
+    monkeypatch.setattr(client, "map", None)
+    assert fold(spread, table()).loglik == expected
+
+
+def test_a_sweep_whose_bundles_were_moved_finds_them(client):
+    spread = on_workers(client)
+    expected = fold(spread, table()).loglik
+    (known, *_), keys = spread.places, [bundle.key for bundle in spread.bundles]
+    assert 0 < len(spread.places[known]) < len(keys)
+    spread.places.clear()
+    spread.places[known] = keys  # as if all of them had been there
+    assert fold(spread, table()).loglik == expected
+    assert not spread.places
+
+
 def test_parameters_that_are_large_are_sent_once(client, monkeypatch):
+    monkeypatch.setattr(sums, "ASKED", 0)
     spread = on_workers(client)
     embedded = fold(spread, table()).loglik
     monkeypatch.setattr(sums, "EMBEDDED", 0)
