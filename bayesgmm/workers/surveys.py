@@ -196,8 +196,21 @@ def _surveyed(
     surveys = gathered(client, looks)
     for one in surveys:
         if isinstance(one, DataError):
+            _find(source)
             raise one
     return lazy, rows, surveys
+
+
+def _find(source: DaskSource) -> None:
+    """Look here for the first value that is not finite, if the rows are those of files: so its file is named.
+
+    Raises
+    ------
+    DataError
+        If there is one.
+    """
+    for part in () if source.origin is None else source.origin.parts(STEP):
+        require_finite(part, source.columns)
 
 
 def _brought(source: DaskSource) -> Callable[[int], Iterator[Array]]:

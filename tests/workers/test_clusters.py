@@ -1,6 +1,7 @@
 """Dask: the same answers on any number of workers, with or without deaths among them, and clear errors."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -434,6 +435,22 @@ def test_workers_read_the_files_of_a_command(ending, cluster, client, tmp_path):
         assert f"60,000 rows of *.{ending} were read in parts" in done.stdout
     own, other = (bg.load(tmp_path / name) for name in ("0.nc", "2.nc"))
     assert loglik(own) == pytest.approx(loglik(other), rel=1e-10, abs=0)
+
+
+@pytest.mark.parametrize(
+    ("ending", "place"), [("parquet", "1.parquet, row group 1: .*row 1017"), ("csv", "1.csv: .*row 17017")]
+)
+def test_a_value_that_workers_find_is_named_by_its_file(ending, place, cluster, client, tmp_path):
+    for number, start in enumerate((0, 20_000)):
+        part = FRAME[start : start + 20_000].reset_index(drop=True)
+        if number:
+            part.loc[17_017, "b"] = np.inf
+        path = tmp_path / f"{number}.{ending}"
+        part.to_parquet(path, row_group_size=16_000) if ending == "parquet" else part.to_csv(path, index=False)
+    command = ["fit", f"*.{ending}", "-k", 2, "--method", "em", "--scheduler", cluster.scheduler_address, "-o", "a.nc"]
+    done = run(*command, cwd=tmp_path)
+    assert re.search(place, " ".join(done.stderr.split())), done.stderr
+    assert "column 'b'" in done.stderr
 
 
 def test_a_wrong_scheduler_at_the_terminal_is_one_message(tmp_path):
