@@ -437,6 +437,13 @@ def test_workers_read_the_files_of_a_command(ending, cluster, client, tmp_path):
     assert loglik(own) == pytest.approx(loglik(other), rel=1e-10, abs=0)
 
 
+def test_a_coreset_of_rows_on_workers_is_that_of_rows_in_memory(client):
+    known, found = (bg.coreset(data, 3, 400, seed=2, progress=False) for data in (X, array()))
+    np.testing.assert_array_equal(found.points, known.points)
+    np.testing.assert_allclose(found.weight, known.weight, rtol=1e-12)
+    np.testing.assert_allclose(found.errors, known.errors, rtol=1e-8, atol=1e-10)
+
+
 @pytest.mark.parametrize(
     ("ending", "place"), [("parquet", "1.parquet, row group 1: .*row 1017"), ("csv", "1.csv: .*row 17017")]
 )
