@@ -23,6 +23,7 @@ from benchmarks import (
     overfitted,
     partitions,
     parts,
+    peak,
     predictions,
     relabelling,
     sampling,
@@ -38,6 +39,7 @@ from benchmarks import (
 
 PARTS = {
     "em": em,
+    "peak": peak,
     "sweeps": sweeps,
     "fits": fits,
     "search": search,
