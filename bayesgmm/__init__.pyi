@@ -20,6 +20,7 @@ from .families.factors import FactorAnalysers
 from .files import guarded_csv
 from .inference import fit
 from .inference.builder import build_model, initial_point
+from .inference.coresets import Coreset, coreset
 from .labels.relabelling import relabel
 from .model import MixtureModel
 from .model_selection.bootstrap import bootstrap_test
@@ -67,6 +68,7 @@ __all__ = [
     "CheckpointWarning",
     "ColumnTransforms",
     "ConjugateMeans",
+    "Coreset",
     "DataCheck",
     "DecomposedCovariance",
     "Dirichlet",
@@ -110,6 +112,7 @@ __all__ = [
     "component_table",
     "condition",
     "conditional_density",
+    "coreset",
     "credible_ball",
     "data_check",
     "datasets",

@@ -166,7 +166,8 @@ class Engine:
         for name in self.whole_settings:
             if settings[name] is not None:
                 raise DeclarationError(
-                    f"{name}={settings[name]!r} can't be used with rows that are read in parts\n"
+                    f"{name}={settings[name]!r} can't be used with rows that are read in parts: minibatches are rows "
+                    "at random, and parts are read in their order\n"
                     f"  Try to {enough}leave it out."
                 )
 

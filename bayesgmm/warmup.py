@@ -13,6 +13,7 @@ from bayesgmm.clusterings.label_draws import n_clusters
 from bayesgmm.clusterings.partitions import partition
 from bayesgmm.diagnosis import diagnose
 from bayesgmm.errors import FitWarning
+from bayesgmm.estimators.initialisation import kmeans_labels
 from bayesgmm.inference import fit
 from bayesgmm.labels.alignments import Responsibilities
 from bayesgmm.model import MixtureModel
@@ -98,6 +99,7 @@ def _steps() -> list[Step]:
         lambda: fit(MixtureModel(2, covariance="factors:1"), wide, "em", seed=0, cores=1, progress=False, n_init=1),
         lambda: fit_by("mle", n_init=1),
         in_parts,
+        lambda: kmeans_labels(x, None, 2, np.random.RandomState(0)),
         lambda: fit_by("gibbs", draws=100, tune=100, chains=2),
         lambda: fit_by("gibbs", draws=100, tune=100, chains=2, tempering="parallel"),
         draw_others,

@@ -11,7 +11,8 @@ from bayesgmm.cli.application import EXIT_CODES, App, run
 from bayesgmm.cli.applications import segment
 from bayesgmm.cli.cards import models
 from bayesgmm.cli.completion import FITS, card_names, files
-from bayesgmm.cli.data import check_picture, declare, in_parts, placed, read_for, rows_for
+from bayesgmm.cli.coresets import coreset
+from bayesgmm.cli.data import check_picture, declare, in_parts, placed, read_for, rows_for, weights_of
 from bayesgmm.cli.datasets import datasets
 from bayesgmm.cli.diagnosis import diagnose
 from bayesgmm.cli.discriminants import discriminant_plane
@@ -28,6 +29,7 @@ from bayesgmm.cli.options import (
     NoiseColumns,
     OwnOrFile,
     Scheduler,
+    WeightColumn,
 )
 from bayesgmm.cli.partitions import partition
 from bayesgmm.cli.predictions import assign, deconvolve, density, impute, score
@@ -85,6 +87,7 @@ def fit(
     columns: Columns = None,
     noise_columns: NoiseColumns = None,
     label_column: LabelColumn = None,
+    weight_column: WeightColumn = None,
     memory: Memory = None,
     checkpoint: CheckpointFolder = None,
     scheduler: Scheduler = None,
@@ -112,6 +115,9 @@ def fit(
     else:
         given = read_for(card, data, columns, noise_columns, label_column)
         rows, known = given.frame, given.known
+        if weight_column is not None:
+            known["sample_weight"] = weights_of(data, weight_column, columns)
+            rows = rows.drop(columns=weight_column, errors="ignore")
     settings: dict[str, Any] = dict(card.fit.settings) if method in (None, card.fit.method) else {}
     settings |= chosen_settings(draws=draws, max_draws=max_draws, chains=chains, tune=tune, n_init=n_init)
     if seed is None:
@@ -185,6 +191,7 @@ COMMANDS = (
     report,
     select,
     compare,
+    coreset,
     segment,
     anomalies,
     cluster,

@@ -131,7 +131,7 @@ def opened(path: Path, columns: Sequence[str] | None, hidden: str | None = None)
     """Open the files of a table that is read part by part, with the named columns, default all numeric ones but one."""
     from bayesgmm.sources.file_sources import columns_of, open_files
 
-    refuse({"noise_columns", "label_column"}, "can't be used with a table that is read in parts")
+    refuse({"noise_columns", "label_column", "weight_column"}, "can't be used with a table that is read in parts")
     if columns is None:
         known = columns_of(path)
         _say_left_out({name: why for name, why in known.items() if why})
@@ -236,6 +236,23 @@ def labels_of(path: Path, name: str | None, columns: str | None) -> "pd.Series |
     if name in (chosen_columns(columns) or ()):
         raise DataError(f"--columns and --label-column both name {name!r}; a column holds values or labels")
     return select(read_frame(path, [name]), [name])[name]
+
+
+def weights_of(path: Path | None, name: str, columns: str | None) -> "pd.Series":
+    """Return the column of ``--weight-column``.
+
+    Raises
+    ------
+    DataError
+        When there is no table, it lacks the column, or the column is fitted, too.
+    """
+    from bayesgmm.errors import DataError
+
+    if path is None:
+        raise DataError(f"--weight-column {name} needs a table with this column")
+    if name in (chosen_columns(columns) or ()):
+        raise DataError(f"--columns and --weight-column both name {name!r}; a column holds values or weights")
+    return read(path, [name])[name]
 
 
 def check_table(output: Path, *inputs: Path | None) -> None:

@@ -41,6 +41,13 @@ LabelColumn = Annotated[
         show_default=False,
     ),
 ]
+WeightColumn = Annotated[
+    str | None,
+    typer.Option(
+        help="Column with the number of points that each row stands for, for example that of a coreset.",
+        show_default=False,
+    ),
+]
 NewData = Annotated[
     Path | None,
     typer.Argument(

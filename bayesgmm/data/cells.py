@@ -61,9 +61,14 @@ def require_range(low: Array, high: Array, names: Sequence[str]) -> None:
         )
 
 
-def not_finite(values: Array, names: Sequence[str], index: RowLabels) -> str:
+def not_finite(
+    values: Array,
+    names: Sequence[str],
+    index: RowLabels,
+    advice: str = "Drop or impute those rows first, for example X.dropna().",
+) -> str:
     """Return an error message that names the first cells that are missing or infinite."""
-    return f"{places(values, names, index)}\n  Drop or impute those rows first, for example X.dropna()."
+    return f"{places(values, names, index)}\n  {advice}"
 
 
 def places(values: Array, names: Sequence[str], index: RowLabels) -> str:

@@ -83,11 +83,16 @@ class Stream:
         """Sampled rows, and the ends of the range of all."""
         return np.concatenate([self.sample.values, [self.low, self.high]])
 
+    def arrays(self) -> Iterator[Array]:
+        """Read all rows again, in arrays (n, D), in their order; a thread reads ahead."""
+        first = sum(map(len, self.kept))
+        return chain(self.kept, ahead(self.read(first)) if first < self.n_points else ())
+
     def whole(self) -> Points:
         """Read all rows again, and return them: for those that fit into memory."""
         rows = np.empty((self.n_points, len(self.columns)))
         first = 0
-        for part in chain(self.kept, self.read(sum(map(len, self.kept)))):
+        for part in self.arrays():
             rows[first : first + len(part)] = part
             first += len(part)
         return Points(rows, self.columns, np.arange(self.n_points))
@@ -100,7 +105,7 @@ class Stream:
         lay_out : function
             Makes blocks of rows, by a number of threads.
         """
-        reader = _Reader(self.n_points, self.kept, self.read, lay_out)
+        reader = _Reader(self.arrays, lay_out)
         if self.held:
             return joined(reader(1), self.n_points, len(self.columns))
         return Parts(reader, self.n_points, len(self.columns), lay_out(self.sample.values, 1))
@@ -108,17 +113,10 @@ class Stream:
 
 @dataclass(frozen=True)
 class _Reader:
-    """Lays rows out in blocks, first those that are kept, then those that are read; called for each sweep.
+    """Reads rows, and lays them out in blocks; called for each sweep."""
 
-    A thread reads ahead.
-    """
-
-    n_points: int
-    kept: tuple[Array, ...]
-    read: Callable[[int], Iterator[Array]]
+    arrays: Callable[[], Iterator[Array]]
     lay_out: LayOut
 
     def __call__(self, threads: int) -> Iterator[Blocks]:
-        first = sum(map(len, self.kept))
-        others = ahead(self.read(first)) if first < self.n_points else ()
-        return (self.lay_out(rows, threads) for rows in chain(self.kept, others))
+        return (self.lay_out(rows, threads) for rows in self.arrays())

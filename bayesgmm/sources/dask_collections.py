@@ -39,11 +39,14 @@ class DaskSource(RowSource):
         Columns.
     given : str
         Where the rows come from, in words. Default: the kind of collection.
+    origin : RowSource, optional
+        The files that the collection reads: an error names the place in them.
     """
 
     collection: Any
     chosen: tuple[str, ...]
     given: str = ""
+    origin: RowSource | None = None
 
     def __repr__(self) -> str:
         """Return what it reads, and the columns."""

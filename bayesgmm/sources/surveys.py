@@ -25,6 +25,11 @@ SMALLEST, LARGEST = 256 * BLOCK, 4096 * BLOCK  # rows of a part
 NUMBERS = 2**19  # in a part, if the memory suffices: few enough to stay in the cache
 COPIES = 9  # of a part: it is read, converted and laid out, while the one before is in use and the next one waits
 
+INCOMPLETE = (
+    "Rows that are read in parts need all their values: leave these rows or columns out, or read the table as a whole, "
+    "without memory=; missing values are then allowed."
+)
+
 Convert = Callable[[Points], Points]
 
 
@@ -160,5 +165,5 @@ def require_finite(part: Part, columns: tuple[str, ...]) -> Part:
     """Return a part, after a check that its values are finite."""
     if not np.isfinite(part.values.sum()) and not np.isfinite(part.values).all():
         place = f"{part.place}: " if part.place else ""
-        raise DataError(place + not_finite(part.values, columns, part.index))
+        raise DataError(place + not_finite(part.values, columns, part.index, INCOMPLETE))
     return part

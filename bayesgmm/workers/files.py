@@ -32,7 +32,7 @@ def on_workers(source: FileSource) -> DaskSource:
             replace(source, files=(file,), stamps=(stamp,)) for file, stamp in zip(files, source.stamps, strict=True)
         ]
         data = dd.from_delayed([delayed(_read)(one) for one in each], meta=pd.DataFrame(columns=columns, dtype=float))
-    return DaskSource(data, source.columns, source.name)
+    return DaskSource(data, source.columns, source.name, source)
 
 
 def _read(source: FileSource) -> "pd.DataFrame":

@@ -1,8 +1,10 @@
 """The Dask cluster that is in use: which one, whether it can be used, and its errors in plain words."""
 
+import asyncio
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +12,12 @@ from bayesgmm.errors import ClusterError, MissingExtra
 from bayesgmm.wording import listing, plural
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, Future
 
 PATIENCE = 10.0  # seconds to wait for a scheduler, and for its first worker
+ABSENCE = 120.0  # seconds to wait for workers after all were lost, unless Dask is set to another time
+TIMEOUT = "distributed.scheduler.no-workers-timeout"  # Dask's setting of it, by default none
+LOOK = 1.0  # seconds between two looks at the workers
 
 
 def active_client() -> "Client | None":
@@ -111,6 +116,7 @@ def plain_errors(client: "Client") -> Iterator[None]:
     """
     from distributed import CancelledError, KilledWorker
     from distributed.comm.core import CommClosedError
+    from distributed.scheduler import NoWorkerError
 
     try:
         yield
@@ -119,8 +125,75 @@ def plain_errors(client: "Client") -> Iterator[None]:
             f"{error.allowed_failures + 1} workers died in turn while they worked on the same rows: their memory may "
             "be too small for a partition\n  Use smaller partitions, or workers with more memory."
         ) from None
+    except NoWorkerError as error:
+        raise ClusterError(_deserted(client, error.timeout)) from None
     except (CancelledError, CommClosedError, TimeoutError, OSError) as error:
         raise ClusterError(_lost(client, error)) from None
+
+
+def gathered(client: "Client", futures: Any) -> Any:
+    """Wait for the results of futures, and return them.
+
+    Raises
+    ------
+    ClusterError
+        If the cluster has no workers for too long.
+    """
+    return _awaited(client, lambda: client.gather(futures, asynchronous=True))
+
+
+def ended(client: "Client", futures: "Iterable[Future[Any]]") -> "Iterator[Future[Any]]":
+    """Yield futures as they end, those that fail, too.
+
+    Raises
+    ------
+    ClusterError
+        If the cluster has no workers for too long.
+    """
+    from distributed import as_completed
+
+    waiting = as_completed(futures, loop=client.loop)
+    while not waiting.is_empty():
+        yield _awaited(client, waiting.__anext__)
+
+
+def _awaited[T](client: "Client", result: Callable[[], Awaitable[T]]) -> T:
+    """Wait for a result of the cluster, as long as it has workers: a task of a cluster without any waits for ever."""
+    found: T = client.sync(_watched, client, result, _absence())
+    return found
+
+
+async def _watched[T](client: "Client", result: Callable[[], Awaitable[T]], absence: float) -> T:
+    waiting, seen = asyncio.ensure_future(result()), time.monotonic()
+    try:
+        while not (await asyncio.wait({waiting}, timeout=min(LOOK, absence)))[0]:
+            workers: Any = ()
+            with suppress(OSError):  # of a scheduler that is lost: the result says so
+                workers = await client.nthreads()
+            now = time.monotonic()
+            if workers:
+                seen = now
+            elif now - seen > absence:
+                raise ClusterError(_deserted(client, absence))
+        return waiting.result()
+    finally:
+        waiting.cancel()
+
+
+def _absence() -> float:
+    """Return the seconds to wait for workers after all were lost."""
+    import dask
+    from dask.utils import parse_timedelta
+
+    given = dask.config.get(TIMEOUT, None)
+    return ABSENCE if given is None else float(parse_timedelta(given))
+
+
+def _deserted(client: "Client", absence: float) -> str:
+    return (
+        f"the Dask scheduler {_address(client)} has had no workers for {absence:g} seconds\n"
+        f"  Start some and fit again; if yours take longer to start, set Dask's {TIMEOUT}."
+    )
 
 
 def _lost(client: "Client", error: Exception) -> str:

@@ -8,10 +8,11 @@ from bayesgmm.data.streams import Stream
 from bayesgmm.memory import GIB, as_bytes, in_words
 from bayesgmm.sources.dask_collections import DaskSource, is_dask
 from bayesgmm.sources.opening import source
+from bayesgmm.sources.reservoirs import Chances, Reservoir, drawn_by
 from bayesgmm.sources.rows import RowSource
 from bayesgmm.sources.surveys import Convert, memory_for, stream
 from bayesgmm.workers.schedulers import active_client
-from bayesgmm.workers.surveys import survey
+from bayesgmm.workers.surveys import WorkerStream, survey
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -84,3 +85,21 @@ def streamed(rows: RowSource, memory: int, seed: int, convert: Convert | None = 
         assert isinstance(rows, DaskSource)
         return survey(rows, client, seed, convert, progress)
     return stream(rows, memory, seed, convert, progress)
+
+
+def drawn(rows: Stream, chances: Chances, size: int, seed: tuple[int, ...]) -> Reservoir:
+    """Draw rows with unequal chances, in one pass: here, or on the workers that hold them; the same in both.
+
+    Parameters
+    ----------
+    rows, chances, size, seed
+        As in ``drawn_by``.
+
+    Raises
+    ------
+    ClusterError
+        If rows on workers are lost.
+    """
+    if isinstance(rows, WorkerStream):
+        return rows.drawn(chances, size, seed)
+    return drawn_by(chances, size, seed, rows.arrays())

@@ -1,20 +1,22 @@
 """Points that lie on the workers of a Dask cluster: parameters go to them, and the sums of their rows come back."""
 
+import asyncio
 import pickle
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from bayesgmm.sweep.parts import Parts
 from bayesgmm.sweep.stats import Array, Blocks, Measure
-from bayesgmm.workers.schedulers import plain_errors
+from bayesgmm.workers.schedulers import gathered, plain_errors
 
 if TYPE_CHECKING:
     from distributed import Client, Future
 
 TOGETHER = 16  # sums that are added at a time: a power of two
+ASKED = 64  # bundles whose sums workers are asked for; those of more are tasks, which the workers also add up
 EMBEDDED = 2**16  # bytes of parameters that are sent with each task; more are sent once, and passed on by the workers
 
 _sweeps = count()
@@ -40,7 +42,10 @@ class Bundle:
 
 @dataclass(frozen=True)
 class WorkerParts(Parts):
-    """Points on the workers of a Dask cluster. A sweep is one task for each bundle; sums come back.
+    """Points on the workers of a Dask cluster. A sweep asks each worker for the sums of its bundles.
+
+    That is one message to each worker. Where bundles are many, or are no longer where they were, a sweep is one task
+    for each bundle: the scheduler then has those that were lost made again.
 
     The order in which sums are added is that of the pieces, whatever workers add them, and how many there are: so the
     result is the same to the last bit, also if a worker is lost and its bundles are made again.
@@ -52,17 +57,22 @@ class WorkerParts(Parts):
     client : Client
     bundles : tuple of Future
         Of a ``Bundle`` each.
+    places : dict
+        Keys of the bundles of each worker, by its address; empty if that is to be asked for.
     """
 
     client: "Client | None" = None
     bundles: "tuple[Future[Any], ...]" = ()
+    places: dict[str, list[Any]] = field(default_factory=dict)
 
     def total(self, measure: Measure, threads: int) -> Array:
-        """Return a sum over all points; each task runs in one thread of a worker."""
+        """Return a sum over all points; that of a bundle is computed in one thread of a worker."""
         assert self.client is not None
         client, name = self.client, f"bayesgmm-{_session}-{next(_sweeps)}"
         given: Any = pickle.dumps((measure, self.background))
         with plain_errors(client):
+            if (asked := self._asked(client, given)) is not None:
+                return pairwise_sum(asked)
             if len(given) > EMBEDDED:
                 given = client.submit(bytes, given, key=f"{name}-parameters")
             rows = client.map(measured, self.bundles, given=given, key=_keys(f"{name}-sum", len(self.bundles)))
@@ -70,7 +80,42 @@ class WorkerParts(Parts):
                 groups = [rows[first : first + TOGETHER] for first in range(0, len(rows), TOGETHER)]
                 name += "+"
                 rows = client.map(pairwise_sum, groups, key=_keys(name, len(groups)))
-            return pairwise_sum(client.gather(rows))
+            return pairwise_sum(gathered(client, rows))
+
+    def _asked(self, client: "Client", given: bytes) -> list[Array] | None:
+        """Return the sums of all bundles from the workers that have them; None if one can't answer."""
+        if len(self.bundles) > ASKED:
+            return None
+        places = dict(self.places) or _places(client, self.bundles)
+        if sum(map(len, places.values())) < len(self.bundles):
+            return None
+        answers = client.run(summed_here, given, places, workers=[*places], on_error="return")
+        found: dict[Any, Array] = {}
+        for answer in answers.values():
+            if not isinstance(answer, dict):  # an error, of a worker that was lost, or None
+                self.places.clear()
+                return None
+            found |= answer
+        self.places.update(places)
+        return [found[bundle.key] for bundle in self.bundles]
+
+
+def _places(client: "Client", bundles: "Sequence[Future[Any]]") -> dict[str, list[Any]]:
+    places: dict[str, list[Any]] = {}
+    for key, holders in client.who_has([*bundles]).items():
+        for holder in holders[:1]:
+            places.setdefault(holder, []).append(key)
+    return places
+
+
+async def summed_here(given: bytes, places: dict[str, list[Any]], dask_worker: Any) -> dict[Any, Array] | None:
+    """Return the sums of the bundles of a worker by their keys, computed in its threads; None if it lacks one."""
+    own = places[dask_worker.contact_address]
+    if any(key not in dask_worker.data for key in own):
+        return None
+    run, pool = asyncio.get_running_loop().run_in_executor, dask_worker.executors["default"]
+    sums = await asyncio.gather(*(run(pool, measured, dask_worker.data[key], given) for key in own))
+    return dict(zip(own, sums, strict=True))
 
 
 def _keys(name: str, number: int) -> list[str]:
@@ -105,4 +150,4 @@ def pieces_of(client: "Client", bundles: "Sequence[Future[Any]]", _: int = 1) ->
     """Yield all pieces, brought here one bundle at a time."""
     with plain_errors(client):
         for bundle in bundles:
-            yield from client.gather(bundle).pieces
+            yield from gathered(client, bundle).pieces

@@ -17,13 +17,13 @@ from bayesgmm.progress import counted
 from bayesgmm.sources.dask_collections import DaskSource, part_of
 from bayesgmm.sources.digests import Digest
 from bayesgmm.sources.moments import Moments
-from bayesgmm.sources.reservoirs import Reservoir
+from bayesgmm.sources.reservoirs import Chances, Reservoir, drawn_by
 from bayesgmm.sources.rows import Part
 from bayesgmm.sources.surveys import SAMPLE, Convert, converted, require_finite, sampler
 from bayesgmm.sweep.layout import BLOCK
 from bayesgmm.sweep.stats import Array
 from bayesgmm.workers.layouts import Layout, Slice
-from bayesgmm.workers.schedulers import plain_errors, require_ready
+from bayesgmm.workers.schedulers import ended, gathered, plain_errors, require_ready
 from bayesgmm.workers.sums import Bundle, WorkerParts, pieces_of
 
 if TYPE_CHECKING:
@@ -70,20 +70,23 @@ class Rows:
         wanted = np.split(at, np.searchsorted(at, ends[:-1]))
         chosen = [(rows, own - end + n) for rows, own, end, n in zip(self.held, wanted, ends, self.counts, strict=True)]
         found = [self.client.submit(np.take, rows, own, axis=0, pure=False) for rows, own in chosen if len(own)]
-        return np.concatenate(self.client.gather(found))
+        return np.concatenate(gathered(self.client, found))
+
+    def each(self) -> "Sequence[Future[Any]]":
+        """Return the rows of each partition; they are computed again where they were released."""
+        return self.held or self.client.compute(self.lazy)
 
     def bundles(self, lay_out: LayOut, n_columns: int) -> "tuple[Future[Any], ...]":
         """Lay the rows out in blocks, which stay on the workers; the rows themselves are then released."""
-        from distributed import wait
-
         client = self.client
-        rows = self.held or client.compute(self.lazy)
+        rows = self.each()
         layout = Layout.of(sum(self.counts), n_columns, sum(client.nthreads().values()))
         plan = layout.slices(self.counts)
         slices = iter(client.map(cut, *_columns(rows, plan), pure=False))
         pieces = [[next(slices) for _ in bundle] for bundle in plan]
         bundles = client.map(laid_out, pieces, lay_out=lay_out, piece=layout.piece, pure=False)
-        wait(bundles)
+        for _ in ended(client, bundles):
+            pass
         self.held = []
         return tuple(bundles)
 
@@ -113,8 +116,20 @@ class WorkerStream(Stream):
         """Bring all rows here: for those that fit into memory."""
         assert self.rows is not None
         with plain_errors(self.rows.client):
-            rows = np.concatenate(self.rows.client.gather(self.rows.held))
+            rows = np.concatenate(gathered(self.rows.client, self.rows.held))
         return Points(rows, self.columns, np.arange(self.n_points))
+
+    def drawn(self, chances: Chances, size: int, seed: tuple[int, ...]) -> Reservoir:
+        """Draw rows with unequal chances on the workers, as ``drawn_by`` does."""
+        assert self.rows is not None
+        client, first = self.rows.client, np.cumsum([0, *self.rows.counts])[:-1].tolist()
+        with plain_errors(client):
+            futures = client.map(drawn_on_worker, self.rows.each(), first, chances=chances, size=size, seed=seed)
+            whole, *others = gathered(client, futures)
+        for one in others:
+            whole.join(one)
+        assert isinstance(whole, Reservoir)
+        return whole
 
     def blocks(self, lay_out: LayOut) -> WorkerParts:
         """Return the rows as parts of a sweep, laid out in blocks on the workers."""
@@ -171,20 +186,32 @@ def _surveyed(
 ) -> "tuple[list[Delayed], list[Future[Any]], list[Survey]]":
     """Compute the rows of each partition, which stay on the workers, and what is known of them."""
     from dask.delayed import delayed
-    from distributed import as_completed
 
     read, look = delayed(rows_of), delayed(survey_of)
     lazy = [read(raw, number, source.columns, convert) for number, raw in enumerate(source.partitions)]
     futures = client.compute([*lazy, *map(look, lazy)])
     rows, looks = futures[: len(lazy)], futures[len(lazy) :]
     with counted("first pass", len(looks), progress) as step:
-        for _ in as_completed(looks):
+        for _ in ended(client, looks):
             step(1)
-    surveys = client.gather(looks)
+    surveys = gathered(client, looks)
     for one in surveys:
         if isinstance(one, DataError):
+            _find(source)
             raise one
     return lazy, rows, surveys
+
+
+def _find(source: DaskSource) -> None:
+    """Look here for the first value that is not finite, if the rows are those of files: so its file is named.
+
+    Raises
+    ------
+    DataError
+        If there is one.
+    """
+    for part in () if source.origin is None else source.origin.parts(STEP):
+        require_finite(part, source.columns)
 
 
 def _brought(source: DaskSource) -> Callable[[int], Iterator[Array]]:
@@ -217,6 +244,11 @@ def drawn(n_rows: int, size: int, seed: int) -> NDArray[np.int64]:
     for first in range(0, n_rows, STEP):
         reservoir.add(np.empty((min(STEP, n_rows - first), 0)))
     return reservoir.at
+
+
+def drawn_on_worker(rows: Array, first: int, chances: Chances, size: int, seed: tuple[int, ...]) -> Reservoir:
+    """Draw some of the rows of a partition."""
+    return drawn_by(chances, size, seed, [rows], first)
 
 
 def cut(rows: Array, start: int, stop: int) -> Array:

@@ -6,7 +6,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from bayesgmm.blas import one_blas_thread
-from bayesgmm.workers.schedulers import plain_errors, require_ready
+from bayesgmm.workers.schedulers import ended, gathered, plain_errors, require_ready
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -41,7 +41,6 @@ def run_on_workers[T](
         The first error of a call.
     """
     import dask
-    from distributed import as_completed
 
     require_ready(client)
     futures: list[Future[Any]] = []
@@ -50,7 +49,7 @@ def run_on_workers[T](
             with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):  # it is sent only once
                 sent = client.submit(pickle.loads, pickle.dumps(function), pure=False)  # made again if a worker is lost
             futures = [client.submit(called, sent, call, pure=False) for call in calls]
-            for future in as_completed(futures):
+            for future in ended(client, futures):
                 future.result()
                 step(1)
         except KeyboardInterrupt:
@@ -60,7 +59,7 @@ def run_on_workers[T](
         except BaseException:
             client.cancel(futures)
             raise
-        return client.gather(futures), False
+        return gathered(client, futures), False
 
 
 def called[T](function: Callable[..., T], call: tuple[Any, ...]) -> T:

@@ -38,7 +38,7 @@ PURPOSES = {
     ),
     "Fit": (
         "One declaration, every engine, one result.",
-        "fit build_model initial_point save load info FitInfo CheckpointWarning guarded_csv",
+        "fit coreset Coreset build_model initial_point save load info FitInfo CheckpointWarning guarded_csv",
     ),
     "Ask": (
         "Every answer reads a fit of any engine, a point estimate, or a trace that PyMC made.",

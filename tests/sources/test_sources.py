@@ -192,7 +192,9 @@ def test_a_value_that_is_not_finite_is_found_in_its_row_group(bad, tmp_path):
     rows = FRAME.copy()
     rows.loc[917, "b"] = bad
     files = pattern(tmp_path, [FRAME, rows])
-    with pytest.raises(DataError, match=r"part1.parquet, row group 9: 1 value is missing.*: row 17, column 'b'"):
+    with pytest.raises(
+        DataError, match=r"part1.parquet, row group 9: 1 value is missing.*: row 17, column 'b'\n.* as a whole"
+    ):
         stream(bg.source(files), GIB, seed=0)
 
 

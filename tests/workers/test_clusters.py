@@ -1,11 +1,15 @@
 """Dask: the same answers on any number of workers, with or without deaths among them, and clear errors."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 
 import dask
 import dask.array as da
@@ -113,18 +117,38 @@ def test_sums_of_workers_are_those_in_memory(client):
     np.testing.assert_allclose(fold_each(whole, several)[0], fold_each(spread, several)[0], rtol=1e-11)
 
 
-@pytest.mark.parametrize("bundles", [1, 2, 16])
-def test_sums_are_the_same_to_the_last_bit_for_any_number_of_bundles(bundles, client, monkeypatch):
-    """Bundles follow from the number of threads of the cluster; more than 16 are added in a tree."""
+@pytest.mark.parametrize(("bundles", "asked"), [(1, 64), (2, 0), (16, 64), (16, 0)])
+def test_sums_are_the_same_to_the_last_bit_for_any_number_of_bundles(bundles, asked, client, monkeypatch):
+    """Bundles follow from the number of threads of the cluster; sums of more than 16 tasks are added in a tree."""
     expected = fold(on_workers(client), table())
     monkeypatch.setattr(layouts, "BUNDLES", bundles)
+    monkeypatch.setattr(sums, "ASKED", asked)
     spread = on_workers(client)
     assert len(spread.bundles) == 2 * bundles
     for name in KNOWN:
         np.testing.assert_array_equal(getattr(fold(spread, table()), name), getattr(expected, name))
 
 
+def test_a_sweep_asks_the_workers_and_has_no_tasks(client, monkeypatch):
+    spread = on_workers(client)
+    expected = fold(spread, table()).loglik
+    monkeypatch.setattr(client, "map", None)
+    assert fold(spread, table()).loglik == expected
+
+
+def test_a_sweep_whose_bundles_were_moved_finds_them(client):
+    spread = on_workers(client)
+    expected = fold(spread, table()).loglik
+    (known, *_), keys = spread.places, [bundle.key for bundle in spread.bundles]
+    assert 0 < len(spread.places[known]) < len(keys)
+    spread.places.clear()
+    spread.places[known] = keys  # as if all of them had been there
+    assert fold(spread, table()).loglik == expected
+    assert not spread.places
+
+
 def test_parameters_that_are_large_are_sent_once(client, monkeypatch):
+    monkeypatch.setattr(sums, "ASKED", 0)
     spread = on_workers(client)
     embedded = fold(spread, table()).loglik
     monkeypatch.setattr(sums, "EMBEDDED", 0)
@@ -265,15 +289,78 @@ def test_a_scheduler_that_is_lost_is_one_clear_error(lone_scheduler, monkeypatch
         return total(self, measure, threads)
 
     monkeypatch.setattr(sums.WorkerParts, "total", killing)
+    with (
+        lone_worker(address),
+        Client(address),
+        pytest.raises(ClusterError, match="connection to the Dask scheduler .* was lost"),
+    ):
+        bg.fit(MODEL, array(), "em", seed=1, progress=False)
+
+
+@contextmanager
+def lone_worker(address):
+    """A worker that nothing starts again."""
     code = "from distributed.cli.dask_worker import main; main()"
     options = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--death-timeout", "5"]
     worker = subprocess.Popen([sys.executable, "-c", code, address, *options], stderr=subprocess.DEVNULL)
     try:
-        with Client(address), pytest.raises(ClusterError, match="connection to the Dask scheduler .* was lost"):
-            bg.fit(MODEL, array(), "em", seed=1, progress=False)
+        yield worker
     finally:
         worker.kill()
         worker.wait()
+
+
+def slept(number, stop):
+    time.sleep(number)
+
+
+def deadly_block(block):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("waiting", ["first pass", "sweep", "fits"])
+def test_a_cluster_that_lost_all_workers_for_good_is_one_clear_error(waiting, lone_scheduler):
+    """In a thread that can be left waiting, as it would be for ever without a limit."""
+    address, errors = lone_scheduler[1], []
+
+    def run_into_it(call):
+        with pytest.raises(ClusterError) as caught:
+            call()
+        errors.append(str(caught.value))
+
+    with lone_worker(address) as worker, Client(address) as client:
+        client.wait_for_workers(1, timeout=60)
+        if waiting == "first pass":
+            data = array().map_blocks(deadly_block, meta=X[:0])
+            call = partial(survey, bg.source(data), client, seed=1)
+        elif waiting == "sweep":
+            spread = on_workers(client)
+            worker.kill()
+            call = partial(fold, spread, table())
+        else:
+            threading.Timer(2, worker.kill).start()
+            call = partial(run_on_workers, client, slept, [(60,)], lambda number: None)
+        with dask.config.set({schedulers.TIMEOUT: "3s"}):
+            thread = threading.Thread(target=run_into_it, args=[call], daemon=True)
+            thread.start()
+            thread.join(60)
+    assert errors
+    assert errors[0].startswith(f"the Dask scheduler '{address}' has had no workers for 3 seconds\n  Start some")
+
+
+def test_workers_that_come_back_in_time_change_nothing(lone_scheduler):
+    address = lone_scheduler[1]
+    with Client(address) as client, dask.config.set({schedulers.TIMEOUT: "60s"}):
+        with lone_worker(address):
+            client.wait_for_workers(1, timeout=60)
+            spread = on_workers(client)
+            expected = fold(spread, table()).loglik
+        with ThreadPoolExecutor(1) as pool:
+            found = pool.submit(fold, spread, table())
+            time.sleep(3)
+            assert not found.done()
+            with lone_worker(address):
+                assert found.result(60).loglik == expected
 
 
 def test_a_scheduler_without_workers_and_none_at_all_are_errors(lone_scheduler, monkeypatch):
@@ -348,6 +435,29 @@ def test_workers_read_the_files_of_a_command(ending, cluster, client, tmp_path):
         assert f"60,000 rows of *.{ending} were read in parts" in done.stdout
     own, other = (bg.load(tmp_path / name) for name in ("0.nc", "2.nc"))
     assert loglik(own) == pytest.approx(loglik(other), rel=1e-10, abs=0)
+
+
+def test_a_coreset_of_rows_on_workers_is_that_of_rows_in_memory(client):
+    known, found = (bg.coreset(data, 3, 400, seed=2, progress=False) for data in (X, array()))
+    np.testing.assert_array_equal(found.points, known.points)
+    np.testing.assert_allclose(found.weight, known.weight, rtol=1e-12)
+    np.testing.assert_allclose(found.errors, known.errors, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("ending", "place"), [("parquet", "1.parquet, row group 1: .*row 1017"), ("csv", "1.csv: .*row 17017")]
+)
+def test_a_value_that_workers_find_is_named_by_its_file(ending, place, cluster, client, tmp_path):
+    for number, start in enumerate((0, 20_000)):
+        part = FRAME[start : start + 20_000].reset_index(drop=True)
+        if number:
+            part.loc[17_017, "b"] = np.inf
+        path = tmp_path / f"{number}.{ending}"
+        part.to_parquet(path, row_group_size=16_000) if ending == "parquet" else part.to_csv(path, index=False)
+    command = ["fit", f"*.{ending}", "-k", 2, "--method", "em", "--scheduler", cluster.scheduler_address, "-o", "a.nc"]
+    done = run(*command, cwd=tmp_path)
+    assert re.search(place, " ".join(done.stderr.split())), done.stderr
+    assert "column 'b'" in done.stderr
 
 
 def test_a_wrong_scheduler_at_the_terminal_is_one_message(tmp_path):

@@ -1,0 +1,47 @@
+"""The command ``coreset``: a few weighted rows in place of many."""
+
+from typing import Annotated
+
+import typer
+
+from bayesgmm.cli.data import check_table, opened, placed, write
+from bayesgmm.cli.options import COUNT, Columns, DataFile, Memory, Scheduler, TableOut
+from bayesgmm.cli.printed_tables import show
+from bayesgmm.cli.settings import Seed
+from bayesgmm.cli.terminal import chosen_columns, record, remark, say
+
+WEIGHT = "weight"  # column of the table that is written
+
+
+def coreset(
+    data: DataFile,
+    components: Annotated[
+        int, typer.Option("-k", "--components", **COUNT, help="Number of components, or an upper bound.")
+    ],
+    output: TableOut,
+    size: Annotated[int, typer.Option(help="Number of rows of the coreset.")] = 10_000,
+    columns: Columns = None,
+    memory: Memory = None,
+    scheduler: Scheduler = None,
+    seed: Seed = 0,
+) -> None:
+    """Draw a few weighted rows that stand for all rows in fits (a coreset), and measure their error."""
+    from bayesgmm.errors import DataError
+    from bayesgmm.inference.coresets import coreset as draw
+
+    check_table(output, data)
+    rows = opened(data, chosen_columns(columns))
+    if WEIGHT in rows.columns:
+        raise DataError(
+            f"there is a column {WEIGHT!r}, the name of that of the weights\n"
+            "  Rename it, or leave it out with --columns."
+        )
+    with placed(rows, scheduler) as placed_rows:
+        found = draw(placed_rows, components, size, seed=seed, memory=memory)
+    errors = found.errors.rename(columns=lambda name: name.replace("_", " "))
+    title = "Mean log likelihood of a row, minus that of one Gaussian, in nats"
+    show(errors.map("{:.4f}".format), title, name="errors", values=found.errors)
+    record(n_rows=found.n_rows, width=found.width)
+    say(str(found))
+    write(found.table(WEIGHT), output, "points", index=False)
+    remark(f"fit it with --weight-column {WEIGHT}")
