@@ -42,7 +42,7 @@ from .predictions.reasons import explain_anomalies
 from .predictions.replication import posterior_predictive
 from .priors.backgrounds import Background
 from .priors.counts import BetaNegativeBinomial, Geometric, Poisson, Uniform
-from .priors.covariances import DecomposedCovariance, LKJCovariance, WishartPrecision
+from .priors.covariances import DecomposedCovariance, LKJCovariance, MultiplicativeGamma, WishartPrecision
 from .priors.means import ConjugateMeans, HierarchicalMeans, NormalMeans
 from .priors.scalars import Exponential, Gamma, HalfCauchy, HalfNormal, HalfStudentT, InverseGamma, LogNormal
 from .priors.weights import Dirichlet, DirichletProcess, FiniteMixture, PitmanYor, SparseDirichlet
@@ -88,6 +88,7 @@ __all__ = [
     "LogNormal",
     "MixtureClassifier",
     "MixtureModel",
+    "MultiplicativeGamma",
     "MixtureRegressor",
     "NormalMeans",
     "PitmanYor",

@@ -315,6 +315,11 @@ NEEDS_CONJUGATE_STRUCTURE = Limit(
     "it needs conjugate priors, and covariances that share only volume, shape or orientation have none",
     of_priors=False,
 )
+NEEDS_DRAWN_STRUCTURE = Limit(
+    "bayesgmm.inference.conditionals:without_drawn_structure",
+    "it needs conditional distributions, and covariances that share only volume, shape or orientation have none",
+    of_priors=False,
+)
 NEEDS_CONDITIONALS = Limit(
     "bayesgmm.inference.conditionals:without_conditionals",
     "Gibbs sampling needs conditional distributions that it can draw from",
@@ -397,7 +402,7 @@ ENGINES: dict[str, Engine] = {
                 ),
                 DISAGREEMENT,
             ),
-            (NEEDS_COORDINATES, NEEDS_CONJUGATE_STRUCTURE, NEEDS_CONDITIONALS),
+            (NEEDS_COORDINATES, NEEDS_DRAWN_STRUCTURE, NEEDS_CONDITIONALS),
             needs_rows=EACH_ROW,
         ),
         Engine(

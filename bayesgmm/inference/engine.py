@@ -13,6 +13,7 @@ from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.info import Setting
 from bayesgmm.posterior.notes import EngineNotes
 from bayesgmm.posterior.parameters import Parameters
+from bayesgmm.posterior.schema import Groups
 from bayesgmm.progress import ChainState
 from bayesgmm.sweep.stats import Array
 from bayesgmm.transforms.columns import ColumnTransforms
@@ -34,7 +35,7 @@ class Estimate:
     notes : EngineNotes
         Facts about the run that the result stores.
     groups : dict
-        Additional groups of the fit: for each variable name, a dimension and values.
+        Additional groups of the fit: for each variable name, its dimensions and values.
     parameters : Parameters, optional
         Mixtures (chains, draws, ...) without coordinates. ``q`` is then empty, and the statistics include ``loglik``,
         the log likelihood.
@@ -44,7 +45,7 @@ class Estimate:
     stats: dict[str, Array]
     warnings: tuple[str, ...] = ()
     notes: EngineNotes = field(default_factory=EngineNotes)
-    groups: dict[str, dict[str, tuple[str, Array]]] = field(default_factory=dict)
+    groups: Groups = field(default_factory=dict)
     parameters: Parameters | None = None
 
 
