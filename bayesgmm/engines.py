@@ -301,6 +301,11 @@ NEEDS_COORDINATES = Limit(
     "its covariances have no prior yet, so that only EM can fit it",
     of_priors=False,
 )
+NEEDS_A_POINT = Limit(
+    "bayesgmm.inference.engine:without_a_point",
+    "rotated factors have the same likelihood, so that a maximum is no point in its coordinates",
+    of_priors=False,
+)
 NEEDS_DISTRIBUTION = Limit(
     "bayesgmm.inference.engine:without_distribution",
     "only the mode under this prior is known; it is not a distribution that can be drawn from",
@@ -312,7 +317,8 @@ NEEDS_FIXED_NUMBER = Limit(
 )
 NEEDS_CONJUGATE_STRUCTURE = Limit(
     "bayesgmm.inference.engine:without_conjugate_update",
-    "it needs conjugate priors, and covariances that share only volume, shape or orientation have none",
+    "it needs conjugate priors, and covariances that share only volume, shape or orientation have none, nor have "
+    "loadings and noise",
     of_priors=False,
 )
 NEEDS_DRAWN_STRUCTURE = Limit(
@@ -478,7 +484,7 @@ ENGINES: dict[str, Engine] = {
                 Setting("max_iter", 500, "maximum number of iterations from each start"),
                 Setting("tol", 1e-8, "convergence: no slope of the mean log likelihood exceeds this"),
             ),
-            (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES),
+            (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES, NEEDS_A_POINT),
             takes_start=True,
             ignores_priors=True,
         ),

@@ -7,9 +7,9 @@ from typing import Self
 import numpy as np
 
 from bayesgmm.errors import DataError
+from bayesgmm.families.factor_chart_kernels import FACTORS
 from bayesgmm.inference import em
 from bayesgmm.inference.conditionals import exchangeable, law_of
-from bayesgmm.families.factor_chart_kernels import FACTORS
 from bayesgmm.inference.draw_kernels import FINITE
 from bayesgmm.inference.factor_gibbs_kernels import factor_sweeps
 from bayesgmm.inference.gibbs_kernels import gibbs_sweeps

@@ -139,6 +139,14 @@ def without_distribution(model: MixtureModel) -> dict[str, str]:
     return {what: "covariances=DecomposedCovariance()"} if what else {}
 
 
+def without_a_point(model: MixtureModel) -> dict[str, str]:
+    """Return the covariance structure if its coordinates can be rotated at a maximum, with an alternative."""
+    family = model.family
+    if family.chart is None or not family.chart.has_rotations:
+        return {}
+    return {f"covariance={model.covariance!r}": "covariance='full'"}
+
+
 def without_conjugate_update(model: MixtureModel) -> dict[str, str]:
     """Return the covariance structure if it has no conjugate prior, with alternatives."""
     if model.family.is_conjugate:

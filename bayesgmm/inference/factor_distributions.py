@@ -17,7 +17,7 @@ from bayesgmm.sweep.stats import Array
 def factor_covariances(
     prior: MultiplicativeGamma, chart: FactorChart, standard: Standard, n_components: int
 ) -> TensorVariable:
-    """Add ``loadings`` and ``noise_variance`` to the current model, and ``factor_shrinkage``; return the covariances."""
+    """Add ``loadings``, ``noise_variance`` and ``factor_shrinkage`` to the current model; return the covariances."""
     own, d, scale = chart.restriction, standard.scale.size, standard.scale
     pm.modelcontext(None).add_coord("factor", np.arange(1, own.n_factors + 1))
     shrinkage = pm.Gamma("factor_shrinkage", prior.shapes, 1.0, dims="factor")

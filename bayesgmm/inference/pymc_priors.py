@@ -28,8 +28,8 @@ from bayesgmm.priors.covariances import (
     WishartPrecision,
 )
 from bayesgmm.priors.decomposed_covariances import chart_of_parts
-from bayesgmm.priors.multiplicative_gamma import factor_chart_of
 from bayesgmm.priors.means import ConjugateMeans, HierarchicalMeans, MeansPrior, NormalMeans
+from bayesgmm.priors.multiplicative_gamma import factor_chart_of
 from bayesgmm.priors.scalars import Scalar
 from bayesgmm.priors.weights import Dirichlet, FiniteMixture, SparseDirichlet, StickBreaking, WeightsPrior
 from bayesgmm.pymc_ops.distributions import Affine, Logits, OrderedAffine

@@ -20,8 +20,8 @@ from bayesgmm.priors.covariances import (
     WishartPrecision,
 )
 from bayesgmm.priors.decomposed_covariances import chart_of_parts
-from bayesgmm.priors.multiplicative_gamma import factor_chart_of
 from bayesgmm.priors.means import ConjugateMeans, HierarchicalMeans, MeansPrior, NormalMeans
+from bayesgmm.priors.multiplicative_gamma import factor_chart_of
 from bayesgmm.priors.scalars import Scalar
 from bayesgmm.priors.shapes import draw_shapes
 from bayesgmm.priors.weights import (
@@ -412,8 +412,8 @@ def _multiplicative_gamma(prior: MultiplicativeGamma, family: Family, n_features
         f"ψ{f'_{{{noise}}}' if noise else ''} ∼ {_scalar_formula(prior.resolved_noise)}",
     )
     words = (
-        "The scale of the loadings is estimated for each factor, and expected to decrease from factor to factor: factors "
-        "that are not needed have loadings close to zero. The variance of the noise is, a priori, "
+        "The scale of the loadings is estimated for each factor, and expected to decrease from factor to factor: "
+        "factors that are not needed have loadings close to zero. The variance of the noise is, a priori, "
         f"{_scalar_words(prior.resolved_noise)}."
     )
     return Description(words, formulas, {"s": np.asarray(prior.scale), **_scalar_columns(prior.resolved_noise)})

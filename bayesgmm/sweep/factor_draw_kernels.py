@@ -23,10 +23,10 @@ random_numbers = Late("bayesgmm.sweep.random_numbers")
 FACTORS = 1 << 30  # purpose of random numbers, as those of ``assignment_kernels``: for each copy of a row, and pair
 
 Regression = namedtuple("Regression", "n_features n_factors s1 square factors products cross size")
-"""Where the sums of one component begin, and their number.
+"""Where the sums of one component begin: first D and q, then their places and number.
 
-First D and q. The number of points comes first, then s1 (D,), square (D,) : sums of deviations y from the mean, and of their squares; factors (q,),
-products (q * q,) : sums of f and of f f'; cross (q * D,) : sums of f y', factor by factor.
+The number of points comes first, then s1 (D,) and square (D,), sums of deviations y from the mean and of their squares;
+factors (q,) and products (q * q,), sums of f and of f f'; cross (q * D,), sums of f y', factor by factor.
 """
 
 

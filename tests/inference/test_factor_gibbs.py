@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.engines import ENGINES
 from bayesgmm.errors import DataError, DeclarationError, FitWarning
 from bayesgmm.inference.conditionals import law_of
 from bayesgmm.inference.factor_gibbs_kernels import factor_sweeps
@@ -107,3 +106,158 @@ def test_sweeps_leave_the_joint_distribution_of_mixture_and_points_as_it_is(mode
     """Geweke (2004), with independent replicates.  5.5 standard errors: 4e-8 a function, 1e-4 for all declarations."""
     z = joint_z(model)
     assert abs(z).max() < 5.5, abs(z).max()
+
+
+def test_the_joint_test_can_fail(monkeypatch):
+    """Sweeps under a prior with another noise than that of the draws."""
+    model, original = DECLARATIONS[0], law_of
+
+    def changed(density):
+        law = original(density)
+        params = law.covariances_params.copy()
+        params[-1::-3] *= 2.0  # scales of the inverse gamma priors
+        return law._replace(covariances_params=params)
+
+    monkeypatch.setattr("tests.inference.test_factor_gibbs.law_of", changed)
+    assert abs(joint_z(model)).max() > 5.5
+
+
+def test_every_restriction_is_declared_with_every_prior():
+    assert {model.covariance for model in DECLARATIONS} == {family.name for family in FAMILIES}
+    assert {type(model.means) for model in DECLARATIONS} == {bg.NormalMeans, bg.ConjugateMeans, bg.HierarchicalMeans}
+    assert {model.weights for model in DECLARATIONS} == set(weight_priors(2))
+
+
+@pytest.mark.parametrize("model", DECLARATIONS, ids=[f"{m.covariance}-{m.means.prior}" for m in DECLARATIONS])
+def test_the_gradient_is_that_of_the_density(model):
+    density, q = FactorPrior(model, D, N, 3).draw()
+    value, gradient = density(q)
+    step = 1e-6
+    slopes = [(density(q + e)[0] - density(q - e)[0]) / (2 * step) for e in step * np.eye(q.size)]
+    assert density.value(q) == pytest.approx(value, abs=1e-8)
+    np.testing.assert_allclose(gradient, slopes, rtol=1e-4, atol=1e-4 * (1 + abs(gradient).max()))
+
+
+def test_a_row_of_weight_three_is_three_points():
+    """The likelihood is the same, and so is what is drawn on average: counts of 400 sweeps, 5 standard errors."""
+    density, q = FactorPrior(DECLARATIONS[0], D, N, 5).draw()
+    x = density.standard.shift + density.standard.scale * density.blocks.rows()
+    prior = FactorPrior(DECLARATIONS[0], D, N, 5)
+    heavy, repeated = prior.density(x, np.full(N, 3.0)), prior.density(np.repeat(x, 3, axis=0))
+    (one, value), (other, same) = sweeps(heavy, q, 1, single=False), sweeps(repeated, q, 1)
+    assert value == pytest.approx(same)
+    many = [
+        [sweeps(d, q, 1, chain, single)[0] for chain in range(400)] for d, single in ((heavy, False), (repeated, True))
+    ]
+    many = np.array(many)
+    error = np.sqrt(many.var(axis=1).sum(axis=0) / 400)
+    assert (abs(many[0].mean(axis=0) - many[1].mean(axis=0)) < 5 * error).all()
+    assert not np.array_equal(one, other)
+
+
+@pytest.fixture(scope="module")
+def x():
+    """Two clusters, each with two factors of eight columns, and their covariances."""
+    rng = np.random.default_rng(0)
+    loadings, label = rng.normal(size=(2, 8, 2)), np.repeat([0, 1], [250, 150])
+    x = 4.0 * label[:, None] + np.einsum("ndq,nq->nd", loadings[label], rng.normal(size=(400, 2)))
+    return x + 0.5 * rng.normal(size=x.shape), loadings @ np.swapaxes(loadings, 1, 2) + 0.25 * np.eye(8)
+
+
+def fitted(x, method="gibbs", family=None, **settings):
+    model = bg.MixtureModel(2, family or bg.FactorAnalysers(2), **settings.pop("model", {}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
+        return bg.fit(model, x, method, seed=1, progress=False, **settings)
+
+
+@pytest.fixture(scope="module")
+def fit(x):
+    return fitted(x[0], draws=250, chains=2, tune=200, thin=4, log_likelihood=True)
+
+
+def test_draws_are_the_same_for_any_number_of_threads(x, fit):
+    again = fitted(x[0], draws=250, chains=2, tune=200, thin=4, cores=1)
+    np.testing.assert_array_equal(again["posterior"]["covariance"], fit["posterior"]["covariance"])
+    np.testing.assert_array_equal(again["factors"]["loadings"], fit["factors"]["loadings"])
+
+
+def test_covariances_are_those_of_loadings_and_noise_and_near_the_truth(x, fit):
+    loadings, noise = fit["factors"]["loadings"].values, fit["factors"]["noise"].values
+    made = loadings @ np.swapaxes(loadings, -1, -2) + noise[..., None] * np.eye(8)
+    covariance = fit["posterior"]["covariance"].values
+    np.testing.assert_allclose(made, covariance, rtol=1e-6, atol=1e-8)
+    mean, sd = covariance.mean(axis=(0, 1)), covariance.std(axis=(0, 1))
+    assert (abs(mean - x[1]) < 4.5 * sd).all()
+
+
+def test_gibbs_and_nuts_draw_from_the_same_posterior(x, fit):
+    """Means of 500 and 400 draws: 0.35 standard deviations are 4 standard errors if a third are worth one."""
+    other = fitted(x[0], "nuts", draws=200, chains=2)
+    for name in ("mean", "covariance"):
+        one, two = (each["posterior"][name].values for each in (fit, other))
+        sd = one.std(axis=(0, 1))
+        assert (abs(one.mean(axis=(0, 1)) - two.mean(axis=(0, 1))) < 0.35 * sd).all()
+        np.testing.assert_allclose(two.std(axis=(0, 1)), sd, rtol=0.35)
+
+
+def test_with_plenty_of_points_the_covariances_are_those_of_full(x):
+    """5,000 points of one component: posterior means and standard deviations agree where the family holds."""
+    rng = np.random.default_rng(2)
+    many = rng.multivariate_normal(np.zeros(8), x[1][0], 5000)
+    one, full = (
+        bg.fit(bg.MixtureModel(1, family), many, "gibbs", seed=1, draws=250, chains=2, progress=False)
+        for family in (bg.FactorAnalysers(2), "full")
+    )
+    near, far = (each["posterior"]["covariance"].values for each in (one, full))
+    sd = far.std(axis=(0, 1))
+    assert (abs(near.mean(axis=(0, 1)) - far.mean(axis=(0, 1))) < 4 * sd).all()
+    assert near.std(axis=(0, 1)).mean() < 1.1 * sd.mean()  # fewer parameters, no more uncertainty
+
+
+def test_surplus_factors_are_shrunk(x):
+    """Of four factors where the truth has two, the last two have small loadings."""
+    four = bg.factor_loadings(fitted(x[0], family=bg.FactorAnalysers(4, loadings="tied"), draws=200, chains=2))
+    squares = np.sort((four["loadings"].values[0] ** 2).sum(axis=0))
+    two = bg.factor_loadings(fitted(np.tile(x[0][:250], 1), family=bg.FactorAnalysers(4), draws=200, chains=2))
+    assert squares[0] < squares[-1]
+    first = np.sort((two["loadings"].values ** 2).sum(axis=1), axis=1)
+    assert (first[:, :2].max(axis=1) < 0.25 * first[:, 2]).all()
+
+
+def test_answers_read_the_draws(x, fit):
+    answer = bg.factor_loadings(fit)
+    assert answer["loadings_band"].shape == (2, 8, 2, 2)
+    assert (answer["loadings_band"][..., 0] < answer["loadings"]).all()
+    assert (answer["loadings"] < answer["loadings_band"][..., 1]).all()
+    assert bg.assignments(fit)["probability"].max("component").mean() > 0.9
+    assert np.isfinite(bg.density(fit, x[0][:5], progress=False)["density"]).all()
+    assert bg.partition(fit, progress=False)["label"].shape == (400,)
+    assert bg.anomaly_scores(fit).sizes["point"] == 400
+    assert fit["log_likelihood"]["x"].shape == (2, 250, 400)
+
+
+@pytest.mark.parametrize("method", ["mle", "vb"])
+def test_methods_without_a_form_for_factors_refuse_them_by_name(method, x):
+    with pytest.raises(DeclarationError, match="covariance='factors:2'.*(\n.*)?gibbs"):
+        fitted(x[0], method)
+
+
+def test_what_gibbs_can_not_draw_for_factors_is_refused_by_name(x, fit):
+    holed = x[0].copy()
+    holed[0, 0] = np.nan
+    with pytest.raises(DataError, match="missing values"):
+        fitted(holed)
+    with pytest.raises(DataError, match="a background"):
+        fitted(x[0], model={"background": bg.Background()})
+    with pytest.raises(DeclarationError, match="FiniteMixture with factor analysers"):
+        fitted(x[0], model={"weights": bg.FiniteMixture()})
+    with pytest.raises(DeclarationError, match="tempering='parallel' needs conjugate priors"):
+        fitted(x[0], tempering="parallel")
+    with pytest.raises(DeclarationError, match="the evidence of covariance='factors:2' can't be estimated"):
+        bg.evidence(fit)
+    for prior in (bg.WishartPrecision(), bg.LKJCovariance()):
+        with pytest.raises(DeclarationError, match="covariances=MultiplicativeGamma"):
+            fitted(x[0], model={"covariances": prior})
+    with pytest.raises(DeclarationError, match="MultiplicativeGamma is a prior of loadings and noise"):
+        bg.fit(bg.MixtureModel(2, covariances=bg.MultiplicativeGamma()), x[0], progress=False)
