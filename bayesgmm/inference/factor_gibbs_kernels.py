@@ -6,7 +6,7 @@ One sweep draws, each given all others,
 2. concentration and weights;
 3. the precisions of single loadings, which turn their t distribution into a normal one;
 4. loadings and means together, column by column: the regression of the points on their factors;
-5. the noise, and the deltas of the multiplicative gamma process;
+5. the noise, and the deltas of the multiplicative gamma process; then factors are exchanged;
 6. the centre and spread of the means.
 
 The state between sweeps is the vector of unconstrained coordinates of ``LogPosterior``, as in ``gibbs_kernels``; what
@@ -25,7 +25,7 @@ from collections import namedtuple
 import numpy as np
 
 from bayesgmm.families.factor_chart_kernels import Layout, factor_core, layout_of
-from bayesgmm.inference.draw_kernels import STREAM_SIZE, factorise, log_gamma, normal
+from bayesgmm.inference.draw_kernels import STREAM_SIZE, factorise, log_gamma, normal, uniforms
 from bayesgmm.inference.gibbs_kernels import draw_centre_and_spread, location_of, solve_with_noise
 from bayesgmm.inference.gibbs_state_kernels import (
     CONJUGATE,
@@ -263,6 +263,39 @@ def _draw_deltas(
 
 
 @plain_jit
+def _log_delta(a: float, log_delta: float) -> float:
+    """Log density of the logarithm of a Gamma(a, 1) number, up to a constant."""
+    return a * log_delta - math.exp(log_delta)
+
+
+@plain_jit
+def _exchange_factors(
+    stream: IntArray, law: Law, layout: Layout, at: Places, q_: Array, starts: tuple[int, int, int]
+) -> None:
+    """Propose to exchange each factor and the next one, with their scales, in all components.
+
+    The likelihood and the density of the loadings given the scales do not change, only that of the deltas. Without it,
+    chains differ for very long in the order of the factors.
+    """
+    d, q, delta, params = law.n_features, layout.n_factors, starts[2], law.covariances_params
+    for h in range(q - 1):
+        own, ratio = q_[delta + h], q_[delta + h + 1]
+        change = _log_delta(params[at.shapes + h], own + ratio) - _log_delta(params[at.shapes + h], own)
+        change += _log_delta(params[at.shapes + h + 1], -ratio) - _log_delta(params[at.shapes + h + 1], ratio)
+        if h + 2 < q:
+            after = q_[delta + h + 2]
+            change += _log_delta(params[at.shapes + h + 2], after + ratio)
+            change -= _log_delta(params[at.shapes + h + 2], after)
+        u, _ = uniforms(stream)
+        if math.log(u) < change:
+            q_[delta + h], q_[delta + h + 1] = own + ratio, -ratio
+            if h + 2 < q:
+                q_[delta + h + 2] += ratio
+            for t in range(starts[1] + h, starts[1] + layout.loadings * d * q, q):
+                q_[t], q_[t + 1] = q_[t + 1], q_[t]
+
+
+@plain_jit
 def _draw_parameters(
     stream: IntArray, law: Law, layout: Layout, q_: Array, starts: tuple[int, int, int], memory: FactorScratch
 ) -> None:
@@ -281,6 +314,7 @@ def _draw_parameters(
     _draw_loadings(stream, law, layout, q_, starts, memory)
     _draw_noise(stream, law, layout, at, q_, starts[1], memory)
     _draw_deltas(stream, law, layout, at, q_, starts, memory)
+    _exchange_factors(stream, law, layout, at, q_, starts)
     for t in range(k * d):
         memory.mean[t] += memory.shift[t]
         q_[starts[0] + t] = memory.mean[t]
