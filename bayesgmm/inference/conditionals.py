@@ -159,7 +159,7 @@ def without_conditionals(model: MixtureModel) -> dict[str, str]:
     required: list[Callable[[], object]] = [
         lambda: weights_kind(model.weights),
         lambda: means_kind(model.means),
-        *([] if refused else [lambda: require_wishart(model.covariances)]),
+        *([lambda: require_wishart(model.covariances)] if model.family.is_conjugate else []),
         lambda: _require_exchangeable(model),
         lambda: _require_fixed_number_of_factors(model),
     ]

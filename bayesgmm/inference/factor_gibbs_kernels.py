@@ -6,8 +6,10 @@ One sweep draws, each given all others,
 2. concentration and weights;
 3. the precisions of single loadings, which turn their t distribution into a normal one;
 4. loadings and means together, column by column: the regression of the points on their factors;
-5. the noise, and the deltas of the multiplicative gamma process; then factors are exchanged;
-6. the centre and spread of the means.
+5. the noise;
+6. the means again, together with the factors of their points;
+7. the deltas of the multiplicative gamma process; then factors are exchanged;
+8. the centre and spread of the means.
 
 The state between sweeps is the vector of unconstrained coordinates of ``LogPosterior``, as in ``gibbs_kernels``; what
 step 3 draws is forgotten. Under ``ConjugateMeans``, the prior of a mean is equivalent to a point of the weight
@@ -17,6 +19,7 @@ References
 ----------
 .. [1] Ghosh & Dunson (2009), J. Comput. Graph. Stat. 18(2), 306-320: normal loadings with random precisions.
 .. [2] Bhattacharya & Dunson (2011), Biometrika 98(2), 291-306: the conditional distributions of the process.
+.. [3] Liu & Sabatti (2000), Biometrika 87(2), 353-369: draws along the orbits of a group.
 """
 
 import math
@@ -296,6 +299,38 @@ def _exchange_factors(
 
 
 @plain_jit
+def _translate_means(
+    stream: IntArray, law: Law, layout: Layout, q_: Array, starts: tuple[int, int, int], memory: FactorScratch
+) -> None:
+    """Move each mean by loadings times c, and the factors of its points by -c: the residuals stay as they are.
+
+    c is drawn from its conditional distribution [3]_. Means and factors of points that say much about their factors
+    change only slowly given each other. The factors are not used any more in this sweep.
+    """
+    k, d, q = law.n_components, law.n_features, layout.n_factors
+    places, means_at = regression_of(d, q), starts[0] + law.n_components * law.n_features
+    square, linear = memory.square, memory.linear
+    for c in range(k):
+        at, loadings = c * places.size, starts[1] + (c % layout.loadings) * d * q
+        for a in range(q):
+            linear[a] = memory.sums[at + places.factors + a]
+            for b in range(q):
+                square[a * q + b] = memory.sums[at] if a == b else 0.0
+        for j in range(d):
+            location, weight = location_of(law, q_, means_at, j)
+            pull = weight * (location - memory.mean[c * d + j] - memory.shift[c * d + j])
+            for a in range(q):
+                linear[a] += q_[loadings + j * q + a] * pull
+                for b in range(q):
+                    square[a * q + b] += weight * q_[loadings + j * q + a] * q_[loadings + j * q + b]
+        factorise(square, q)
+        solve_with_noise(stream, square, q, linear, 0)
+        for j in range(d):
+            for a in range(q):
+                memory.shift[c * d + j] += q_[loadings + j * q + a] * linear[a]
+
+
+@plain_jit
 def _draw_parameters(
     stream: IntArray, law: Law, layout: Layout, q_: Array, starts: tuple[int, int, int], memory: FactorScratch
 ) -> None:
@@ -313,6 +348,7 @@ def _draw_parameters(
     _draw_local(stream, law, layout, at, q_, starts[2], memory)
     _draw_loadings(stream, law, layout, q_, starts, memory)
     _draw_noise(stream, law, layout, at, q_, starts[1], memory)
+    _translate_means(stream, law, layout, q_, starts, memory)
     _draw_deltas(stream, law, layout, at, q_, starts, memory)
     _exchange_factors(stream, law, layout, at, q_, starts)
     for t in range(k * d):

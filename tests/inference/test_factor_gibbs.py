@@ -232,7 +232,7 @@ def test_answers_read_the_draws(x, fit):
     assert np.isfinite(bg.density(fit, x[0][:5], progress=False)["density"]).all()
     assert bg.partition(fit, progress=False)["label"].shape == (400,)
     assert bg.anomaly_scores(fit).sizes["point"] == 400
-    assert fit["log_likelihood"]["x"].shape == (2, 250, 400)
+    assert fit["log_likelihood"]["x"].shape == (*fit["posterior"]["weight"].shape[:2], 400)
 
 
 @pytest.mark.parametrize("method", ["mle", "vb"])
