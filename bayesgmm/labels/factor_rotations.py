@@ -30,7 +30,7 @@ def varimax(loadings: Array) -> Array:
     --------
     >>> turn = np.array([[0.6, -0.8], [0.8, 0.6]])
     >>> rotated = varimax(np.array([[[1.0, 0.0], [2.0, 0.0], [0.0, 1.0], [0.0, 3.0]]]) @ turn)[0]
-    >>> np.sort(np.abs(rotated), axis=1).round(6)[:, 0].tolist()
+    >>> np.sort(np.abs(rotated), axis=1).round(3)[:, 0].tolist()
     [0.0, 0.0, 0.0, 0.0]
     """
     rotated = loadings.copy()
