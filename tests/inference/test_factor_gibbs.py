@@ -192,7 +192,7 @@ def test_covariances_are_those_of_loadings_and_noise_and_near_the_truth(x, fit):
 
 
 def test_gibbs_and_nuts_draw_from_the_same_posterior(x, fit):
-    """Means of 500 and 400 draws: 0.35 standard deviations are 4 standard errors if a third are worth one."""
+    """Means of 500 and 400 draws or more: 0.35 standard deviations are 4 standard errors of 260 independent draws."""
     other = fitted(x[0], "nuts", draws=200, chains=2)
     for name in ("mean", "covariance"):
         one, two = (each["posterior"][name].values for each in (fit, other))
