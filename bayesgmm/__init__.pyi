@@ -43,7 +43,7 @@ from .predictions.reasons import explain_anomalies
 from .predictions.replication import posterior_predictive
 from .priors.backgrounds import Background
 from .priors.counts import BetaNegativeBinomial, Geometric, Poisson, Uniform
-from .priors.covariances import DecomposedCovariance, LKJCovariance, WishartPrecision
+from .priors.covariances import DecomposedCovariance, LKJCovariance, MultiplicativeGamma, WishartPrecision
 from .priors.means import ConjugateMeans, HierarchicalMeans, NormalMeans
 from .priors.scalars import Exponential, Gamma, HalfCauchy, HalfNormal, HalfStudentT, InverseGamma, LogNormal
 from .priors.weights import Dirichlet, DirichletProcess, FiniteMixture, PitmanYor, SparseDirichlet
@@ -91,6 +91,7 @@ __all__ = [
     "MixtureClassifier",
     "MixtureModel",
     "MixtureRegressor",
+    "MultiplicativeGamma",
     "NormalMeans",
     "PitmanYor",
     "Poisson",

@@ -43,6 +43,11 @@ NEEDS_COORDINATES = Limit(
     "its covariances have no prior yet, so that only EM can fit it",
     of_priors=False,
 )
+NEEDS_A_POINT = Limit(
+    "bayesgmm.inference.engine:without_a_point",
+    "rotated factors have the same likelihood, so that a maximum is no point in its coordinates",
+    of_priors=False,
+)
 NEEDS_DISTRIBUTION = Limit(
     "bayesgmm.inference.engine:without_distribution",
     "only the mode under this prior is known; it is not a distribution that can be drawn from",
@@ -54,7 +59,13 @@ NEEDS_FIXED_NUMBER = Limit(
 )
 NEEDS_CONJUGATE_STRUCTURE = Limit(
     "bayesgmm.inference.engine:without_conjugate_update",
-    "it needs conjugate priors, and covariances that share only volume, shape or orientation have none",
+    "it needs conjugate priors, and covariances that share only volume, shape or orientation have none, nor have "
+    "loadings and noise",
+    of_priors=False,
+)
+NEEDS_DRAWN_STRUCTURE = Limit(
+    "bayesgmm.inference.conditionals:without_drawn_structure",
+    "it needs conditional distributions, and covariances that share only volume, shape or orientation have none",
     of_priors=False,
 )
 NEEDS_CONDITIONALS = Limit(

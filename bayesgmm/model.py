@@ -15,10 +15,17 @@ from bayesgmm.data.streams import Stream
 from bayesgmm.data.summaries import Summary
 from bayesgmm.declared import Declared, by_name
 from bayesgmm.errors import DataError, DeclarationError
+from bayesgmm.families.factors import FactorAnalysers
 from bayesgmm.families.family import Family
 from bayesgmm.families.structures import chart_of, families_by_name, family_named
 from bayesgmm.priors.backgrounds import Background
-from bayesgmm.priors.covariances import COVARIANCE_PRIORS, CovariancesPrior, DecomposedCovariance, WishartPrecision
+from bayesgmm.priors.covariances import (
+    COVARIANCE_PRIORS,
+    CovariancesPrior,
+    DecomposedCovariance,
+    MultiplicativeGamma,
+    WishartPrecision,
+)
 from bayesgmm.priors.means import MEANS, MeansPrior, NormalMeans
 from bayesgmm.priors.weights import WEIGHTS, Dirichlet, WeightsPrior
 from bayesgmm.sweep.stats import Array
@@ -53,7 +60,7 @@ class MixtureModel(Declared):
         ``'full'``, ``'tied'``, ``'diag'`` or ``'spherical'``: scikit-learn's words for its ``covariance_type``; or one
         of mclust's fourteen structures of volume, shape and orientation, for example ``'VEV'`` ('VVV' is 'full', 'EEE'
         'tied', 'VVI' 'diag', 'VII' 'spherical').
-        Or ``FactorAnalysers(2)``, named ``'factors:2'``: two factors and noise, for many columns; by EM only.
+        Or ``FactorAnalysers(2)``, named ``'factors:2'``: two factors and noise, for many columns.
     weights : WeightsPrior
         ``Dirichlet``, ``SparseDirichlet``, ``DirichletProcess``, ``PitmanYor`` or ``FiniteMixture``.
     means : MeansPrior
@@ -61,7 +68,8 @@ class MixtureModel(Declared):
         data; the fit stores their values.
     covariances : CovariancesPrior
         ``WishartPrecision`` or ``LKJCovariance``; for VEI, EVI, VEE, EVE, VVE, EEV, VEV and EVV
-        ``DecomposedCovariance``, which is their default. Parameters that are not given are set from the data.
+        ``DecomposedCovariance``, and for factor analysers ``MultiplicativeGamma``, which are their defaults. Parameters
+        that are not given are set from the data.
     background : Background, optional
         A broad Gaussian with a fixed share of the density, so that outliers don't distort the components.
 
@@ -91,10 +99,16 @@ class MixtureModel(Declared):
     @model_validator(mode="before")
     @classmethod
     def _with_prior_of_parts(cls, values: object) -> object:
-        """Give a structure by volume, shape and orientation its default prior."""
+        """Give factor analysers, and a structure by volume, shape and orientation, their default priors."""
         if not isinstance(values, Mapping) or "covariances" in values:
             return values
-        family = families_by_name().get(str(values.get("covariance")))
+        name = values.get("covariance")
+        try:
+            if FactorAnalysers.named(name):
+                return {**values, "covariances": MultiplicativeGamma()}
+        except DeclarationError:  # reported with all other mistakes
+            return values
+        family = families_by_name().get(str(name))
         if family is None or family.is_conjugate:
             return values
         return {**values, "covariances": DecomposedCovariance()}

@@ -115,6 +115,16 @@ WORKS: dict[str, Work] = {
             pages="209–215",
         ),
         Work(
+            "bhattacharya2011",
+            ("Bhattacharya, A.", "Dunson, D. B."),
+            2011,
+            "Sparse Bayesian infinite factor models",
+            "Biometrika",
+            "98",
+            "2",
+            "291–306",
+        ),
+        Work(
             "biernacki2000",
             ("Biernacki, C.", "Celeux, G.", "Govaert, G."),
             2000,

@@ -73,13 +73,14 @@ def _steps() -> list[Step]:
 
     unknown, bound = (MixtureModel(3, weights=weights) for weights in (FiniteMixture(), SparseDirichlet()))
     shared = MixtureModel(2, covariance="tied")  # without split-merge moves
+    few = MixtureModel(2, covariance="factors:1")
 
     def fit_by(method: str, **settings: Any) -> None:
         fits[method] = fit(model, x, method, seed=0, cores=1, progress=False, **settings)
 
     def draw_others() -> None:
-        for model in (unknown, bound, shared):
-            fit(model, x, "gibbs", seed=0, cores=1, progress=False, draws=100, tune=100, chains=2)
+        for model, rows in ((unknown, x), (bound, x), (shared, x), (few, wide)):
+            fit(model, rows, "gibbs", seed=0, cores=1, progress=False, draws=100, tune=100, chains=2)
 
     def with_gaps() -> None:
         holed = np.where(np.arange(x.size).reshape(x.shape) % 7 == 0, np.nan, x)
@@ -96,7 +97,7 @@ def _steps() -> list[Step]:
         *densities,
         lambda: fit_by("em", n_init=1),
         lambda: fit(MixtureModel(2, covariance="VVE"), x, "em", seed=0, cores=1, progress=False, n_init=1),
-        lambda: fit(MixtureModel(2, covariance="factors:1"), wide, "em", seed=0, cores=1, progress=False, n_init=1),
+        lambda: fit(few, wide, "em", seed=0, cores=1, progress=False, n_init=1),
         lambda: fit_by("mle", n_init=1),
         in_parts,
         lambda: kmeans_labels(x, None, 2, np.random.RandomState(0)),

@@ -12,12 +12,14 @@ from bayesgmm.priors.means import MeansPrior
 from bayesgmm.priors.scalars import Scalar
 from bayesgmm.priors.weights import WeightsPrior
 from bayesgmm.wording import plural
-from tests.declarations import covariance_priors, decomposed_priors, mean_priors, weight_priors
+from tests.declarations import covariance_priors, decomposed_priors, factor_priors, mean_priors, weight_priors
 
 K = 3
 FAMILIES = ("full", "tied", "diag", "spherical")
 DECOMPOSED = ("VEI", "EVI", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV")
 CLOUD = 3.0 * np.random.default_rng(3).normal(size=(50, 2))  # what is not declared is set from these points
+WIDE = 3.0 * np.random.default_rng(4).normal(size=(50, 4))  # the same for factor analysers, which need more columns
+FACTORS = ("factors:1", "factors:1:UCU", "factors:1:CUC")
 Declared = tuple[str, int, bg.MixtureModel]
 
 
@@ -39,6 +41,8 @@ def every_declaration() -> list[Declared]:
     for i, family in enumerate(DECOMPOSED):
         priors = weights[i % 2], mean_priors(2)[i % 3], decomposed_priors()[i % 2]
         found.append(_declared(2, family, *priors))
+    for i, family in enumerate(FACTORS):
+        found.append(_declared(4, family, weights[i % 2], mean_priors(4)[i % 3], factor_priors()[i % 2]))
     return found
 
 
@@ -62,7 +66,11 @@ def _declared(
 ) -> Declared:
     declared = bg.MixtureModel(K, family, weights, means, covariances, background)
     words = [_named(prior) for prior in (weights, means, covariances)] + ["Background"] * (background is not None)
-    return f"{family}, {plural(d, 'column')}, {', '.join(words)}", d, declared.resolve(as_points(CLOUD[:, :d]))
+    return (
+        f"{family}, {plural(d, 'column')}, {', '.join(words)}",
+        d,
+        declared.resolve(as_points((CLOUD if d <= 2 else WIDE)[:, :d])),
+    )
 
 
 def _named(prior: WeightsPrior | MeansPrior | CovariancesPrior) -> str:

@@ -47,6 +47,11 @@ def decomposed_priors():
     return [bg.DecomposedCovariance(), bg.DecomposedCovariance(bg.InverseGamma(4.0, 3.0), shape=0.8)]
 
 
+def factor_priors():
+    """Priors of factor analysers."""
+    return [bg.MultiplicativeGamma(), bg.MultiplicativeGamma((2.5, 3.0), 4.0, 2.0, bg.InverseGamma(3.0, 4.0))]
+
+
 def covariance_priors(d):
     """Priors of the other families."""
     return [

@@ -17,6 +17,7 @@ MAY_BE_HEAVY = (
     "cli",
     "pymc_ops",
     "inference.decomposed_distributions",
+    "inference.factor_distributions",
     "inference.prior_distributions",
     "inference.pymc_priors",
     "inference.pymc_scalars",

@@ -8,12 +8,13 @@ import numpy as np
 from bayesgmm.data.standards import Standard
 from bayesgmm.diagnosis.mixing import monitored
 from bayesgmm.families.charts import RootChart
+from bayesgmm.families.factor_charts import FactorChart
 from bayesgmm.families.structures import chart_of
 from bayesgmm.findings import Finding
 from bayesgmm.posterior.draws import size
 from bayesgmm.posterior.info import declaration
 from bayesgmm.posterior.log_posterior import LogPosterior
-from bayesgmm.posterior.packing import DIMS
+from bayesgmm.posterior.packing import DIMS, FACTORS
 from bayesgmm.posterior.schema import unpack
 from bayesgmm.sweep.stats import Array, Blocks
 
@@ -43,6 +44,10 @@ def log_prior(fit: "xr.DataTree") -> Array:
     jacobian, chart = _log_volume(model, p.weight, p.mean), chart_of(model.family)
     if isinstance(chart, RootChart):
         jacobian = jacobian + chart.log_root_volume(model.family.cores(p.covariance))
+    elif isinstance(chart, FactorChart):  # coordinates of loadings are the loadings, and the fit stores the noise
+        noise = fit[FACTORS]["noise"].transpose("chain", "draw", "component", "feature").values
+        of_noise, counts = noise.reshape(value.size, *noise.shape[2:]), chart.shapes(*noise.shape[2:])[1]
+        jacobian = jacobian + np.log(of_noise[:, : counts[0], : counts[1]]).sum(axis=(-1, -2))
     else:  # of several rotations that give a covariance, the fit does not store which one was drawn
         density = _without_data(model, p.mean.shape[-1])
         q = density.positions(replace(p, extras=learned))

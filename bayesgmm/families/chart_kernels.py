@@ -5,6 +5,7 @@
 
 import math
 
+from bayesgmm.families.factor_chart_kernels import FACTORS, pull_back_factors, unpack_factors
 from bayesgmm.sweep.compilation import jit
 from bayesgmm.sweep.coordinate_kernels import pull_back_triangles
 from bayesgmm.sweep.layout import Array
@@ -21,20 +22,32 @@ def unpack_roots(v: Array, n_features: int, chart: int, n_cores: int, core: Arra
     """
     if chart == LOGARITHMS:
         _unpack_logarithms(v, n_features, n_cores, core, root, log_det)
+    elif chart >= FACTORS:
+        unpack_factors(v, n_features, chart, core, root, log_det)
     else:
         _unpack_triangles(v, n_features, n_cores, core, root, log_det)
 
 
 @jit
 def pull_back(
-    sums: Array, root: Array, n_features: int, chart: int, n_cores: int, n: Array, grad_mean: Array, grad_v: Array
+    sums: Array,
+    root: Array,
+    v: Array,
+    n_features: int,
+    chart: int,
+    n_cores: int,
+    n: Array,
+    grad_mean: Array,
+    grad_v: Array,
 ) -> None:
-    """Compute gradients in the means and in the coordinates, from a row of ``fold`` without its first number.
+    """Compute gradients in the means and in the coordinates ``v``, from a row of ``fold`` without its first number.
 
     It writes the counts ``n`` (K,), and adds to the gradients.
     """
     if chart == LOGARITHMS:
         _pull_back_logarithms(sums, root, n_features, n_cores, n, grad_mean, grad_v)
+    elif chart >= FACTORS:
+        pull_back_factors(sums, root, v, n_features, chart, n, grad_mean, grad_v)
     else:
         pull_back_triangles(sums, root, n_features, n_cores, n, grad_mean, grad_v)
 

@@ -22,7 +22,15 @@ from bayesgmm.sweep.stats import Array, Stats
 
 @dataclass(frozen=True)
 class Chart(ABC):
-    """Unconstrained coordinates v (size,) of roots in core shape (M, ...)."""
+    """Unconstrained coordinates v (size,) of roots in core shape (M, ...).
+
+    Parameters
+    ----------
+    has_rotations : bool
+        True if the coordinates of given covariances are a continuum, so that a maximum is no point.
+    """
+
+    has_rotations: ClassVar[bool] = False
 
     @property
     @abstractmethod

@@ -22,6 +22,7 @@ import numpy as np
 from bayesgmm.errors import DeclarationError, DegenerateComponent, EmptyComponent
 from bayesgmm.families import factor_steps
 from bayesgmm.families.factor_changes import FactorChanges
+from bayesgmm.families.factor_charts import FactorChart
 from bayesgmm.families.factor_steps import Moments, Restriction
 from bayesgmm.families.family import ROUNDING, SINGULAR, VANISHING, Family
 from bayesgmm.families.sharing import OneEach
@@ -90,6 +91,8 @@ class FactorAnalysers(Family):
     form: ClassVar = Squares()
     needs_all_directions: ClassVar = False
     maximises_many: ClassVar = True
+    is_conjugate: ClassVar = False
+    has_conditionals: ClassVar = True  # those of loadings and noise, given the factors
     search_factor: ClassVar = 5
 
     def __post_init__(self) -> None:
@@ -193,6 +196,11 @@ class FactorAnalysers(Family):
     @cached_property
     def _restriction(self) -> Restriction:
         return Restriction(self.n_factors, self._ties_loadings, self._ties_noise, self.isotropic)
+
+    @cached_property
+    def chart(self) -> FactorChart:  # type: ignore[override]
+        """Coordinates: loadings, and logarithms of the noise's precision roots."""
+        return FactorChart(self._restriction)
 
     def size(self, n_components: int, n_features: int) -> int:  # noqa: D102
         q = self.n_factors

@@ -79,6 +79,11 @@ class Family(ABC):
     search_factor: ClassVar[int] = 1
     is_conjugate: ClassVar[bool] = True
 
+    @property
+    def has_conditionals(self) -> bool:
+        """True if Gibbs sampling can draw the covariances."""
+        return self.is_conjugate
+
     # -- sizes and names --
 
     def core_shape(self, n_components: int, n_features: int) -> tuple[int, ...]:

@@ -31,6 +31,7 @@ from bayesgmm.inference.engine import Estimate, Progress, Run, Silent
 from bayesgmm.inference.label_matching import matched_start
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.inference.remedies import advising
+from bayesgmm.inference.stored_factors import factor_groups
 from bayesgmm.inference.stored_groups import with_log_likelihood, with_prior
 from bayesgmm.labels import relabelling
 from bayesgmm.memory import in_words, require_memory
@@ -351,7 +352,8 @@ def finish(density: LogPosterior, points: Points | Stream, estimate: Estimate, r
     drawn = schema.Posterior(parameters.flat(), points.columns, standard)
     order, labels = relabelling.undo(points, drawn, stats.get("lp", stats["loglik"]).reshape(-1), cores)
     stats |= {relabelling.KEPT: order.astype(np.int16).reshape(parameters.weight.shape)}
-    tree = pack(points, standard, relabelling.reorder(parameters, order), stats, estimate.groups)
+    groups = {**estimate.groups, **factor_groups(density, estimate.q, order)}
+    tree = pack(points, standard, relabelling.reorder(parameters, order), stats, groups)
     info = FitInfo(
         model=density.model,
         transforms=run.transforms,

@@ -7,7 +7,7 @@ import numpy as np
 from bayesgmm.diagnosis.mixing import ALARMING_RHAT, HIGH_RHAT, LOW_ESS
 from bayesgmm.labels.groups import Groups, sort_within
 from bayesgmm.posterior.log_posterior import LogPosterior
-from bayesgmm.sweep.stats import Array, Table, log_densities
+from bayesgmm.sweep.stats import Array, log_densities
 
 REFERENCES = 8  # points of the data at which the density is monitored
 SMALLEST = 5  # points of a cluster that is counted
@@ -111,7 +111,7 @@ def label_free(density: LogPosterior, q: Array, lp: Array) -> Array:
     chosen = np.unique(np.linspace(0, density.blocks.n_points - 1, REFERENCES).round().astype(int))
     family = density.model.family
     with np.errstate(divide="ignore"):
-        table = Table.from_parameters(np.log(weight), mean, family.expand(core_roots, *mean.shape[1:]))
+        table = family.table(np.log(weight), mean, core_roots)
     at = log_densities(density.blocks.take(chosen).with_labels(None), table)
     varies = density.model.weights.draws_n_components
     sizes = q[..., density.extra("weights")[-1]].reshape(-1, 1) if varies else _in_order(weight, density.groups)

@@ -19,7 +19,13 @@ from bayesgmm.inference.conjugate import (
     quadratic,
     trace_of_product,
 )
-from bayesgmm.priors.covariances import CovariancesPrior, DecomposedCovariance, LKJCovariance, WishartPrecision
+from bayesgmm.priors.covariances import (
+    CovariancesPrior,
+    DecomposedCovariance,
+    LKJCovariance,
+    MultiplicativeGamma,
+    WishartPrecision,
+)
 from bayesgmm.priors.means import ConjugateMeans, HierarchicalMeans, MeansPrior, NormalMeans
 from bayesgmm.priors.scalars import Scalar
 from bayesgmm.sweep.stats import LOG_2PI, Array, Stats
@@ -319,3 +325,8 @@ def _lkj(prior: LKJCovariance) -> type[Wisharts]:
 @precisions_factor.register
 def _decomposed(prior: DecomposedCovariance) -> type[Wisharts]:
     raise NotConjugate("DecomposedCovariance", "covariance='full' with covariances=WishartPrecision(...)")
+
+
+@precisions_factor.register
+def _multiplicative_gamma(prior: MultiplicativeGamma) -> type[Wisharts]:
+    raise NotConjugate("MultiplicativeGamma", "covariance='full' with covariances=WishartPrecision(...)")

@@ -6,13 +6,18 @@ import numpy as np
 
 from bayesgmm.dispatch import by_class
 from bayesgmm.errors import NotConjugate
-from bayesgmm.families.structures import root_chart_of
+from bayesgmm.families.structures import COVARIANCES, chart_of
 from bayesgmm.inference.draw_kernels import DIRICHLET, FINITE, STICKS
-from bayesgmm.inference.engine import without_conjugate_update
 from bayesgmm.inference.gibbs_state_kernels import CONJUGATE, HIERARCHICAL, NORMAL, Law
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.log_posterior import LogPosterior
-from bayesgmm.priors.covariances import CovariancesPrior, DecomposedCovariance, LKJCovariance, WishartPrecision
+from bayesgmm.priors.covariances import (
+    CovariancesPrior,
+    DecomposedCovariance,
+    LKJCovariance,
+    MultiplicativeGamma,
+    WishartPrecision,
+)
 from bayesgmm.priors.means import ConjugateMeans, HierarchicalMeans, MeansPrior, NormalMeans
 from bayesgmm.priors.weights import Dirichlet, FiniteMixture, SparseDirichlet, StickBreaking, WeightsPrior
 
@@ -73,7 +78,9 @@ def _hierarchical(prior: HierarchicalMeans) -> int:
 
 @by_class
 def require_wishart(prior: CovariancesPrior) -> None:
-    """Check that the precisions given assignments and means have a Wishart distribution.
+    """Check that covariances can be drawn: that precisions given assignments and means have a Wishart distribution.
+
+    Loadings given the factors, too, have a normal one, and the noise an inverse gamma one.
 
     Raises
     ------
@@ -85,6 +92,11 @@ def require_wishart(prior: CovariancesPrior) -> None:
 
 @require_wishart.register
 def _wishart(prior: WishartPrecision) -> None:
+    return None
+
+
+@require_wishart.register
+def _multiplicative_gamma(prior: MultiplicativeGamma) -> None:
     return None
 
 
@@ -119,6 +131,22 @@ def _require_exchangeable(model: MixtureModel) -> None:
         )
 
 
+def without_drawn_structure(model: MixtureModel) -> dict[str, str]:
+    """Return the covariance structure if Gibbs sampling can't draw it, with alternatives."""
+    if model.family.has_conditionals:
+        return {}
+    names = (repr(name) for name, family in COVARIANCES.items() if family.has_conditionals)
+    return {f"covariance={model.covariance!r}": f"covariance={' or '.join(names)}"}
+
+
+def _require_fixed_number_of_factors(model: MixtureModel) -> None:
+    """Check that factor analysers have a fixed number of components."""
+    if model.weights.draws_n_components and not model.family.is_conjugate:
+        raise NotConjugate(
+            f"{type(model.weights).__name__} with factor analysers", "weights=SparseDirichlet(), or covariance='full'"
+        )
+
+
 def without_conditionals(model: MixtureModel) -> dict[str, str]:
     """Return the parts of a declaration that Gibbs sampling can't draw, each with an alternative.
 
@@ -127,12 +155,13 @@ def without_conditionals(model: MixtureModel) -> dict[str, str]:
     >>> without_conditionals(MixtureModel(2, covariances=LKJCovariance()))
     {'LKJCovariance': 'covariances=WishartPrecision(...)'}
     """
-    refused = without_conjugate_update(model)
+    refused = without_drawn_structure(model)
     required: list[Callable[[], object]] = [
         lambda: weights_kind(model.weights),
         lambda: means_kind(model.means),
-        *([] if refused else [lambda: require_wishart(model.covariances)]),
+        *([lambda: require_wishart(model.covariances)] if model.family.is_conjugate else []),
         lambda: _require_exchangeable(model),
+        lambda: _require_fixed_number_of_factors(model),
     ]
     for require in required:
         try:
@@ -162,7 +191,7 @@ def law_of(density: LogPosterior) -> Law:
     return Law(
         k,
         d,
-        root_chart_of(model.family).code,
+        chart_of(model.family).plan(k, d)["chart"],
         model.family.sharing.count(k),
         weights_kind(model.weights),
         exchangeable(model.weights) or density.blocks.labels is not None,  # if True, no labels are exchanged

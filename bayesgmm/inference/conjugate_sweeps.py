@@ -7,9 +7,11 @@ from typing import Self
 import numpy as np
 
 from bayesgmm.errors import DataError
+from bayesgmm.families.factor_chart_kernels import FACTORS
 from bayesgmm.inference import em
 from bayesgmm.inference.conditionals import exchangeable, law_of
 from bayesgmm.inference.draw_kernels import FINITE
+from bayesgmm.inference.factor_gibbs_kernels import factor_sweeps
 from bayesgmm.inference.gibbs_kernels import gibbs_sweeps
 from bayesgmm.inference.gibbs_move_kernels import split_merge_sweeps
 from bayesgmm.inference.gibbs_state_kernels import Law, Schedule
@@ -51,6 +53,7 @@ class Chains:
         cls, density: LogPosterior, seed: int, tune: int, thin: int, search: int = em.SWEEPS, moves: bool = True
     ) -> Self:
         """Make it from the density that is sampled; False for ``moves`` leaves out split-merge moves."""
+        _require_plain_cells(density)
         period = split_merge_period(density) if moves else 0
         schedule = Schedule(tune, thin, _has_single_weights(density), period)
         keys = np.random.SeedSequence(seed).generate_state(2).astype(np.int64)
@@ -68,6 +71,8 @@ class Chains:
     @property
     def _make(self) -> Callable[..., None]:
         """The compiled sweeps of this declaration."""
+        if self.law.chart >= FACTORS:
+            return factor_sweeps
         if self.law.weights_kind == FINITE:
             return telescoping_sweeps
         return split_merge_sweeps if self.schedule.period else gibbs_sweeps
@@ -80,7 +85,8 @@ def split_merge_period(density: LogPosterior) -> int:
     that are exchangeable or have only an upper bound on their number.
     """
     weights = density.model.weights
-    own = density.model.family.sharing.count(density.n_components) > 1
+    family = density.model.family
+    own = family.is_conjugate and family.sharing.count(density.n_components) > 1
     if density.blocks.labels is not None:  # they would have to be part of the proposals
         return 0
     if not own or (density.blocks.weight > 1).any():
@@ -96,6 +102,27 @@ def sweep_cost(density: LogPosterior) -> float:
     """Return the cost of a sweep: points x features x components, with the time of split-merge moves."""
     period = split_merge_period(density)
     return density.sweep_cost * (1 + MOVES_COST / period if period else 1)
+
+
+def _require_plain_cells(density: LogPosterior) -> None:
+    """Check that the points of factor analysers have no latent cells, and the mixture no background.
+
+    Raises
+    ------
+    DataError
+    """
+    if density.model.family.is_conjugate:
+        return
+    found = {
+        "a background": density.blocks.background,
+        "missing values or errors of measurement": density.blocks.latent,
+    }
+    for what, there in found.items():
+        if there is not None:
+            raise DataError(
+                f"method='gibbs' can't take {what} with covariance={density.model.covariance!r}\n"
+                "  Use method='map' or 'em', or covariance='full'."
+            )
 
 
 def _has_single_weights(density: LogPosterior) -> bool:

@@ -12,6 +12,7 @@ from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.info import Setting
 from bayesgmm.posterior.notes import EngineNotes
+from bayesgmm.posterior.packing import Groups
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.progress import ChainState
 from bayesgmm.sweep.stats import Array
@@ -34,7 +35,7 @@ class Estimate:
     notes : EngineNotes
         Facts about the run that the result stores.
     groups : dict
-        Additional groups of the fit: for each variable name, a dimension and values.
+        Additional groups of the fit: for each variable name, its dimensions and values.
     parameters : Parameters, optional
         Mixtures (chains, draws, ...) without coordinates. ``q`` is then empty, and the statistics include ``loglik``,
         the log likelihood.
@@ -44,7 +45,7 @@ class Estimate:
     stats: dict[str, Array]
     warnings: tuple[str, ...] = ()
     notes: EngineNotes = field(default_factory=EngineNotes)
-    groups: dict[str, dict[str, tuple[str, Array]]] = field(default_factory=dict)
+    groups: Groups = field(default_factory=dict)
     parameters: Parameters | None = None
 
 
@@ -136,6 +137,14 @@ def without_distribution(model: MixtureModel) -> dict[str, str]:
     """
     what = model.covariances.only_mode(model.family)
     return {what: "covariances=DecomposedCovariance()"} if what else {}
+
+
+def without_a_point(model: MixtureModel) -> dict[str, str]:
+    """Return the covariance structure if its coordinates can be rotated at a maximum, with an alternative."""
+    family = model.family
+    if family.chart is None or not family.chart.has_rotations:
+        return {}
+    return {f"covariance={model.covariance!r}": "covariance='full'"}
 
 
 def without_conjugate_update(model: MixtureModel) -> dict[str, str]:

@@ -52,14 +52,14 @@ def fit(
         1, which exchange their states. It moves between modes through the prior, and estimates the log evidence.
     disagreement : {'reconcile', 'report'}
         What to do if the chains disagree: draw from all regions that they have visited, by ``reconcile``, or keep them.
-        Fits of fewer than 200 draws are not reconciled.
+        Fits of fewer than 200 draws are not reconciled, nor are those of factor analysers.
 
     Raises
     ------
     DataError
         If row weights are not whole numbers.
     DeclarationError
-        If tempering is asked for with an unknown number of components.
+        If tempering is asked for with an unknown number of components, labels of rows, or factor analysers.
     SamplingError
         If Ctrl-C comes before the first draw after tuning.
 
@@ -71,7 +71,8 @@ def fit(
     progress.stage("sampling")
 
     varies = density.model.weights.draws_n_components
-    budget = Budget(draws, chains, max_draws, disagreement == "reconcile" and not varies)
+    reconciles = disagreement == "reconcile" and not varies and not density.chart.has_rotations
+    budget = Budget(draws, chains, max_draws, reconciles)
     if tempering != "none":
         schedule = {"draws": draws, "tune": tune, "chains": chains, "thin": thin}
         return _tempered(density, seed, cores, progress, schedule, budget)
@@ -106,6 +107,11 @@ def _tempered(
         raise DeclarationError(
             "tempering='parallel' needs a fixed number of components, and FiniteMixture draws it.\n"
             "  Leave tempering out, or declare weights=SparseDirichlet()."
+        )
+    if density.chart.has_rotations:
+        raise DeclarationError(
+            f"tempering='parallel' needs conjugate priors, and covariance={density.model.covariance!r} has none\n"
+            "  Leave tempering out, or declare covariance='full'."
         )
     if density.blocks.labels is not None:
         raise DeclarationError(

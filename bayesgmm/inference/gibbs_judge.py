@@ -44,6 +44,8 @@ def ignored() -> Iterator[None]:
 
 def is_conjugate(density: LogPosterior) -> bool:
     """Return True if the Gibbs sampler can draw from the posterior; not of a prior that it does not implement."""
+    if not density.model.family.is_conjugate:  # factor analysers, whose chains are neither split nor merged
+        return False
     try:
         refused = ENGINES["gibbs"].refused(density.model)
     except MissingImplementation:

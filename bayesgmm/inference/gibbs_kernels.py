@@ -83,11 +83,11 @@ def _mean_given_precision(stream: IntArray, law: Law, q: Array, at: int, k: int,
             solved[i * d + j] = memory.counts[k] * precision[i * d + j] + (weight if i == j else 0.0)
         memory.delta[k * d + i] = total
     factorise(solved, d)
-    _solve_with_noise(stream, solved, d, memory.delta, k * d)
+    solve_with_noise(stream, solved, d, memory.delta, k * d)
 
 
 @plain_jit
-def _solve_with_noise(stream: IntArray, chol: Array, d: int, x: Array, at: int) -> None:
+def solve_with_noise(stream: IntArray, chol: Array, d: int, x: Array, at: int) -> None:
     """Replace x[at:] by (chol chol')^-1 x plus a normal vector of that covariance."""
     for i in range(d):
         for l in range(i):

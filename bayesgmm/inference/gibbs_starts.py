@@ -62,7 +62,8 @@ def _fixed_starts(chain: Chains, chains: int, rows: Array, weight: Array, rng: n
     turns = [(kind, sizes[kind // len(_KINDS) % len(sizes)]) for kind in range(count)]
     begun = [_start(density, rows, weight, kind, occupied, rng) for kind, occupied in turns]
     search, seed = maxima_of_fewer if is_bound else local_modes, int(rng.integers(2**31))
-    maxima = search(density, seed, 1, chain.search)[:count]
+    sweeps = chain.search // density.model.family.search_factor  # where EM is slow, the short runs go on
+    maxima = search(density, seed, 1, sweeps)[:count]
     if chain.schedule.period and not is_bound:
         maxima += _with_outliers(density, seed, chain.search)
     begun += [density.coordinates(_positive(one.weight), one.mean, one.core_roots) for one in maxima]

@@ -7,7 +7,13 @@ import numpy as np
 from bayesgmm.data.standards import Standard
 from bayesgmm.dispatch import by_class
 from bayesgmm.families.family import Family
-from bayesgmm.priors.covariances import CovariancesPrior, DecomposedCovariance, LKJCovariance, WishartPrecision
+from bayesgmm.priors.covariances import (
+    CovariancesPrior,
+    DecomposedCovariance,
+    LKJCovariance,
+    MultiplicativeGamma,
+    WishartPrecision,
+)
 from bayesgmm.priors.dirichlet import Dirichlet
 from bayesgmm.priors.scalars import Scalar
 from bayesgmm.priors.weight_priors import WeightsPrior
@@ -76,6 +82,12 @@ def _lkj(prior: LKJCovariance, standard: Standard, family: Family) -> Covariance
 @closest_wishart.register
 def _decomposed(prior: DecomposedCovariance, standard: Standard, family: Family) -> CovariancePrior:
     """Return an inverse Wishart whose mode has the median volume of the prior, and round shapes."""
+    return _with_mode(prior.typical_sd() / standard.scale, family)
+
+
+@closest_wishart.register
+def _multiplicative_gamma(prior: MultiplicativeGamma, standard: Standard, family: Family) -> CovariancePrior:
+    """Return an inverse Wishart whose mode has typical variances, and no correlations."""
     return _with_mode(prior.typical_sd() / standard.scale, family)
 
 

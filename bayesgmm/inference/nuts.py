@@ -62,7 +62,7 @@ def fit(
         Budget of the search for the modes: maximum number of sweeps for a start.
     disagreement : {'reconcile', 'report'}
         What to do if the chains disagree: draw from all regions that they have visited, by ``reconcile``, or keep them.
-        Fits of fewer than 200 draws are not reconciled.
+        Fits of fewer than 200 draws are not reconciled, nor are those of factor analysers.
 
     Raises
     ------
@@ -75,7 +75,8 @@ def fit(
     ----------
     .. [1] Hoffman & Gelman (2014), J. Mach. Learn. Res. 15, 1593-1623.
     """
-    budget = Budget(draws, chains, max_draws, disagreement == "reconcile")
+    reconciles = disagreement == "reconcile" and not density.chart.has_rotations
+    budget = Budget(draws, chains, max_draws, reconciles)
     reconciles = budget.reconciles and draws >= SHORTEST
     near = NEAR if reconciles else 0.0
     found = once(lambda: whiten_at_modes(density, seed, cores, progress, sweeps, near)[:chains])

@@ -9,6 +9,7 @@ from bayesgmm.dispatch import by_class
 from bayesgmm.errors import DeclarationError
 from bayesgmm.families.family import Family
 from bayesgmm.inference.decomposed_distributions import decomposed_covariances, decomposed_values
+from bayesgmm.inference.factor_distributions import factor_covariances, factor_values
 from bayesgmm.inference.prior_distributions import (
     Tensor,
     conjugate_normal,
@@ -19,9 +20,16 @@ from bayesgmm.inference.prior_distributions import (
     with_covariance,
 )
 from bayesgmm.inference.pymc_scalars import pymc_scalar
-from bayesgmm.priors.covariances import CovariancesPrior, DecomposedCovariance, LKJCovariance, WishartPrecision
+from bayesgmm.priors.covariances import (
+    CovariancesPrior,
+    DecomposedCovariance,
+    LKJCovariance,
+    MultiplicativeGamma,
+    WishartPrecision,
+)
 from bayesgmm.priors.decomposed_covariances import chart_of_parts
 from bayesgmm.priors.means import ConjugateMeans, HierarchicalMeans, MeansPrior, NormalMeans
+from bayesgmm.priors.multiplicative_gamma import factor_chart_of
 from bayesgmm.priors.scalars import Scalar
 from bayesgmm.priors.weights import Dirichlet, FiniteMixture, SparseDirichlet, StickBreaking, WeightsPrior
 from bayesgmm.pymc_ops.distributions import Affine, Logits, OrderedAffine
@@ -135,6 +143,11 @@ def _decomposed(prior: DecomposedCovariance, family: Family, standard: Standard,
     return decomposed_covariances(prior, chart_of_parts(family), standard, n_components)
 
 
+@family_covariances.register
+def _factors(prior: MultiplicativeGamma, family: Family, standard: Standard, n_components: int) -> TensorVariable:
+    return factor_covariances(prior, factor_chart_of(family), standard, n_components)
+
+
 @by_class
 def covariance_values(prior: CovariancesPrior, covariance: Array, family: Family) -> dict[str, Array]:
     """Return the value of the free variable that ``family_covariances`` adds, by its name, at covariances (K, D, D)."""
@@ -155,3 +168,8 @@ def _lkj_values(prior: LKJCovariance, covariance: Array, family: Family) -> dict
 @covariance_values.register
 def _decomposed_values(prior: DecomposedCovariance, covariance: Array, family: Family) -> dict[str, Array]:
     return decomposed_values(prior, chart_of_parts(family), covariance)
+
+
+@covariance_values.register
+def _factor_values(prior: MultiplicativeGamma, covariance: Array, family: Family) -> dict[str, Array]:
+    return factor_values(prior, covariance, family)

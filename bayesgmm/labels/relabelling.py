@@ -29,6 +29,7 @@ from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.draws import statistic
 from bayesgmm.posterior.info import annotate, info
 from bayesgmm.posterior.notes import LabelInfo
+from bayesgmm.posterior.packing import FACTORS
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import Posterior, holds_points, observed, points_for, unpack
 from bayesgmm.sweep.stats import Array
@@ -42,7 +43,7 @@ POINTS = 1000  # default number of points that ``relabel`` uses
 MANY = 4  # above MANY * POINTS points, a relabelling by POINTS points comes first
 EMPTY = 0.5  # points: a component with a lower expected number in a draw is empty
 FEW_ITER = 4  # iterations where the number of components differs between draws
-GROUPS = ("posterior", "sample_stats", "unconstrained_posterior")  # groups whose components are reordered
+GROUPS = ("posterior", "sample_stats", "unconstrained_posterior", FACTORS)  # whose components are reordered
 KEPT = "component_order"  # in ``sample_stats``: the label of each component in the original draw
 
 

@@ -8,7 +8,7 @@ from scipy.special import expit, logit, ndtri
 
 from bayesgmm.blas import one_blas_thread
 from bayesgmm.declared import probability
-from bayesgmm.errors import NotAMaximum, SingularInformation
+from bayesgmm.errors import DeclarationError, NotAMaximum, SingularInformation
 from bayesgmm.inference.laplace import HESSIAN_LIMIT
 from bayesgmm.inference.maxima import FLAT, Curvature, Maximum, polish
 from bayesgmm.posterior.arguments import FitLike, takes_fit
@@ -86,6 +86,11 @@ def standard_errors(fit: FitLike, *, ci_prob: float = 0.9) -> "pd.DataFrame":
     posterior = unpack(fit)
     _require_likelihood(fit, posterior)
     likelihood = LogPosterior.of(declaration(fit), observed(fit)).likelihood()
+    if likelihood.chart.has_rotations:
+        raise DeclarationError(
+            f"covariance={declaration(fit).covariance!r} has no standard errors: rotated factors have the same "
+            "likelihood\n  Use method='gibbs' for intervals, or declare covariance='full'."
+        )
     quantities = Quantities(likelihood, posterior.columns)
     q = _coordinates(likelihood, posterior)
     with one_blas_thread():  # threads slow small matrices down

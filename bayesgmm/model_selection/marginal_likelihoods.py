@@ -208,6 +208,12 @@ def _coordinates(fit: "xr.DataTree") -> tuple[LogPosterior, Array, Array]:
             "  bg.n_components(fit) shows the probability of each number, for which evidences are compared."
         )
     density = LogPosterior.of(model, observed(fit))
+    if density.chart.has_rotations:
+        raise DeclarationError(
+            f"the evidence of covariance={model.covariance!r} can't be estimated: rotated factors have the same "
+            "likelihood, so that no Gaussian is close to the posterior of the loadings\n"
+            "  Compare models by compare(...), which uses held-out densities, or by select(...)."
+        )
     posterior = fit["posterior"].to_dataset()
     learned = {
         str(name): values.transpose("chain", "draw", ...).values.reshape(chains * draws, *values.shape[2:])

@@ -221,7 +221,7 @@ def _from_sums(
     grad_log_weight, grad_mean = np.empty(k), np.zeros(k * d)
     grad[:] = 0.0
     grad_inner = np.zeros(plan[Plan.INNER_SIZE]) if plan[Plan.VOLUMES] else grad[c:e]
-    pull_back(sums[1:], root, d, chart, plan[Plan.N_CORES], grad_log_weight, grad_mean, grad_inner)
+    pull_back(sums[1:], root, q[c:e], d, chart, plan[Plan.N_CORES], grad_log_weight, grad_mean, grad_inner)
     value = sums[0] + floats(plan, Plan.CONSTANT, 1)[0]
     return _with_priors(value, plan, q, grad, mixture, (grad_log_weight, grad_mean, grad_inner))
 

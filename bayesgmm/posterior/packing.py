@@ -1,5 +1,6 @@
 """Fits are made from draws: the groups, variables and coordinates of the schema."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,10 @@ DIMS = {
     "mean": ("component", "feature"),
     "covariance": ("component", "feature", "feature_bis"),
 }
+EXTRA_DIMS = {"factor_shrinkage": ("factor",)}  # of hyperparameters that are not numbers of columns
+FACTORS = "factors"  # group with loadings and noise
+
+Groups = Mapping[str, Mapping[str, tuple[str | tuple[str, ...], NDArray[Any]]]]
 
 
 def pack(
@@ -27,7 +32,7 @@ def pack(
     standard: Standard,
     parameters: Parameters,
     stats: dict[str, Array],
-    groups: dict[str, dict[str, tuple[str, Array]]] | None = None,
+    groups: Groups | None = None,
 ) -> "xr.DataTree":
     """Make a fit from draws.
 
@@ -42,19 +47,28 @@ def pack(
     stats : dict of (chain, draw) or (chain, draw, component) arrays
         Variables of ``sample_stats``.
     groups : dict, optional
-        Additional groups: for each variable name, a dimension and values.
+        Additional groups: for each variable name, its dimensions and values.
     """
     import xarray as xr
 
-    more = {name: xr.Dataset(variables) for name, variables in (groups or {}).items()}
     names = np.arange(parameters.weight.shape[-1])
     if points.labels is not None:
         names = points.labels.component_names(names.size)
+    coords = {"component": names, "feature": np.array(points.columns)}
+    more = {name: _additional(variables, coords) for name, variables in (groups or {}).items()}
     own = {
         "posterior": _mixtures(points.columns, parameters, names),
         "sample_stats": _statistics(stats, parameters, names),
     }
     return xr.DataTree.from_dict(own | _data(points, standard) | more)
+
+
+def _additional(variables: Mapping[str, Any], coords: dict[str, NDArray[Any]]) -> "xr.Dataset":
+    """Return a group of variables, with the coordinates of the dimensions that they have."""
+    import xarray as xr
+
+    group = xr.Dataset(variables)
+    return group.assign_coords({name: values for name, values in coords.items() if name in group.dims})
 
 
 def pack_prior(points: Points, standard: Standard, parameters: Parameters, simulated: Array) -> "xr.DataTree":
@@ -84,8 +98,8 @@ def _mixtures(columns: tuple[str, ...], parameters: Parameters, names: NDArray[A
     import xarray as xr
 
     values = {name: (DIMS[name], getattr(parameters, name)) for name in DIMS}
-    for name, value in parameters.extras.items():  # one number, or one per column
-        values[name] = ((), ("feature",))[value.ndim - 2], value
+    for name, value in parameters.extras.items():  # one number, or one per column or factor
+        values[name] = EXTRA_DIMS.get(name, ("feature",)) if value.ndim > 2 else (), value
     chain, draw, component = (np.arange(n) for n in parameters.weight.shape)
     component = component if names is None else names
     features = np.array(columns)

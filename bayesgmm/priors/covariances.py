@@ -16,6 +16,8 @@ from bayesgmm.priors import lkj
 from bayesgmm.priors.covariance_densities import lkj_density, wishart_density
 from bayesgmm.priors.covariance_priors import CovariancesPrior as CovariancesPrior
 from bayesgmm.priors.decomposed_covariances import DecomposedCovariance as DecomposedCovariance
+from bayesgmm.priors.multiplicative_gamma import MultiplicativeGamma as MultiplicativeGamma
+from bayesgmm.priors.multiplicative_gamma import require_no_loadings
 from bayesgmm.priors.scalars import AnyScalar, HalfNormal, Scalar, ScaleOrPrior
 from bayesgmm.sweep.stats import Array
 from bayesgmm.wording import listing
@@ -81,6 +83,7 @@ class WishartPrecision(CovariancesPrior):
         return True
 
     def resolve(self, data: Summary, family: Family, n_clusters: float) -> Self:  # noqa: D102
+        require_no_loadings("WishartPrecision", family)
         width = family.form.block_size(len(data.columns))
         dof = width + 2.0 if self.dof is None else self.dof
         minimum = width - 1
@@ -225,6 +228,7 @@ class LKJCovariance(CovariancesPrior):
     density: ClassVar = lkj_density
 
     def resolve(self, data: Summary, family: Family, n_clusters: float) -> Self:  # noqa: D102
+        require_no_loadings("LKJCovariance", family)
         if not family.is_conjugate:
             raise DeclarationError(
                 f"LKJCovariance has no restrictions of volume, shape and orientation, and covariance={family.name!r} "
@@ -282,4 +286,5 @@ COVARIANCE_PRIORS: dict[str, type[CovariancesPrior]] = {
     "wishart": WishartPrecision,
     "lkj": LKJCovariance,
     "decomposed": DecomposedCovariance,
+    "multiplicative_gamma": MultiplicativeGamma,
 }

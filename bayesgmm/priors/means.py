@@ -13,6 +13,7 @@ from bayesgmm.data.summaries import Summary
 from bayesgmm.declared import Declared, Numbers, Positive, PositiveNumbers, Row
 from bayesgmm.errors import DeclarationError
 from bayesgmm.families.chart_kernels import LOGARITHMS
+from bayesgmm.families.factor_chart_kernels import FACTORS, log_normal_factors
 from bayesgmm.priors.native_calls import PriorDensity, arguments, prior_density
 from bayesgmm.priors.scalars import ENTRIES, AnyScalar, InverseGamma, Scalar, log_density
 from bayesgmm.sweep.stats import LOG_2PI, Array
@@ -57,6 +58,12 @@ def conjugate_density(call: object) -> float:
                 value += math.log(r) - 0.5 * strength * z * z
                 p.grad_mean[k * d + j] -= strength * r * z
                 p.grad_core[t] += 1 - strength * z * z
+            continue
+        if p.chart >= FACTORS:
+            for j in range(d):
+                y[j] = p.mean[k * d + j] - p.params[j]
+            v, grad_v = p.coordinates, p.grad_coordinates
+            value += log_normal_factors(v, p.core, p.chart, k, y, strength, p.grad_mean, k * d, grad_v)
             continue
         t = m * (d * (d + 1) // 2)
         for i in range(d):

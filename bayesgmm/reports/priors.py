@@ -12,9 +12,16 @@ from bayesgmm.families.family import Family
 from bayesgmm.families.forms import Form
 from bayesgmm.families.squares import Squares
 from bayesgmm.model import MixtureModel
-from bayesgmm.priors.covariances import CovariancesPrior, DecomposedCovariance, LKJCovariance, WishartPrecision
+from bayesgmm.priors.covariances import (
+    CovariancesPrior,
+    DecomposedCovariance,
+    LKJCovariance,
+    MultiplicativeGamma,
+    WishartPrecision,
+)
 from bayesgmm.priors.decomposed_covariances import chart_of_parts
 from bayesgmm.priors.means import ConjugateMeans, HierarchicalMeans, MeansPrior, NormalMeans
+from bayesgmm.priors.multiplicative_gamma import factor_chart_of
 from bayesgmm.priors.scalars import Scalar
 from bayesgmm.priors.shapes import draw_shapes
 from bayesgmm.priors.weights import (
@@ -386,3 +393,27 @@ def _ratios_of_axes(prior: DecomposedCovariance, ordered: bool, n_features: int)
     """Return quantiles of the ratio of the largest to the smallest standard deviation along an axis, by 4,000 draws."""
     drawn = draw_shapes(np.random.default_rng(0), prior.shape, (4000,), n_features, ordered)
     return np.exp(np.quantile(np.ptp(drawn, axis=1), [0.05, 0.95]))
+
+
+@describe_covariances.register
+def _multiplicative_gamma(prior: MultiplicativeGamma, family: Family, n_features: int) -> Description:
+    own = factor_chart_of(family).restriction
+    loading = f"λ_{{{'' if own.ties_loadings else 'k '}j h}}"
+    noise = "".join((" k" * (not own.ties_noise), " j" * (not own.isotropic))).strip()
+    shapes = prior.shapes
+    same = shapes.size > 1 and np.ptp(shapes[1:]) == 0
+    later = [f"δ_h ∼ Gamma({number(shapes[1])}, 1) for h > 1"] if same else []
+    each = [] if same else [f"δ_{h} ∼ Gamma({number(a)}, 1)" for h, a in enumerate(shapes[1:], 2)]
+    formulas = (
+        f"{loading} ∼ t_{{{number(prior.df)}}}(0, s_j / τ_h^{{1 / 2}}), τ_h = ∏_{{l ≤ h}} δ_l",
+        f"δ_1 ∼ Gamma({number(shapes[0])}, 1)",
+        *later,
+        *each,
+        f"ψ{f'_{{{noise}}}' if noise else ''} ∼ {_scalar_formula(prior.resolved_noise)}",
+    )
+    words = (
+        "The scale of the loadings is estimated for each factor, and expected to decrease from factor to factor: "
+        "factors that are not needed have loadings close to zero. The variance of the noise is, a priori, "
+        f"{_scalar_words(prior.resolved_noise)}."
+    )
+    return Description(words, formulas, {"s": np.asarray(prior.scale), **_scalar_columns(prior.resolved_noise)})

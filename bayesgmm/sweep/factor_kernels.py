@@ -17,7 +17,7 @@ from bayesgmm.late import Late
 from bayesgmm.sweep.compilation import block_jit, jit, kernel
 from bayesgmm.sweep.kernels import add_lanes, dot, load4, normalise, store4
 from bayesgmm.sweep.layout import BLOCK, LANES, Array
-from bayesgmm.sweep.orchestration import NativePoints, chunk_size, count_blocks, count_chunks
+from bayesgmm.sweep.orchestration import NativePoints, add_labels, chunk_size, count_blocks, count_chunks
 
 simd = Late("bayesgmm.sweep.simd")
 
@@ -118,6 +118,27 @@ def _add_moments(y: Array, d: int, q: int, z: Array, at: int, score: Array, own:
             t += LANES
 
 
+@jit
+def factor_workspace(points: NativePoints, table: NativeFactors) -> FactorWorkspace:
+    """Allocate the scratch memory for the blocks of these points under this table."""
+    d, k = points.n_features, table.n_components
+    return FactorWorkspace(np.empty(d * BLOCK), np.empty(k * BLOCK), np.empty(k * table.n_factors * BLOCK))
+
+
+@block_jit
+def score_factor_block(
+    points: NativePoints, block: int, table: NativeFactors, draw: int, work: FactorWorkspace
+) -> None:
+    """Score one block under one table: ``work.score[component, point]``, and the expected factors of its points."""
+    d, q, k = points.n_features, table.n_factors, table.n_components
+    for c in range(k):
+        _standardise(points, block, table, draw * k + c, work.centred)
+        _expect_factors(work.centred, d, table, draw * k + c, work.factors, c * q * BLOCK)
+        _score(work.centred, d, table, draw * k + c, work.factors, c * q * BLOCK, work.score, c * BLOCK)
+        if points.labels.size > 0:
+            add_labels(points, block, c, work.score, c * BLOCK)
+
+
 @block_jit
 def _fold_block(
     points: NativePoints, block: int, table: NativeFactors, draw: int, work: FactorWorkspace, sums: Array
@@ -125,10 +146,7 @@ def _fold_block(
     """Add the moments of one block to the eight-lane sums; return its weighted log likelihood."""
     d, q, k = points.n_features, table.n_factors, table.n_components
     width = factor_moments_width(d, q) * LANES
-    for c in range(k):
-        _standardise(points, block, table, draw * k + c, work.centred)
-        _expect_factors(work.centred, d, table, draw * k + c, work.factors, c * q * BLOCK)
-        _score(work.centred, d, table, draw * k + c, work.factors, c * q * BLOCK, work.score, c * BLOCK)
+    score_factor_block(points, block, table, draw, work)
     loglik = normalise(work.score, k, points.weight, block * BLOCK)
     for c in range(k):
         if k > 1:
@@ -148,10 +166,7 @@ def fold_factor_chunks(
     """
     n_blocks, n_sums = count_blocks(points), out.shape[1] - 1
     chunk, n_rows = chunk_size(n_blocks), count_chunks(n_blocks) // span
-    k = table.n_components
-    work = FactorWorkspace(
-        np.empty(points.n_features * BLOCK), np.empty(k * BLOCK), np.empty(k * table.n_factors * BLOCK)
-    )
+    work = factor_workspace(points, table)
     sums = np.empty(n_sums * LANES)
     for row in range(start, stop):
         draw, first = row // n_rows, row % n_rows * span

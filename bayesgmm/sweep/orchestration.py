@@ -174,7 +174,7 @@ def _correct(work: Workspace, to: int) -> None:
 
 
 @block_jit
-def _add_labels(points: NativePoints, block: int, component: int, score: Array, to: int) -> None:
+def add_labels(points: NativePoints, block: int, component: int, score: Array, to: int) -> None:
     """Add the logarithms of the plausibilities of one component to its scores."""
     rows = points.labels.size // points.weight.size
     at = (block * rows + min(component, rows - 1)) * BLOCK
@@ -201,7 +201,7 @@ def score_block(points: NativePoints, block: int, table: NativeTable, draw: int,
         if latent:
             _correct(work, to)
         if points.labels.size > 0:
-            _add_labels(points, block, c - first, work.score, to)
+            add_labels(points, block, c - first, work.score, to)
     if background.size > 0:
         centre(points.x, at, background, MEAN, d, work.centred)
         if latent:
@@ -210,7 +210,7 @@ def score_block(points: NativePoints, block: int, table: NativeTable, draw: int,
         if latent:
             _correct(work, k * BLOCK)
         if points.labels.size > 0:  # a row with a label is none of the background's
-            _add_labels(points, block, points.labels.size // points.weight.size - 1, work.score, k * BLOCK)
+            add_labels(points, block, points.labels.size // points.weight.size - 1, work.score, k * BLOCK)
 
 
 @block_jit

@@ -22,7 +22,8 @@ PURPOSES = {
     "Declare": (
         "A model and its priors. What is left open is resolved from the data once, to numbers that the fit stores.",
         "MixtureModel FactorAnalysers Dirichlet SparseDirichlet DirichletProcess PitmanYor FiniteMixture NormalMeans "
-        "ConjugateMeans HierarchicalMeans WishartPrecision LKJCovariance DecomposedCovariance Background",
+        "ConjugateMeans HierarchicalMeans WishartPrecision LKJCovariance DecomposedCovariance "
+        "MultiplicativeGamma Background",
     ),
     "Positive numbers": (
         "Priors of a concentration, a standard deviation, a spread or a scale, with PyMC's parameters.",

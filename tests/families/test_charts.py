@@ -67,7 +67,7 @@ def test_compiled_gradients_are_slopes(name):
     stats = fold(blocks, table)
     sums = np.concatenate([row_of(stats, k) for k in range(K)])
     n, grad_mean, grad_v = np.empty(K), np.zeros(K * D), np.zeros(v.size)
-    pull_back(sums, table.root.reshape(-1), D, plan["chart"], plan["n_cores"], n, grad_mean, grad_v)
+    pull_back(sums, table.root.reshape(-1), v, D, plan["chart"], plan["n_cores"], n, grad_mean, grad_v)
     np.testing.assert_array_equal(n, stats.n)
     np.testing.assert_allclose(
         grad_v, differences(lambda v: fold(blocks, mixture(v).table(family)).loglik, v), rtol=1e-6, atol=1e-6

@@ -17,7 +17,15 @@ from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.priors.covariances import COVARIANCE_PRIORS
 from bayesgmm.priors.means import MEANS
 from bayesgmm.priors.scalars import SCALARS
-from tests.declarations import FIXED, SDS, covariance_priors, decomposed_priors, mean_priors, weight_priors
+from tests.declarations import (
+    FIXED,
+    SDS,
+    covariance_priors,
+    decomposed_priors,
+    factor_priors,
+    mean_priors,
+    weight_priors,
+)
 from tests.families.registry import CHARTED
 
 
@@ -41,7 +49,7 @@ def test_every_prior_is_tested():
     for registry, declared in [
         (FIXED, weight_priors(2)),
         (MEANS, mean_priors(1)),
-        (COVARIANCE_PRIORS, [*covariance_priors(2), *decomposed_priors()]),
+        (COVARIANCE_PRIORS, [*covariance_priors(2), *decomposed_priors(), *factor_priors()]),
         (SCALARS, SDS),
     ]:
         assert {type(prior) for prior in declared} == set(registry.values())

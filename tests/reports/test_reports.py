@@ -367,9 +367,9 @@ def priors():
     weights += [kind(concentration=bg.Gamma(1.0, 10.0)) for kind in WEIGHTS.values()]
     weights += [bg.Dirichlet(tuple(range(1, 4)))]
     means = [kind() for kind in MEANS.values()] + [bg.HierarchicalMeans(spread=scalar) for scalar in scalars]
-    covariances = [kind() for name, kind in COVARIANCE_PRIORS.items() if name != "decomposed"] + [
-        bg.LKJCovariance(2.0, scalar) for scalar in scalars
-    ]
+    covariances = [
+        kind() for name, kind in COVARIANCE_PRIORS.items() if name not in ("decomposed", "multiplicative_gamma")
+    ] + [bg.LKJCovariance(2.0, scalar) for scalar in scalars]
     covariances += [bg.WishartPrecision(8.0, scalar) for scalar in scalars]
     return weights, means, covariances
 
