@@ -90,6 +90,7 @@ def anomalous(subject: Subject) -> list[Block]:
             f"follow the diagonal, inside the band.{subject.thinned}",
             verdict=f"Anomalous at a false discovery rate of {FDR:.0%}: {named}." if rows else good,
             vectors=False,
+            live=subject.live("draw_anomalies", lambda: scores, subject.few),
         )
     ]
 

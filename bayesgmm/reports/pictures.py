@@ -9,13 +9,16 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from markupsafe import Markup
+
 from bayesgmm.plots.style import COLOURS, LITERAL, make_printable, plain_powers, settings
-from bayesgmm.reports.blocks import Picture
+from bayesgmm.reports.blocks import LivePicture, Picture
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
     from matplotlib.backend_bases import FigureCanvasBase
     from matplotlib.figure import Figure
+    from plotly.graph_objects import Figure as LiveFigure
 
 POINTS = 72.0  # units per inch of an SVG
 WIDEST = 1400  # maximum width in pixels of a PNG
@@ -24,6 +27,7 @@ SCRIPTS = re.compile(
     r"Noto Sans (CJK|Arab|Deva|Hebr|Thai)|PingFang|Hiragino Sans|Microsoft YaHei|Yu Gothic|Malgun|WenQuan"
 )
 MAX_FONTS = 8
+UNDER = "Under the pointer are the row, its probabilities and its values; a click in the legend hides what it names."
 CHAINS = (
     "#332288",
     "#117733",
@@ -74,8 +78,15 @@ def _fonts() -> list[str]:
 
 
 def picture(
-    draw: "Callable[[], Figure]", *, title: str, alt: str, reading: str, verdict: str, vectors: bool = True
-) -> Picture:
+    draw: "Callable[[], Figure]",
+    *,
+    title: str,
+    alt: str,
+    reading: str,
+    verdict: str,
+    vectors: bool = True,
+    live: "Callable[[], LiveFigure] | None" = None,
+) -> Picture | LivePicture:
     """Draw a figure for a report.
 
     Parameters
@@ -86,9 +97,19 @@ def picture(
         Heading; description of the content, for readers who can't see it; how to read it; result for this fit.
     vectors : bool
         Try SVG first; False for figures with thousands of points.
+    live : callable, optional
+        Returns the same as a figure of plotly, which the report then shows instead.
     """
+    if live is not None:
+        return _live(live(), title, alt, reading, verdict)
     source, width, height = _drawn(draw, vectors)
     return Picture(title, source, width, height, alt, reading, verdict)
+
+
+def _live(figure: "LiveFigure", title: str, alt: str, reading: str, verdict: str) -> LivePicture:
+    """Return a figure of plotly as JSON in which nothing ends the script that holds it."""
+    source = Markup(figure.to_json().replace("<", "\\u003c"))
+    return LivePicture(title, source, int(figure.layout.height), alt, f"{reading} {UNDER}", verdict)
 
 
 def _drawn(draw: "Callable[[], Figure]", vectors: bool) -> tuple[str, int, int]:
