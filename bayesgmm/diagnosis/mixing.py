@@ -34,7 +34,7 @@ def convergence(fit: "xr.DataTree") -> Summary:
 
     That is the weights, means, standard deviations and hyperparameters, and the total log likelihood.
     """
-    import arviz as az
+    import arviz_stats as az
 
     chosen = _by_component(fit)
     if (loglik := statistic(fit, "loglik")) is not None:
@@ -184,7 +184,7 @@ def _mixing(fit: "xr.DataTree") -> list[Finding]:
 
 def rhat_and_ess(values: "xr.Dataset") -> Summary:
     """Compute R-hat and bulk ESS of some quantities."""
-    import arviz as az
+    import arviz_stats as az
 
     with np.errstate(invalid="ignore", divide="ignore"):
         return az.rhat(values), az.ess(values)
@@ -233,7 +233,7 @@ def energy(fit: "xr.DataTree") -> list[Finding]:
     values = statistic(fit, "energy")
     if values is None or values.sizes["draw"] < MIN_DRAWS:
         return []
-    import arviz as az
+    import arviz_stats as az
 
     with np.errstate(invalid="ignore", divide="ignore"):
         fractions = np.atleast_1d(az.bfmi(values.to_dataset(name="energy"))["energy"].values)
