@@ -209,7 +209,8 @@ def _dots(figure: "Figure", resolution: float) -> tuple[bytes, int, int]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
-    canvas, small = FigureCanvasAgg(figure), io.BytesIO()
+    canvas: Any = FigureCanvasAgg(figure)
+    small = io.BytesIO()
     _lay_out(figure, resolution)
     canvas.draw()
     image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
