@@ -211,6 +211,8 @@ def _findings(fit: "xr.DataTree", rhat: "xr.Dataset", ess: "xr.Dataset", severit
     what = f"The chains have not mixed well: {'; '.join(problems)}."
     attempts = advice(components(fit), "more draws", FEWER, "a stronger prior")
     attempts += " The posterior may have several modes."
+    if info(fit).notes.interrupted:
+        attempts = "The fit was interrupted. Let it finish: chains that have not mixed well are continued or replaced."
     return [Finding(severity, "mixing", what, why, attempts, {"rhat": high, "ess": low, "at": name})]
 
 

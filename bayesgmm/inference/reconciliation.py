@@ -74,8 +74,13 @@ def reconcile(
     Returns
     -------
     Reconciled or None
-        None if the chains agree, if they are too short to tell, if no proposal is close enough to the posterior, or if
-        Ctrl-C stops the work: the chains are then kept. No proposal is close where many components are empty.
+        None if the chains agree, if they are too short to tell, or if no proposal is close enough to the posterior: the
+        chains are then kept. No proposal is close where many components are empty.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If Ctrl-C comes.
     """
     chains, draws = lp.shape
     if density.model.weights.is_overfitted and density.size > MAX_SIZE:
@@ -90,7 +95,7 @@ def reconcile(
             return _by_gibbs(density, q, before.rhat, seed, cores, target)
         proposal = proposal_from_chains(density, q, seed, cores)
         found = corrected_draws(proposal, chains, draws, seed, target)
-    except (PoorProposal, SamplingError, DeclarationError, KeyboardInterrupt):
+    except (PoorProposal, SamplingError, DeclarationError):
         return None
     facts = ReconciliationInfo("importance resampling", before.rhat, importance_share=found.importance_share)
     return Reconciled(found.q, found.lp, facts)

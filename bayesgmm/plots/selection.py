@@ -6,6 +6,7 @@ import numpy as np
 
 from bayesgmm.errors import DataError, choose
 from bayesgmm.families.structures import COVARIANCES
+from bayesgmm.keywords import checks_keywords
 from bayesgmm.plots.panels import (
     despine,
     new_panel,
@@ -35,6 +36,7 @@ NAMES = {
 }
 
 
+@checks_keywords
 def selection_data(table: "pd.DataFrame", criterion: str = "bic") -> "xr.Dataset":
     """Compute the data of ``selection``.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesgmm.keywords import CHECKED, refuse_unknown
 from bayesgmm.plots.backends import refuse_backend
 from bayesgmm.sweep.stats import Array
 from bayesgmm.wording import printable
@@ -41,8 +42,9 @@ def literal[**P, F](draw: Callable[P, F]) -> Callable[P, F]:
     def drawn(*args: P.args, **kwargs: P.kwargs) -> F:
         if "backend" in kwargs:
             refuse_backend(draw, kwargs["backend"])
-            if kwargs["backend"] != "matplotlib":
-                return draw(*args, **kwargs)
+        refuse_unknown(draw, kwargs)
+        if kwargs.get("backend", "matplotlib") != "matplotlib":
+            return draw(*args, **kwargs)
         ax, part = (kwargs.get(name) for name in ("ax", "figure"))
         others = [panel for panel in getattr(getattr(ax, "figure", None), "axes", ()) if panel is not ax]
         with settings(LITERAL):
@@ -54,6 +56,7 @@ def literal[**P, F](draw: Callable[P, F]) -> Callable[P, F]:
             make_printable(artist)
         return figure
 
+    setattr(drawn, CHECKED, True)
     return drawn
 
 

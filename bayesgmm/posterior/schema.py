@@ -15,6 +15,7 @@ from bayesgmm.data.streams import Stream
 from bayesgmm.declared import whole
 from bayesgmm.errors import DataError, FitFileError
 from bayesgmm.files import writable
+from bayesgmm.keywords import checks_keywords
 from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.info import SCHEMA, info, stored_schema
 from bayesgmm.posterior.parameters import Parameters, are_covariances, are_probabilities
@@ -445,6 +446,7 @@ def save(fit: FitLike, path: str | Path) -> Path:
     return path
 
 
+@checks_keywords
 def load(path: str | Path) -> "xr.DataTree":
     """Read a fit from a file that ``save`` wrote.
 
