@@ -174,3 +174,11 @@ def test_one_number_of_components_is_one_tick(flowers):
     low, high = axis.get_xlim()
     assert [tick for tick in axis.get_xticks() if low <= tick <= high] == [3]
     assert high - low >= 1
+
+
+def test_panels_in_a_small_figure_are_as_large_as_they_can_be_and_their_text_shrinks(drawings):
+    """Four panels of 4.1 by 3.2 inches in 5 by 4: two in a row have 61 % of the width, three 41 %."""
+    figure = plt.figure(figsize=(5.0, 4.0), layout="constrained")
+    drawings["check"](figure=figure)
+    assert figure.axes[0].get_gridspec().ncols == 2
+    assert figure.axes[0].title.get_fontsize() == pytest.approx(10 * 2.5 / 4.1)
