@@ -64,6 +64,10 @@ class UnknownName(DeclarationError):
     """A name is not in its registry."""
 
 
+class UnknownArgument(UnknownName, TypeError):
+    """A function has no argument of this name. Also a TypeError, as Python's own error is."""
+
+
 class ComponentError(BayesGMMError, ValueError):
     """A component can't be estimated from the points that are assigned to it.
 
@@ -228,8 +232,12 @@ def did_you_mean(name: object, registry: Mapping[str, object]) -> str:
     --------
     >>> did_you_mean("fulll", {"full": 1}), did_you_mean("random_state", {"seed": 1}), did_you_mean("x", {"full": 1})
     ("; did you mean 'full'?", '; write seed=1', '')
+    >>> did_you_mean("FULL", {"full": 1})
+    "; did you mean 'full'?"
     """
     if here := written_here(name, registry):
         return f"; write {here}"
-    close = difflib.get_close_matches(str(name), list(registry), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    near = difflib.get_close_matches(str(name), list(registry), n=1)
+    lowered = {str(known).lower(): known for known in registry}
+    near = near or [lowered[text] for text in difflib.get_close_matches(str(name).lower(), list(lowered), n=1)]
+    return f"; did you mean {near[0]!r}?" if near else ""

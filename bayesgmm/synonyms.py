@@ -24,6 +24,9 @@ SYNONYMS = {
 """An argument as it is written here, with an example of a value, by the names that others give to it."""
 
 
+PAIRS = {other: tuple(here.split("=", 1)) for other, here in SYNONYMS.items()}
+
+
 def written_here(name: object, known: Container[str]) -> str:
     """Return the argument to write instead of one that has another name elsewhere, if it is a known one, else ``""``.
 
@@ -33,6 +36,14 @@ def written_here(name: object, known: Container[str]) -> str:
     "covariance='full'"
     >>> written_here("random_state", {"covariance", "n_components"})
     ''
+
+    Estimators have the names of scikit-learn:
+
+    >>> written_here("seed", {"covariance_type", "random_state"})
+    'random_state=1'
     """
     here = SYNONYMS.get(str(name), "")
-    return here if here.partition("=")[0] in known else ""
+    if here.partition("=")[0] in known:
+        return here
+    others = (f"{other}={value}" for other, (own, value) in PAIRS.items() if own == str(name) and other in known)
+    return next(others, "")

@@ -97,7 +97,19 @@ def in_short(value: object) -> str:
         return written
     shape = getattr(value, "shape", None)
     size = f"of shape {shape}" if shape is not None else f"of {len(value)}" if isinstance(value, Sized) else ""
-    return f"a {type(value).__name__} {size}".rstrip()
+    return f"{a_kind(value)} {size}".rstrip()
+
+
+def a_kind(value: object) -> str:
+    """Return the name of a value's class with its article.
+
+    Examples
+    --------
+    >>> a_kind(3), a_kind([])
+    ('an int', 'a list')
+    """
+    name = type(value).__name__
+    return f"{'an' if name[:1].lower() in 'aeio' else 'a'} {name}"
 
 
 def printable(text: str) -> str:

@@ -30,7 +30,7 @@ ROOMS = """
 wording late temporary blas renamed synonyms whole_tables references
 notebooks
 errors
-memory progress files
+memory progress files keywords
 checkpoints
 sweep
 dispatch findings declared bundled families pymc_ops apps.extras reading

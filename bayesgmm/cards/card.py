@@ -12,6 +12,7 @@ from bayesgmm.cards.fact_words import FACT_WORDS
 from bayesgmm.cards.lessons import Lesson
 from bayesgmm.declared import Declared
 from bayesgmm.errors import CardError, DeclarationError, choose
+from bayesgmm.keywords import checks_keywords
 from bayesgmm.model import MixtureModel
 
 MAX_SIZE = 2**24  # bytes of a card
@@ -120,6 +121,7 @@ class Card(Declared):
         return self
 
 
+@checks_keywords
 def load_card(name: str | Path, *, data_anywhere: bool = False) -> Card:
     """Read and validate a model card.
 

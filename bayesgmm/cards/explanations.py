@@ -11,6 +11,7 @@ from bayesgmm.cards.facts import fact_named, interval_words
 from bayesgmm.data.given import Given
 from bayesgmm.data.points import as_points
 from bayesgmm.declared import Declared
+from bayesgmm.keywords import checks_keywords
 from bayesgmm.reports.mathematics import latex, number
 from bayesgmm.reports.priors import Description, descriptions
 from bayesgmm.wording import listing
@@ -82,6 +83,7 @@ def typeset(markdown: str) -> str:
     return re.sub(rf"```{FORMULAS}\n(.*?)\n```", as_latex, markdown, flags=re.DOTALL)
 
 
+@checks_keywords
 def explain_card(name: str | Path, *, data_anywhere: bool = False) -> Explanation:
     """Explain a card: its data, model, priors, expected results, and how to run it.
 

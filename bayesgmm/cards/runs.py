@@ -10,6 +10,7 @@ from bayesgmm.data.given import Given
 from bayesgmm.errors import choose
 from bayesgmm.files import made_folder, write_csv
 from bayesgmm.inference import fit
+from bayesgmm.keywords import checks_keywords
 from bayesgmm.posterior.schema import save
 from bayesgmm.reports import report
 
@@ -38,6 +39,7 @@ class CardRun:
     expected: list[ExpectedResult]
 
 
+@checks_keywords
 def run_card(
     card: "Card | str | Path",
     folder: "str | Path | None" = None,

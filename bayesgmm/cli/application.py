@@ -20,6 +20,7 @@ from types import FrameType
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from bayesgmm.cli.session import Session, options_of
 from bayesgmm.cli.tables import READING, reading_as, reads_tables
@@ -72,12 +73,41 @@ ASCII = {
 """Replacements for terminals that show only ASCII."""
 
 
+class Command(TyperCommand):
+    """Command that answers the names that other programs give to options with its own."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the words of the command line; an option that does not exist is an error that names the right one."""
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            unknown: Any = error
+            if instead := _instead(getattr(error, "option_name", ""), options_of(self)):
+                unknown.possibilities = [instead]
+            raise
+
+
+def _instead(option: str, options: dict[str, str]) -> str:
+    """Return the option to write instead of one that has another name elsewhere, or ``""``.
+
+    Examples
+    --------
+    >>> _instead("--random-state", {"seed": "--seed"}), _instead("--n-components", {"components": "-k"})
+    ('--seed', '-k')
+    """
+    from bayesgmm.synonyms import SYNONYMS
+
+    name = option.lstrip("-").replace("-", "_")
+    written = as_options(SYNONYMS.get(name, f"{name}=1"), options)
+    return written.split()[0] if written.startswith("-") else ""
+
+
 class App(typer.Typer):
     """Typer application whose commands all have the common options."""
 
     def command(self, *args: Any, **kwargs: Any) -> Decorator:  # type: ignore[override]
         """Register a command; the decorated function is returned unchanged."""
-        return _registering(super().command(*args, **kwargs))
+        return _registering(super().command(*args, cls=Command, **kwargs))
 
     def callback(self, *args: Any, **kwargs: Any) -> Decorator:  # type: ignore[override]
         """Register a function that runs before each command of a group."""

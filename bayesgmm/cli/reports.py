@@ -28,6 +28,10 @@ def report(
     quick: Annotated[
         bool, typer.Option("--quick", help="Leave out the figures of chains, partitions and replicated data.")
     ] = False,
+    interactive: Annotated[
+        bool,
+        typer.Option("--interactive", help="Let plotly draw the points: under the pointer are their rows and values."),
+    ] = False,
     methods: Annotated[
         bool,
         typer.Option(
@@ -49,16 +53,16 @@ def report(
 ) -> None:
     """Write a report about a fit: one HTML file that needs no network, or the methods and results of a paper."""
     if methods:
-        refuse({"title", "quick", "open_it"}, "can't be used with --methods, which writes a text")
+        refuse({"title", "quick", "interactive", "open_it"}, "can't be used with --methods, which writes a text")
         _write_methods(fit, output, selection, criterion)
         return
     refuse({"selection", "criterion"}, "can be used only with --methods")
-    _write_page(fit, output, title, quick)
+    _write_page(fit, output, title, quick, interactive)
     if open_it:
         typer.launch(output.resolve().as_uri())
 
 
-def _write_page(fit: Path, output: Path, title: str | None, quick: bool) -> None:
+def _write_page(fit: Path, output: Path, title: str | None, quick: bool, interactive: bool) -> None:
     import matplotlib as mpl
 
     from bayesgmm.files import writable
@@ -69,7 +73,7 @@ def _write_page(fit: Path, output: Path, title: str | None, quick: bool) -> None
     check_other(output, fit)
     writable(output, *ENDINGS)
     mpl.use("Agg")
-    wrote(write_report(load(fit), output, title=title, quick=quick))
+    wrote(write_report(load(fit), output, title=title, quick=quick, interactive=interactive))
 
 
 def _write_methods(fit: Path, output: Path, selection: Path | None, criterion: str) -> None:

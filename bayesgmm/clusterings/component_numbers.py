@@ -133,7 +133,7 @@ def probabilities(values: Counts, most: int) -> tuple[Array, Array]:
     >>> probabilities(np.array([[1, 2, 2, 1, 2, 1, 1, 2], [2, 1, 1, 2, 1, 2, 2, 1]]), 3)[0]
     array([0.5, 0.5, 0. ])
     """
-    import arviz as az
+    import arviz_stats as az
     import xarray as xr
 
     hits = xr.DataArray((values[..., None] == np.arange(1, most + 1)).astype(float), dims=("chain", "draw", "number"))

@@ -6,6 +6,8 @@ from bayesgmm.errors import DataError
 from bayesgmm.sweep.stats import Array
 from bayesgmm.wording import listing, plural
 
+DROP = "Drop constant columns"
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -41,7 +43,7 @@ class Summary:
                 f"{'column' if len(constant) == 1 else 'columns'} {listing(constant)} "
                 f"{'is' if len(constant) == 1 else 'are'} constant ({rows}), so the data can't set the scale of "
                 "a prior.\n"
-                "  Drop constant columns, or declare both means=NormalMeans(location=..., scale=...) "
+                f"  {DROP}, or declare both means=NormalMeans(location=..., scale=...) "
                 "and covariances=WishartPrecision(scale=...)."
             )
         return self.range

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from bayesgmm.data.columns import not_numeric, require_distinct, select
 from bayesgmm.errors import DataError, TableWarning, warn
+from bayesgmm.keywords import checks_keywords
 from bayesgmm.memory import require_memory
 from bayesgmm.reading.grids import read_grid
 from bayesgmm.reading.settings import Source, TableFile, as_file
@@ -58,6 +59,7 @@ def read_table(source: Source, columns: Sequence[str] | None = None) -> "tuple[p
     return frame[numeric], dropped
 
 
+@checks_keywords
 def read_frame(source: Source, columns: Sequence[str] | None = None) -> "pd.DataFrame":
     r"""Read the table of a file.
 

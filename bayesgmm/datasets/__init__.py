@@ -11,6 +11,7 @@ from bayesgmm.datasets.pictures import digits, photo
 from bayesgmm.datasets.teaching import blobs, heights, moons, one_heap, open_cluster, sensors, waiting_times
 from bayesgmm.declared import probability, whole
 from bayesgmm.errors import DeclarationError
+from bayesgmm.keywords import checks_keywords
 from bayesgmm.renamed import names_of
 from bayesgmm.sweep.stats import Array
 
@@ -127,6 +128,7 @@ def wine() -> "pd.DataFrame":
     return bunch.data.assign(cultivar=[str(bunch.target_names[t]) for t in bunch.target])
 
 
+@checks_keywords
 def mixture(
     n_points: int = 500, n_features: int = 2, n_components: int = 3, overlap: float = 0.1, seed: int = 0
 ) -> "pd.DataFrame":
@@ -206,6 +208,7 @@ class Sample:
     covariance: Array
 
 
+@checks_keywords
 def make_mixture(
     n_points: int = 500, n_features: int = 2, n_components: int = 3, overlap: float = 0.1, seed: int = 0
 ) -> Sample:

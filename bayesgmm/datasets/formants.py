@@ -6,6 +6,7 @@ import numpy as np
 
 from bayesgmm.declared import whole
 from bayesgmm.errors import choose
+from bayesgmm.keywords import checks_keywords
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +27,7 @@ FORMANTS = {  # pitch, f1, f2, f3 in Hz of men, women and children
 BETWEEN, WITHIN = 0.05, 0.08  # standard deviations of log formants: between speakers, within a speaker
 
 
+@checks_keywords
 def vowels(talker: str = "man", n_speakers: int = 60, seed: int = 0) -> "pd.DataFrame":
     """Simulate ten vowels, each spoken once by every speaker.
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from bayesgmm.declared import whole
 from bayesgmm.errors import choose
+from bayesgmm.keywords import checks_keywords
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 PHOTOS = {name: name for name in ("china.jpg", "flower.jpg")}
 
 
+@checks_keywords
 def digits() -> "pd.DataFrame":
     """Load 1,797 handwritten digits of 8 x 8 pixels, from scikit-learn.
 
@@ -36,6 +38,7 @@ def digits() -> "pd.DataFrame":
     return bunch.data.assign(digit=[str(digit) for digit in bunch.target])
 
 
+@checks_keywords
 def photo(name: str = "china.jpg", n_pixels: int = 4000, seed: int = 0) -> "pd.DataFrame":
     """Load randomly chosen pixels of one of scikit-learn's photographs.
 

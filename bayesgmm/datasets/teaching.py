@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesgmm.declared import positive, probability, whole
+from bayesgmm.keywords import checks_keywords
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
+@checks_keywords
 def heights(n_points: int = 400, gap: float = 14.0, seed: int = 0) -> "pd.DataFrame":
     """Simulate heights of as many women as men: two Gaussians in one column, each with standard deviation 7 cm.
 
@@ -44,6 +46,7 @@ def heights(n_points: int = 400, gap: float = 14.0, seed: int = 0) -> "pd.DataFr
     return pd.DataFrame({"height": height.round(1), "sex": np.where(man, "man", "woman")})
 
 
+@checks_keywords
 def one_heap(n_points: int = 300, seed: int = 0) -> "pd.DataFrame":
     """Simulate one Gaussian in two columns, with correlation 0.6: data without clusters.
 
@@ -76,6 +79,7 @@ def one_heap(n_points: int = 300, seed: int = 0) -> "pd.DataFrame":
     )
 
 
+@checks_keywords
 def moons(n_points: int = 600, noise: float = 0.08, seed: int = 0) -> "pd.DataFrame":
     """Simulate two interleaved half circles by scikit-learn's ``make_moons``: clusters that are not Gaussian.
 
@@ -110,6 +114,7 @@ def moons(n_points: int = 600, noise: float = 0.08, seed: int = 0) -> "pd.DataFr
     return pd.DataFrame(X, columns=["x", "y"]).assign(moon=np.where(moon == 1, "lower", "upper"))
 
 
+@checks_keywords
 def blobs(n_points: int = 400, n_blobs: int = 4, spread: float = 1.0, seed: int = 0) -> "pd.DataFrame":
     """Simulate round clusters of equal size by scikit-learn's ``make_blobs``: the case that suits k-means.
 
@@ -147,6 +152,7 @@ def blobs(n_points: int = 400, n_blobs: int = 4, spread: float = 1.0, seed: int 
     return pd.DataFrame(X, columns=["x", "y"]).assign(blob=[str(label) for label in blob])
 
 
+@checks_keywords
 def sensors(n_points: int = 1000, share: float = 0.03, seed: int = 0) -> "pd.DataFrame":
     """Simulate readings of a machine with two modes of operation (70 C at 20 bar, 90 C at 30 bar) and bad readings.
 
@@ -197,6 +203,7 @@ def _far_away(rng: np.random.Generator, middle: np.ndarray, covariance: np.ndarr
             return point
 
 
+@checks_keywords
 def waiting_times(n_points: int = 150, given_up: int = 15, seed: int = 0) -> "pd.DataFrame":
     """Simulate waiting times of requests: about 8 seconds, and exactly 20.0 for those that timed out.
 
@@ -233,6 +240,7 @@ def waiting_times(n_points: int = 150, given_up: int = 15, seed: int = 0) -> "pd
     return pd.DataFrame({"seconds": np.append(answered, np.full(lost, 20.0)), "kind": kinds})
 
 
+@checks_keywords
 def open_cluster(n_points: int = 600, n_members: int = 200, seed: int = 0) -> "pd.DataFrame":
     """Simulate stars around an open cluster, with errors of measurement that are larger for faint stars.
 

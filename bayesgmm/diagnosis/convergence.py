@@ -180,7 +180,7 @@ def _labelled(fit: "xr.DataTree", posterior: Posterior) -> "xr.Dataset":
 
 def _measured(values: "xr.Dataset") -> "pd.DataFrame":
     """Compute R-hat and bulk ESS of every quantity, by ArviZ's names."""
-    import arviz as az
+    import arviz_stats as az
     import pandas as pd
 
     if values.sizes["draw"] < MIN_DRAWS:

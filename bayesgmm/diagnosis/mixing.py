@@ -34,7 +34,7 @@ def convergence(fit: "xr.DataTree") -> Summary:
 
     That is the weights, means, standard deviations and hyperparameters, and the total log likelihood.
     """
-    import arviz as az
+    import arviz_stats as az
 
     chosen = _by_component(fit)
     if (loglik := statistic(fit, "loglik")) is not None:
@@ -188,7 +188,7 @@ def _mixing(fit: "xr.DataTree") -> list[Finding]:
 
 def rhat_and_ess(values: "xr.Dataset") -> Summary:
     """Compute R-hat and bulk ESS of some quantities."""
-    import arviz as az
+    import arviz_stats as az
 
     with np.errstate(invalid="ignore", divide="ignore"):
         return az.rhat(values), az.ess(values)
@@ -215,6 +215,8 @@ def _findings(fit: "xr.DataTree", rhat: "xr.Dataset", ess: "xr.Dataset", severit
     what = f"The chains have not mixed well: {'; '.join(problems)}."
     attempts = advice(components(fit), "more draws", FEWER, "a stronger prior")
     attempts += " The posterior may have several modes."
+    if info(fit).notes.interrupted:
+        attempts = "The fit was interrupted. Let it finish: chains that have not mixed well are continued or replaced."
     return [Finding(severity, "mixing", what, why, attempts, {"rhat": high, "ess": low, "at": name})]
 
 
@@ -237,7 +239,7 @@ def energy(fit: "xr.DataTree") -> list[Finding]:
     values = statistic(fit, "energy")
     if values is None or values.sizes["draw"] < MIN_DRAWS:
         return []
-    import arviz as az
+    import arviz_stats as az
 
     with np.errstate(invalid="ignore", divide="ignore"):
         fractions = np.atleast_1d(az.bfmi(values.to_dataset(name="energy"))["energy"].values)

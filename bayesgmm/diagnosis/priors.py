@@ -94,7 +94,7 @@ def prior_sensitivity(fit: "xr.DataTree") -> list[Finding]:
     ----------
     .. [1] Kallioinen, Paananen, Bürkner & Vehtari (2024), Stat. Comput. 34, 57.
     """
-    import arviz as az
+    import arviz_stats as az
     import xarray as xr
 
     dims = ("chain", "draw")

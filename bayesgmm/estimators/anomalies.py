@@ -15,6 +15,7 @@ from bayesgmm.errors import ComponentError, DataError, DeclarationError, Samplin
 from bayesgmm.estimators import arguments, fits
 from bayesgmm.estimators.arguments import RandomState
 from bayesgmm.estimators.structures import best_count, fit_structures, left_out_scores
+from bayesgmm.keywords import checks_keywords
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.schema import observed, unpack
 from bayesgmm.predictions import cross_conformal
@@ -84,6 +85,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     array([ 1, -1])
     """
 
+    @checks_keywords
     def __init__(
         self,
         n_components: int | str = AUTO,

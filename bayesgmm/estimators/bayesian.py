@@ -25,6 +25,7 @@ from bayesgmm.estimators.variational_search import Approximation, Start, carried
 from bayesgmm.families.family import Family
 from bayesgmm.inference.coordinate_ascent import Ascent
 from bayesgmm.inference.engine import Run
+from bayesgmm.keywords import checks_keywords
 from bayesgmm.model import MixtureModel, as_model
 from bayesgmm.posterior.info import info
 from bayesgmm.posterior.log_posterior import LogPosterior
@@ -169,6 +170,7 @@ class BayesianGaussianMixture(PosteriorEstimator):
     array([0, 1])
     """
 
+    @checks_keywords
     def __init__(
         self,
         n_components: int = 1,

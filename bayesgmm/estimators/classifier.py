@@ -16,11 +16,12 @@ from sklearn.utils.validation import check_is_fitted
 from bayesgmm.data.labels import UNLABELLED
 from bayesgmm.data.points import DataLike, Points
 from bayesgmm.engines import engine_named
-from bayesgmm.errors import DataError, DeclarationError
+from bayesgmm.errors import ComponentError, DataError, DeclarationError
 from bayesgmm.estimators import arguments, fits
 from bayesgmm.estimators.arguments import RandomState
 from bayesgmm.estimators.discriminants import CLASSES, Selection, Wanted, search_of, select_structure
 from bayesgmm.estimators.unlabelled import AUTO, fit_classes, in_free_structure, labelled_rows, without
+from bayesgmm.keywords import checks_keywords
 from bayesgmm.model import MixtureModel
 from bayesgmm.predictions.predictive import log_mean_density
 from bayesgmm.sweep.stats import Array
@@ -117,6 +118,7 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
     1  classes  spherical             5
     """
 
+    @checks_keywords
     def __init__(
         self,
         n_components: int | str | Iterable[int] = 1,
@@ -194,7 +196,7 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
             self._set_joint(fit, in_free_structure(model, counts), points, index, counts)
             return
         models = [model.model_copy(update={"n_components": count}) for count in counts]
-        self.posteriors_ = [fit(own, part) for own, part in zip(models, parts, strict=True)]
+        self.posteriors_ = self._each(fit, models, parts)
 
     def _declared(self) -> MixtureModel:
         """Return the mixture of one class."""
@@ -218,7 +220,22 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
             self._set_joint(fit, MixtureModel(1, chosen.names[0]), points, index, chosen.counts)
             return
         models = (MixtureModel(*own) for own in zip(chosen.counts, chosen.names, strict=True))
-        self.posteriors_ = [fit(own, part) for own, part in zip(models, self._parts(points, index), strict=True)]
+        self.posteriors_ = self._each(fit, models, self._parts(points, index))
+
+    def _each(
+        self,
+        fit: "Callable[[MixtureModel, Points], xr.DataTree]",
+        models: Iterable[MixtureModel],
+        parts: Iterable[Points],
+    ) -> "list[xr.DataTree]":
+        """Fit the mixture of each class; an error names the class."""
+        fitted = []
+        for name, model, part in zip(self.classes_.tolist(), models, parts, strict=True):
+            try:
+                fitted.append(fit(model, part))
+            except ComponentError as error:
+                raise type(error)(f"class {name!r}: {error}", error.families) from None
+        return fitted
 
     def _parts(self, points: Points, index: NDArray[np.int64]) -> list[Points]:
         """Return the rows of each class, with those that may be of any class."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.data.labels import UNLABELLED
 from bayesgmm.data.points import Points
+from bayesgmm.data.summaries import DROP
 from bayesgmm.declared import whole_numbers
 from bayesgmm.engines import engine_named
 from bayesgmm.errors import ComponentError, DeclarationError, choose
@@ -160,11 +161,7 @@ def select_structure(
         tables = tried.mixtures()
         rows.append(tried.together(tables))
     if all("bic" not in row for row in rows):
-        raise ComponentError(
-            f"no choice can be fitted by maximum likelihood, n_samples = {len(points.values)}: {rows[0]['problem']}\n"
-            "  Give a number and one structure, such as n_components=1 and covariance_type='diag': they are fitted "
-            "under a prior, for which few rows suffice."
-        )
+        raise ComponentError(_refusal(str(rows[0]["problem"]), len(points.values)))
     best = min(rows, key=lambda row: row.get("bic", np.inf))
     return Selection(_table(rows), tables, best["across"], best["n_components"], best["names"])
 
@@ -252,6 +249,19 @@ class _Trials:
             f"Class {few!r} has {plural(int(counts.min()), 'row')}: directions "
             f"of its own in {plural(needed, 'column')} need at least {needed}."
         )
+
+
+def _refusal(problem: str, n_points: int) -> str:
+    """Return the message where no choice can be fitted; without declarations of priors, which no classifier takes."""
+    given = (
+        "a number and one structure, such as n_components=1 and covariance_type='diag': they are fitted under a prior"
+    )
+    if problem == _WITH_UNLABELLED:
+        return f"{problem}\n  Give across='classes', which compares one Gaussian for each class, or {given}."
+    reason, is_constant, _ = problem.partition(f" {DROP}")
+    what = f"no choice can be fitted by maximum likelihood, n_samples = {n_points}: {reason}"
+    first = f"{DROP}, or give" if is_constant and "(1 row)" not in reason else "Give"
+    return f"{what}\n  {first} {given}, for which few rows suffice."
 
 
 _WITH_UNLABELLED = (

@@ -29,6 +29,7 @@ from bayesgmm.families.family import Family
 from bayesgmm.inference import em
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.inference.remedies import Remedies
+from bayesgmm.keywords import checks_keywords
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.criteria import n_parameters
 from bayesgmm.posterior.info import FitInfo
@@ -140,6 +141,7 @@ class GaussianMixture(MixtureEstimator):
     array([1, 0])
     """
 
+    @checks_keywords
     def __init__(
         self,
         n_components: int = 1,

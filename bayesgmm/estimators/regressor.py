@@ -17,6 +17,7 @@ from bayesgmm.estimators import arguments, fits, tables
 from bayesgmm.estimators.arguments import RandomState
 from bayesgmm.families.family import Family
 from bayesgmm.families.structures import COVARIANCES
+from bayesgmm.keywords import checks_keywords
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.schema import Posterior, points_for, unpack
 from bayesgmm.predictions.densities import DRAWS
@@ -81,6 +82,7 @@ class MixtureRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     array([1.9, 1.9])
     """
 
+    @checks_keywords
     def __init__(
         self,
         n_components: int = 5,

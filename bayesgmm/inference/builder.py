@@ -10,6 +10,7 @@ from bayesgmm.data.points import DataLike, as_points
 from bayesgmm.data.standards import Standard
 from bayesgmm.declared import whole
 from bayesgmm.errors import DeclarationError, warn
+from bayesgmm.keywords import checks_keywords
 from bayesgmm.model import MixtureModel, as_model
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.packing import plain_index
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import pymc as pm
 
 
+@checks_keywords
 def build_model(
     model: MixtureModel,
     data: DataLike,
@@ -117,6 +119,7 @@ def build_model(
     return pm_model
 
 
+@checks_keywords
 def initial_point(
     model: MixtureModel,
     data: DataLike,

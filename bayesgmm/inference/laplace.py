@@ -279,7 +279,7 @@ def whiten_at_modes(
     Raises
     ------
     SamplingError
-        If there are too many coordinates for a Hessian.
+        If there are too many coordinates for a Hessian, or if Ctrl-C comes.
     EmptyComponent, DegenerateComponent
         If from every start some component can't be estimated.
     """
@@ -289,7 +289,10 @@ def whiten_at_modes(
             f"{HESSIAN_LIMIT}).\n  Try covariance='diag' or 'tied', fewer components, or fewer columns."
         )
     progress.stage("finding the modes")
-    starts, is_bound = starting_points(density, seed, cores, sweeps), density.model.weights.is_overfitted
-    if is_bound:
-        starts += [_coordinates(density, mixture) for mixture in maxima_of_fewer(density, seed, cores, sweeps)]
-    return heavy_modes(density, starts, near, by_bic=is_bound)
+    try:
+        starts, is_bound = starting_points(density, seed, cores, sweeps), density.model.weights.is_overfitted
+        if is_bound:
+            starts += [_coordinates(density, mixture) for mixture in maxima_of_fewer(density, seed, cores, sweeps)]
+        return heavy_modes(density, starts, near, by_bic=is_bound)
+    except KeyboardInterrupt:
+        raise SamplingError("interrupted while the modes were searched for; there is nothing to keep") from None

@@ -76,8 +76,13 @@ def reconcile(
     Returns
     -------
     Reconciled or None
-        None if the chains agree, if they are too short to tell, if no proposal is close enough to the posterior, or if
-        Ctrl-C stops the work: the chains are then kept. No proposal is close where many components are empty.
+        None if the chains agree, if they are too short to tell, or if no proposal is close enough to the posterior: the
+        chains are then kept. No proposal is close where many components are empty.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If Ctrl-C comes.
     """
     chains, draws = lp.shape
     if density.model.weights.is_overfitted and density.size > MAX_SIZE:
@@ -91,7 +96,7 @@ def reconcile(
         if is_conjugate(density) and independence_chains.is_affordable(density, chains, draws):
             return _by_gibbs(density, q, before.rhat, seed, cores, target)
         return _by_importance(density, q, lp, before.rhat, seed, cores, target)
-    except (SamplingError, DeclarationError, KeyboardInterrupt):
+    except (SamplingError, DeclarationError):
         return None
 
 

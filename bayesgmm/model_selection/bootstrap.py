@@ -17,6 +17,7 @@ from bayesgmm.families.structures import COVARIANCES, family_named
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.inference.remedies import advising
 from bayesgmm.inference.searches import Maximum, cores_of, find_maximum, require_data, run_all, seed_of
+from bayesgmm.keywords import checks_keywords
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import Posterior
@@ -126,6 +127,7 @@ class Simulated:
             return float("nan")
 
 
+@checks_keywords
 def bootstrap_test(
     data: DataLike,
     n_components: int,

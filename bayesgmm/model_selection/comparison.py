@@ -8,6 +8,7 @@ import numpy as np
 
 from bayesgmm.data.points import Points
 from bayesgmm.errors import BayesGMMError, DataError, DeclarationError, FitFileError, choose
+from bayesgmm.keywords import checks_keywords
 from bayesgmm.model_selection import marginal_likelihoods
 from bayesgmm.posterior.arguments import FitLike, as_fit
 from bayesgmm.posterior.contamination import as_modelled
@@ -49,6 +50,7 @@ COLUMNS = (
 EVIDENCE = ("log_evidence", "log_evidence_se")
 
 
+@checks_keywords
 def compare(fits: Mapping[str, FitLike], reference: str | None = None, *, evidence: bool = False) -> "pd.DataFrame":
     """Compare fits of the same data: point estimates, approximations, samples, traces of PyMC.
 

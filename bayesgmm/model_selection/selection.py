@@ -18,6 +18,7 @@ from bayesgmm.inference.searches import (
     require_data,
     seed_of,
 )
+from bayesgmm.keywords import checks_keywords
 from bayesgmm.model_selection.candidates import Candidates, Row
 from bayesgmm.model_selection.rounds import SEARCHES, THOROUGH, searched
 from bayesgmm.model_selection.transform_choice import NONE, Transform, choose_transforms
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 SLACK = 0.1  # decrease of the log likelihood, in nats, that is within EM's tolerance
 
 
+@checks_keywords
 def select(
     data: DataLike,
     n_components: int | Iterable[int] | str = range(1, 10),

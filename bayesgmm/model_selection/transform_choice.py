@@ -9,6 +9,7 @@ from bayesgmm.data.points import DataLike, Points, as_points
 from bayesgmm.errors import ComponentError, DataError, choose
 from bayesgmm.families.structures import families_named, family_named
 from bayesgmm.inference.em import Sweep, short_runs
+from bayesgmm.keywords import checks_keywords
 from bayesgmm.posterior.criteria import n_parameters
 from bayesgmm.screening.lattices import lattice_of
 from bayesgmm.sweep.stats import Array, Blocks
@@ -34,6 +35,7 @@ KINDS = {AUTO: "by evidence", NONE: "none", **dict.fromkeys(("log", "power", "ar
 type Transform = str | ColumnTransforms
 
 
+@checks_keywords
 def choose_transforms(
     data: DataLike,
     transform: Transform = AUTO,
@@ -98,6 +100,7 @@ def choose_transforms(
     return ColumnTransforms({name: _chosen(x, transform, families, min_gain, seed) for name, x in columns})
 
 
+@checks_keywords
 def transform_table(data: DataLike, *, covariance: str | Sequence[str] = FAMILIES, seed: int = 0) -> "pd.DataFrame":
     """Compute the BIC of each column without and with each transform, as ``choose_transforms`` compares them.
 

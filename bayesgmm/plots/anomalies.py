@@ -1,13 +1,14 @@
 """Plot of anomalies: the points, and the p-values in order."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayesgmm.data.points import DataLike, Points
 from bayesgmm.errors import DataError
 from bayesgmm.labels.relabelling import aligned
+from bayesgmm.plots.backends import is_interactive
 from bayesgmm.plots.columns import Shown, named_columns, show_columns, write_note
 from bayesgmm.plots.panels import (
     despine,
@@ -132,8 +133,9 @@ def anomalies(
     fdr: float = FDR,
     calibration: DataLike | None = None,
     seed: int = 0,
+    backend: str = "matplotlib",
     figure: "Figure | SubFigure | None" = None,
-) -> "Figure":
+) -> Any:
     """Plot anomalies, and the p-values in order.
 
     Left: the points in two columns (with one column, its values against the p-values). Anomalies at the
@@ -151,18 +153,22 @@ def anomalies(
         the components differ most.
     fdr, calibration, seed
         As for ``anomaly_scores``.
+    backend : {"matplotlib", "plotly"}
+        With plotly, the figure is interactive: under the pointer are the row, its probabilities, and its values.
     figure : Figure or SubFigure, optional
         Empty figure, or part of one, to draw in. Default: a new figure.
 
     Returns
     -------
     Figure
-        That of the panels.
+        That of the panels; with plotly, a ``plotly.graph_objects.Figure``.
 
     Raises
     ------
     DataError, DeclarationError, FitFileError
         As for ``anomaly_data``.
+    MissingExtra
+        When plotly is not installed.
 
     Examples
     --------
@@ -175,7 +181,13 @@ def anomalies(
     'p-value'
     >>> plt.close(figure)
     """
-    return draw_anomalies(anomaly_data(fit, data, columns, fdr=fdr, calibration=calibration, seed=seed), figure)
+    interactive = is_interactive(backend, figure)
+    scores = anomaly_data(fit, data, columns, fdr=fdr, calibration=calibration, seed=seed)
+    if interactive:
+        from bayesgmm.plots import interactive as drawn
+
+        return drawn.draw_anomalies(fit, scores, data)
+    return draw_anomalies(scores, figure)
 
 
 def draw_anomalies(scores: "xr.Dataset", figure: "Figure | SubFigure | None" = None) -> "Figure":

@@ -11,6 +11,7 @@ from bayesgmm.labels.relabelling import aligned
 from bayesgmm.plots.columns import show_columns, write_note
 from bayesgmm.plots.panels import (
     despine,
+    font_size,
     panel_grid,
     root_of,
 )
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 SIMULATIONS = 1000  # number of simulated data sets for the band
 BAND_POINTS = 500  # maximum number of points of a curve
+PANEL = (4.1, 3.2)  # width and height of a panel in inches
 FLOOR = 1e-4  # smaller p-values have the same colour
 
 
@@ -172,7 +174,7 @@ def check(
 def draw_check(data: "xr.Dataset", figure: "Figure | SubFigure | None" = None) -> "Figure":
     """Draw the data of ``check``."""
     d = data.sizes["feature"]
-    figure, axes = panel_grid(d + (d > 1), 4.1, 3.2, figure)
+    figure, axes = panel_grid(d + (d > 1), *PANEL, figure)
     largest = 1.12 * max(float(np.abs(data["difference"]).max()), float(np.abs(data["band"]).max()))
     for j, axis in enumerate(axes[:d]):
         _draw_difference(axis, data, j, largest)
@@ -191,12 +193,14 @@ def _draw_difference(axis: "Axes", data: "xr.Dataset", j: int, largest: float) -
     out = (curve < band[:, 0] - 1e-12) | (curve > band[:, 1] + 1e-12)
     axis.plot(level[out], curve[out], ls="", marker=".", ms=4, color=COLOURS[5], label="outside the band")
     margin, tail = float(data["p_value"].values[j, j]), float(data["tail_p_value"].values[j])
-    axis.set_title(f"{data['feature'].values[j]}\nshape {_named(margin)}, tails {_named(tail)}", fontsize="medium")
+    size = font_size(axis, *PANEL)
+    axis.set_title(f"{data['feature'].values[j]}\nshape {_named(margin)}, tails {_named(tail)}", fontsize=size)
     axis.set_ylim(-largest, largest)
-    axis.set_xlabel("quantile of the model")
+    axis.set_xlabel("quantile of the model", fontsize=size)
+    axis.tick_params(labelsize=size)
     despine(axis)
     if j == 0:
-        axis.set_ylabel("share of the data below,\nminus expected")
+        axis.set_ylabel("share of the data below,\nminus expected", fontsize=size)
 
 
 def _draw_pairs(figure: "Figure | SubFigure", axis: "Axes", data: "xr.Dataset") -> None:
@@ -204,17 +208,20 @@ def _draw_pairs(figure: "Figure | SubFigure", axis: "Axes", data: "xr.Dataset") 
 
     names, p_value = [printable(str(name)) for name in data["feature"].values], data["p_value"].values
     lower = np.where(np.tri(len(names), dtype=bool), p_value, np.nan)
+    size = font_size(axis, *PANEL, smallest=0.35)
     image = axis.imshow(np.maximum(lower, FLOOR), cmap="cividis", norm=LogNorm(FLOOR, 1))
     for a in range(len(names)):
         for b in range(a + 1):
             ink = "white" if p_value[a, b] < 0.03 else "black"
             weight = "bold" if p_value[a, b] < LEVEL else "normal"
-            axis.text(b, a, _shown(p_value[a, b]), ha="center", va="center", color=ink, fontsize="small", weight=weight)
-    axis.set_xticks(range(len(names)), names, rotation=35, ha="right")
-    axis.set_yticks(range(len(names)), names)
+            axis.text(
+                b, a, _shown(p_value[a, b]), ha="center", va="center", color=ink, fontsize=0.8 * size, weight=weight
+            )
+    axis.set_xticks(range(len(names)), names, rotation=35, ha="right", fontsize=size)
+    axis.set_yticks(range(len(names)), names, fontsize=size)
     axis.spines[:].set_visible(False)
-    axis.set_title("corrected p-values: dependence\nof two columns; single columns", fontsize="medium")
-    figure.colorbar(image, ax=axis, shrink=0.8)
+    axis.set_title("corrected p-values: dependence\nof two columns; single columns", fontsize=size)
+    figure.colorbar(image, ax=axis, shrink=0.8).ax.tick_params(labelsize=size)
 
 
 def _shown(p_value: float) -> str:

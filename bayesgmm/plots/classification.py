@@ -81,7 +81,8 @@ def classification_data(fit: FitLike, columns: Sequence[str] | None = None, ci_p
     points, posterior = observed(fit), aligned(fit)
     shown = show_columns(posterior.columns, columns, posterior.parameters, COLUMNS)
     if len(shown.columns) != COLUMNS:
-        raise DataError(f"this plot shows two columns, and there are {len(shown.columns)}")
+        count = len(shown.columns)
+        raise DataError(f"this plot shows two columns, and there {'is' if count == 1 else 'are'} {count}")
     names = [posterior.columns[j] for j in shown.columns]
     data = classes(points.values[:, shown.columns], marginal(posterior, names).parameters, assignments(fit), ci_prob)
     return data.assign_coords(feature=names).assign_attrs(note=shown.note)

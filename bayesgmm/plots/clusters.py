@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayesgmm.declared import probability
 from bayesgmm.labels.relabelling import aligned
+from bayesgmm.plots.backends import is_interactive
 from bayesgmm.plots.columns import show_columns, write_note
 from bayesgmm.plots.panels import (
     component_marks,
@@ -139,8 +140,9 @@ def assignments(
     columns: Sequence[str] | None = None,
     ci_prob: float = 0.9,
     *,
+    backend: str = "matplotlib",
     figure: "Figure | SubFigure | None" = None,
-) -> "Figure":
+) -> Any:
     """Plot the points by component, with rings around uncertain points, and the components in some draws.
 
     Below the diagonal, each pair of columns: points in the colour of their most probable component. The size of a ring
@@ -155,13 +157,15 @@ def assignments(
         Columns to show. Default: the six in which the components differ most.
     ci_prob : float
         Probability of the ellipses and of the band.
+    backend : {"matplotlib", "plotly"}
+        With plotly, the figure is interactive: under the pointer are the row, its probabilities, and its values.
     figure : Figure or SubFigure, optional
         Empty figure, or part of one, to draw in. Default: a new figure.
 
     Returns
     -------
     Figure
-        That of the panels.
+        That of the panels; with plotly, a ``plotly.graph_objects.Figure``.
 
     Raises
     ------
@@ -171,6 +175,8 @@ def assignments(
         When ``ci_prob`` is not between 0 and 1.
     FitFileError
         When ``fit`` is not a fit, or holds no data.
+    MissingExtra
+        When plotly is not installed.
 
     Examples
     --------
@@ -183,7 +189,12 @@ def assignments(
     1
     >>> plt.close(figure)
     """
+    interactive = is_interactive(backend, figure)
     data = assignment_data(fit, columns, ci_prob)
+    if interactive:
+        from bayesgmm.plots.interactive import draw_assignments
+
+        return draw_assignments(fit, data)
     figure = triangle(data, draw_marginal, _draw_pair, figure)
     _legend(figure, data)
     write_note(figure, data)

@@ -10,6 +10,7 @@ from bayesgmm.data.points import as_points
 from bayesgmm.declared import probability
 from bayesgmm.errors import DataError
 from bayesgmm.labels.relabelling import aligned
+from bayesgmm.plots.backends import is_interactive
 from bayesgmm.plots.columns import show_columns, write_note
 from bayesgmm.plots.panels import (
     despine,
@@ -23,11 +24,14 @@ from bayesgmm.plots.panels import (
 )
 from bayesgmm.plots.style import (
     COLOURS,
+    HELD,
     OUTLINES,
+    TINTS,
     colour,
     curves,
     grey,
     grid,
+    held_by,
     literal,
     marker_area,
     tint,
@@ -46,8 +50,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
 
 STEPS = 60  # number of grid points along each of two columns
-HELD = (0.5, 0.8, 0.95)  # probabilities of the filled contours
-TINTS = (0.84, 0.61, 0.31)  # of the filled contours, from the outside
 MAX_SHOWN = 5_000  # maximum number of points in a panel
 
 
@@ -177,19 +179,6 @@ def _pairs(posterior: Posterior, grids: Array, pairs: list[tuple[int, int]]) -> 
     )
 
 
-def held_by(values: Array, shares: Sequence[float]) -> Array:
-    """Compute levels of a density on a regular grid: the cells above each level contain a share of the total.
-
-    Examples
-    --------
-    >>> held_by(np.array([[4.0, 3.0], [2.0, 1.0]]), [0.4, 0.7])
-    array([4., 3.])
-    """
-    ordered = np.sort(values, axis=None)[::-1]
-    total = ordered.cumsum() / ordered.sum()
-    return np.array([ordered[np.searchsorted(total, share * (1 - 1e-12))] for share in shares])
-
-
 @takes_fit
 @literal
 def density(
@@ -198,8 +187,9 @@ def density(
     given: Mapping[str, float] | None = None,
     ci_prob: float = 0.9,
     *,
+    backend: str = "matplotlib",
     figure: "Figure | SubFigure | None" = None,
-) -> "Figure":
+) -> Any:
     """Plot the density with its posterior uncertainty, for each column and each pair of columns.
 
     On the diagonal, each column: a histogram of the data, the posterior mean density with its credible band, and its
@@ -216,18 +206,22 @@ def density(
         ``conditional_density`` does.
     ci_prob : float
         Probability of the band.
+    backend : {"matplotlib", "plotly"}
+        With plotly, the figure is interactive: under the pointer are the row, its probabilities, and its values.
     figure : Figure or SubFigure, optional
         Empty figure, or part of one, to draw in. Default: a new figure.
 
     Returns
     -------
     Figure
-        That of the panels.
+        That of the panels; with plotly, a ``plotly.graph_objects.Figure``.
 
     Raises
     ------
     DataError, DeclarationError, FitFileError
         As for ``density_data``.
+    MissingExtra
+        When plotly is not installed.
 
     Examples
     --------
@@ -240,6 +234,10 @@ def density(
     1
     >>> plt.close(figure)
     """
+    if is_interactive(backend, figure):
+        from bayesgmm.plots import interactive
+
+        return interactive.draw_density(fit, density_data(fit, columns, given, ci_prob))
     return draw_density(density_data(fit, columns, given, ci_prob), figure)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesgmm.errors import DataError
+from bayesgmm.keywords import checks_keywords
 from bayesgmm.plots.panels import (
     despine,
     legend_below,
@@ -34,6 +35,7 @@ FAR = 30.0  # ratio of the range to the distance of the quartiles from which an 
 SKEWED = 3.0  # ratio of the upper to the lower tail from which it is
 
 
+@checks_keywords
 def flagged_rows_data(rows: "pd.DataFrame", flagged: object, columns: Sequence[str] | None = None) -> "xr.Dataset":
     """Compute the data of ``flagged_rows``.
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from bayesgmm.clusterings.merging import elbow, line
 from bayesgmm.errors import DeclarationError
+from bayesgmm.keywords import checks_keywords
 from bayesgmm.plots.panels import (
     despine,
     new_panels,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
 
 
+@checks_keywords
 def entropy_data(merged: "xr.Dataset") -> "xr.Dataset":
     """Compute the data of ``entropy``.
 

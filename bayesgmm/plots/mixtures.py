@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayesgmm.declared import probability
 from bayesgmm.labels.relabelling import aligned
+from bayesgmm.plots.backends import is_interactive
 from bayesgmm.plots.clusters import assignment_data, draw_marginal, ellipses
 from bayesgmm.plots.columns import write_note
-from bayesgmm.plots.densities import held_by
 from bayesgmm.plots.panels import (
     component_marks,
     despine,
@@ -24,6 +24,7 @@ from bayesgmm.plots.panels import (
 from bayesgmm.plots.style import (
     colour,
     grey,
+    held_by,
     literal,
 )
 from bayesgmm.posterior.arguments import FitLike, takes_fit
@@ -143,8 +144,9 @@ def pairs(
     columns: Sequence[str] | None = None,
     ci_prob: float = 0.9,
     *,
+    backend: str = "matplotlib",
     figure: "Figure | SubFigure | None" = None,
-) -> "Figure":
+) -> Any:
     """Plot the mixture by pairs of columns: components, credible regions of their means, and the density.
 
     Below the diagonal: points in the colour of their component, the posterior mean components as ellipses that contain
@@ -160,13 +162,15 @@ def pairs(
         Columns to show. Default: the six in which the components differ most.
     ci_prob : float
         Probability of the outer ellipses and contours, the regions, and the bands.
+    backend : {"matplotlib", "plotly"}
+        With plotly, the figure is interactive: under the pointer are the row, its probabilities, and its values.
     figure : Figure or SubFigure, optional
         Empty figure, or part of one, to draw in. Default: a new figure.
 
     Returns
     -------
     Figure
-        That of the panels.
+        That of the panels; with plotly, a ``plotly.graph_objects.Figure``.
 
     Raises
     ------
@@ -176,6 +180,8 @@ def pairs(
         When ``ci_prob`` is not between 0 and 1.
     FitFileError
         When ``fit`` is not a fit, or holds no data.
+    MissingExtra
+        When plotly is not installed.
 
     Examples
     --------
@@ -189,6 +195,10 @@ def pairs(
     >>> plt.close(figure)
     """
     ci_prob = probability("ci_prob", ci_prob)
+    if is_interactive(backend, figure):
+        from bayesgmm.plots import interactive
+
+        return interactive.draw_pairs(fit, pairs_data(fit, columns, ci_prob))
     return draw_pairs(pairs_data(fit, columns, ci_prob), ci_prob, figure)
 
 

@@ -83,13 +83,36 @@ def triangle(
 def panel_grid(
     count: int, width: float, height: float, figure: "Figure | SubFigure | None" = None
 ) -> "tuple[Figure | SubFigure, list[Axes]]":
-    """Make a number of panels of a size in inches, at most three in a row."""
+    """Make a number of panels of a size in inches, at most three in a row; in a given figure, the largest that fit."""
     across = min(count, 3)
+    if figure is not None and (held := _size_of(figure)):
+        across = max(range(1, across + 1), key=lambda n: _shrunk(held, (-(-count // n), n), (width, height)))
     down = -(-count // across)
     figure, axes = new_panels((down, across), (max(width * across, 5.5), height * down), figure)
     for axis in axes.flat[count:]:
         axis.set_visible(False)
     return figure, axes.flat[:count].tolist()
+
+
+def _size_of(figure: "Figure | SubFigure") -> tuple[float, float] | None:
+    """Return width and height in inches of a figure, or of a part of one; None of what is no figure."""
+    box, dpi = getattr(figure, "bbox", None), getattr(figure, "dpi", None)
+    return None if box is None or dpi is None else (box.width / dpi, box.height / dpi)
+
+
+def _shrunk(held: tuple[float, float], shape: tuple[int, int], size: tuple[float, float]) -> float:
+    """Return the size of panels in rows and columns as a share of the size (width, height) that they should have."""
+    return min(1.0, held[0] / shape[1] / size[0], held[1] / shape[0] / size[1])
+
+
+def font_size(axis: "Axes", width: float, height: float, smallest: float = 0.5) -> float:
+    """Return the font size of a panel of ``panel_grid``: smaller where it has less room than width and height."""
+    import matplotlib as mpl
+
+    grid, part = axis.get_gridspec(), axis.figure
+    held = None if part is None else _size_of(part)
+    share = 1.0 if held is None or grid is None else _shrunk(held, (grid.nrows, grid.ncols), (width, height))
+    return float(mpl.rcParams["font.size"]) * max(share, smallest)
 
 
 def new_panels(

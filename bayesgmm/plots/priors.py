@@ -7,6 +7,7 @@ import numpy as np
 
 from bayesgmm.declared import probability
 from bayesgmm.errors import FitFileError
+from bayesgmm.keywords import checks_keywords
 from bayesgmm.plots.columns import show_columns, write_note
 from bayesgmm.plots.panels import (
     despine,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
 
 
+@checks_keywords
 def prior_data(tree: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: float = 0.9) -> "xr.Dataset":
     """Compute the data of ``prior``.
 

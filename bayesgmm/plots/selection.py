@@ -6,6 +6,7 @@ import numpy as np
 
 from bayesgmm.errors import DataError, choose
 from bayesgmm.families.structures import COVARIANCES
+from bayesgmm.keywords import checks_keywords
 from bayesgmm.plots.panels import (
     despine,
     new_panel,
@@ -35,6 +36,7 @@ NAMES = {
 }
 
 
+@checks_keywords
 def selection_data(table: "pd.DataFrame", criterion: str = "bic") -> "xr.Dataset":
     """Compute the data of ``selection``.
 
@@ -177,6 +179,8 @@ def draw_selection(data: "xr.Dataset", ax: "Axes | None" = None) -> "Figure":
     axis.set_ylabel(NAMES[data.attrs["criterion"]])
     if np.ptp(data["n_components"].values) <= MAX_TICKS:
         axis.set_xticks(data["n_components"].values)
+    if data.sizes["n_components"] == 1:
+        axis.set_xlim(*(data["n_components"].values[0] + np.array([-1, 1])))
     axis.ticklabel_format(axis="y", useOffset=False)
     despine(axis)
     place_legend(axis, own=ax is None)

@@ -8,6 +8,7 @@ import scipy  # its parts are imported when they are used
 from numpy.typing import NDArray
 
 from bayesgmm.errors import DataError
+from bayesgmm.keywords import checks_keywords
 from bayesgmm.plots.panels import (
     despine,
     legend_below,
@@ -44,6 +45,7 @@ LEGEND_AREA = 28.0  # of the markers in the legend, in square points
 LEGEND = 42  # maximum length of a name
 
 
+@checks_keywords
 def separation_data(rows: "pd.DataFrame", label: object, expected_distance: object) -> "xr.Dataset":
     """Compute the data of ``separation``.
 

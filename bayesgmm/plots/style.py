@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesgmm.keywords import CHECKED, refuse_unknown
+from bayesgmm.plots.backends import refuse_backend
 from bayesgmm.sweep.stats import Array
 from bayesgmm.wording import printable
 
@@ -14,13 +16,14 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
-    from matplotlib.figure import Figure
 
 # Okabe & Ito (2008): safe for all kinds of colour vision. A component has the same colour in every figure.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 INK = COLOURS[-1]
 MARKERS = "osD^v<>PX"  # of components, and of whatever else has their colours
 OUTLINES = 25  # number of draws with outlines
+HELD = (0.5, 0.8, 0.95)  # probabilities of the regions of a density
+TINTS = (0.84, 0.61, 0.31)  # of these regions, from the outside
 LITERAL: dict[Any, object] = {
     "text.parse_math": False,
     "text.usetex": False,
@@ -28,18 +31,24 @@ LITERAL: dict[Any, object] = {
 }  # matplotlib's settings by which all text is drawn as it is
 
 
-def literal[**P](draw: "Callable[P, Figure]") -> "Callable[P, Figure]":
+def literal[**P, F](draw: Callable[P, F]) -> Callable[P, F]:
     """Make a plot draw all text as it is: names of columns and rows may hold ``$``, which would start a formula.
 
-    With ``ax=`` or ``figure=``, the rest of the figure is the user's own, and is left as it is.
+    With ``ax=`` or ``figure=``, the rest of the figure is the user's own, and is left as it is. A figure of plotly has
+    such texts already.
     """
 
     @wraps(draw)
-    def drawn(*args: P.args, **kwargs: P.kwargs) -> "Figure":
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> F:
+        if "backend" in kwargs:
+            refuse_backend(draw, kwargs["backend"])
+        refuse_unknown(draw, kwargs)
+        if kwargs.get("backend", "matplotlib") != "matplotlib":
+            return draw(*args, **kwargs)
         ax, part = (kwargs.get(name) for name in ("ax", "figure"))
         others = [panel for panel in getattr(getattr(ax, "figure", None), "axes", ()) if panel is not ax]
         with settings(LITERAL):
-            figure = draw(*args, **kwargs)
+            figure: Any = draw(*args, **kwargs)
         drawn_in: Any = figure if part is None else part
         panels = [panel for panel in drawn_in.axes if panel not in others]
         plain_powers(panels)
@@ -47,6 +56,7 @@ def literal[**P](draw: "Callable[P, Figure]") -> "Callable[P, Figure]":
             make_printable(artist)
         return figure
 
+    setattr(drawn, CHECKED, True)
     return drawn
 
 
@@ -180,6 +190,19 @@ def interval(values: Array, level: float) -> Array:
     """
     tail = (1 - level) / 2
     return np.moveaxis(np.quantile(values, [tail, 1 - tail], axis=0), 0, -1)
+
+
+def held_by(values: Array, shares: Sequence[float]) -> Array:
+    """Compute levels of a density on a regular grid: the cells above each level contain a share of the total.
+
+    Examples
+    --------
+    >>> held_by(np.array([[4.0, 3.0], [2.0, 1.0]]), [0.4, 0.7])
+    array([4., 3.])
+    """
+    ordered = np.sort(values, axis=None)[::-1]
+    total = ordered.cumsum() / ordered.sum()
+    return np.array([ordered[np.searchsorted(total, share * (1 - 1e-12))] for share in shares])
 
 
 def marker_area(n_points: int, total: float = 1500, minimum: float = 1, maximum: float = 12) -> float:

@@ -5,6 +5,8 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from bayesgmm.errors import FitFileError
+from bayesgmm.keywords import CHECKED, refuse_unknown
+from bayesgmm.wording import a_kind
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -42,8 +44,8 @@ def as_fit(value: FitLike) -> "xr.DataTree":
     kind = type(value).__name__
     if not (hasattr(value, "fit") and hasattr(value, "get_params")):
         raise FitFileError(
-            f"a {kind} is not a fit\n  Give what bayesgmm.fit or bayesgmm.load returned, a trace of PyMC, or a fitted "
-            "estimator such as GaussianMixture."
+            f"{a_kind(value)} is not a fit\n  Give what bayesgmm.fit or bayesgmm.load returned, a trace of PyMC, or a "
+            "fitted estimator such as GaussianMixture."
         )
     from sklearn.utils.validation import check_is_fitted
 
@@ -67,6 +69,8 @@ def _instead(value: Any) -> str:
 def takes_fit[F: Callable[..., Any]](function: F) -> F:
     """Let the first argument of a function be an estimator, too: the function gets its fit, by ``as_fit``.
 
+    An argument that the function does not have is answered with what to write instead.
+
     Examples
     --------
     >>> import bayesgmm as bg
@@ -77,6 +81,8 @@ def takes_fit[F: Callable[..., Any]](function: F) -> F:
 
     @wraps(function)
     def taking(*args: Any, **kwargs: Any) -> Any:
+        if not hasattr(function, CHECKED):
+            refuse_unknown(function, kwargs)
         if args:
             args = (as_fit(args[0]), *args[1:])
         elif FIT in kwargs:

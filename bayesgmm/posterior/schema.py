@@ -14,6 +14,7 @@ from bayesgmm.data.standards import Standard
 from bayesgmm.declared import whole
 from bayesgmm.errors import DataError, FitFileError
 from bayesgmm.files import writable
+from bayesgmm.keywords import checks_keywords
 from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.info import SCHEMA, info, stored_schema
 from bayesgmm.posterior.packing import DIMS, observed_data
@@ -320,6 +321,7 @@ def save(fit: FitLike, path: str | Path) -> Path:
     return path
 
 
+@checks_keywords
 def load(path: str | Path) -> "xr.DataTree":
     """Read a fit from a file that ``save`` wrote.
 

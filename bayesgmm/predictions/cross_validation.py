@@ -155,7 +155,7 @@ def _relative_efficiency(fit: Opened) -> float:
         return resampled.effective / fit.posterior.n_draws
     if "sample_stats" not in fit.tree.children or "loglik" not in fit.tree["sample_stats"]:
         return 1.0
-    import arviz as az
+    import arviz_stats as az
 
     ess = float(az.ess(fit.tree["sample_stats"]["loglik"], method="mean"))
     return ess / fit.posterior.n_draws if np.isfinite(ess) else 1.0
@@ -205,7 +205,7 @@ def stacking_weights(fits: Mapping[str, LeftOut]) -> dict[str, float]:
     """
     if len(fits) < 2:
         return dict.fromkeys(fits, 1.0)
-    import arviz as az
+    import arviz_stats as az
 
     best = np.stack([fit.elpd for fit in fits.values()]).max(axis=0)  # densities themselves can overflow
     with warnings.catch_warnings():

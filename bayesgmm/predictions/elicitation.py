@@ -8,6 +8,7 @@ from bayesgmm.data.points import DataLike, as_points
 from bayesgmm.data.standards import Standard
 from bayesgmm.declared import whole
 from bayesgmm.errors import DeclarationError, warn
+from bayesgmm.keywords import checks_keywords
 from bayesgmm.model import MixtureModel, as_model
 from bayesgmm.posterior.info import FitInfo, annotate
 from bayesgmm.posterior.packing import pack_prior
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 MAX_POINTS = 1000  # default maximum number of points in a simulated data set
 
 
+@checks_keywords
 def prior_predictive(
     model: MixtureModel,
     data: DataLike,
@@ -138,6 +140,7 @@ def simulate(parameters: Parameters, rng: np.random.Generator, count: int) -> Ar
     return parameters.mean[row, chosen] + noise
 
 
+@checks_keywords
 def elicit(model: MixtureModel, n_points: int, *, draws: int = 10_000, seed: int = 0) -> "xr.Dataset":
     """Compute the prior distribution of the number of clusters among N points.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from bayesgmm.errors import DeclarationError
 from bayesgmm.files import in_place_of, writable
 from bayesgmm.findings import Findings
+from bayesgmm.plots.backends import require_plotly
 from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.progress import track
 from bayesgmm.reports.pages import ENDINGS, Filled, page
@@ -27,6 +28,7 @@ def report(
     sections: Sequence[str] | None = None,
     findings: Findings | None = None,
     quick: bool = False,
+    interactive: bool = False,
     progress: bool = True,
 ) -> Path:
     """Write a report on a fit as one self-contained HTML file, which opens offline and can be sent by email.
@@ -53,6 +55,9 @@ def report(
     quick : bool
         Leave out the figures of the chains, of partitions, and of replicated data, which take most of the time. The
         checks and their findings are those of the whole report.
+    interactive : bool
+        Draw the components, the density and the anomalies by plotly: under the pointer are the row, its probabilities
+        and its values. The file is 5 MB larger, because it contains plotly's code, and needs no network either.
     progress : bool
         Show a progress bar after two seconds.
 
@@ -67,6 +72,8 @@ def report(
         When ``fit`` is not a fit, or the file can't be written.
     DeclarationError
         When ``title`` is empty.
+    MissingExtra
+        With ``interactive``, when plotly is not installed.
 
     Warns
     -----
@@ -86,7 +93,9 @@ def report(
     path = writable(path, *ENDINGS)
     if title is not None and not (isinstance(title, str) and title.strip()):
         raise DeclarationError(f"title={title!r}: must be a text that is not empty, for example 'Galaxies'")
-    subject = Subject(fit, findings, quick=quick)
+    if interactive:
+        require_plotly()
+    subject = Subject(fit, findings, quick=quick, interactive=interactive)
     chosen = [s for s in SECTIONS if (sections is None or s.name in sections) and s.chosen(subject)]
     filled = [
         Filled(section.name, section.title, section.blocks(subject)) for section in track(chosen, "report", progress)

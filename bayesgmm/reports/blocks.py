@@ -78,6 +78,19 @@ class Picture(Block):
 
 
 @dataclass(frozen=True)
+class LivePicture(Block):
+    """An interactive figure: what plotly draws, as JSON, with the texts of a ``Picture``."""
+
+    title: str
+    source: Markup = field(repr=False)
+    height: int
+    alt: str
+    reading: str
+    verdict: str
+    template: ClassVar = "live_picture"
+
+
+@dataclass(frozen=True)
 class Formulas(Block):
     """Formulas, each with an explanation in words."""
 

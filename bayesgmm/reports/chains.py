@@ -273,7 +273,7 @@ def summary(subject: Subject) -> list[Block]:
     """Show ArviZ's summary of every quantity, the worst first."""
     if subject.is_point:
         raise Omitted("A point estimate has no diagnostics; the table of components contains all estimates.")
-    import arviz as az
+    import arviz_stats as az
 
     asked = subject.quantities
     order = [*dict.fromkeys([*asked.worst(len(asked.names)), *range(len(asked.names))])][:ROWS]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FDR = 0.05
 NAMED = 8  # maximum number of anomalous points in a sentence
 MISFIT = 0.01  # p-value below which a sentence reports a misfit
-REPLICATED = 30  # maximum number of replicated data sets in a figure
+REPLICATED = 20  # maximum number of replicated data sets in a figure
 ALPHA = 0.01  # p-value, divided by the number of columns, below which a sentence reports a misfit
 SHOWN = 6  # maximum number of quantities with a prior in the figure
 
@@ -90,6 +90,7 @@ def anomalous(subject: Subject) -> list[Block]:
             f"follow the diagonal, inside the band.{subject.thinned}",
             verdict=f"Anomalous at a false discovery rate of {FDR:.0%}: {named}." if rows else good,
             vectors=False,
+            live=subject.live("draw_anomalies", lambda: scores, subject.few),
         )
     ]
 

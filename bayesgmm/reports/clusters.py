@@ -134,6 +134,7 @@ def pairs(subject: Subject) -> list[Block]:
             reading=f"{reading}{_chosen(subject)}{subject.thinned}",
             verdict=verdict,
             vectors=subject.n_features == 1,
+            live=subject.live("draw_pairs", lambda: pairs_data(subject.drawn, columns, CI_PROB), subject.drawn),
         )
     ]
 
@@ -171,6 +172,7 @@ def density(subject: Subject) -> list[Block]:
             f"{_chosen(subject)}{subject.thinned}",
             verdict="A point estimate has no credible band." if subject.is_point else certainty,
             vectors=subject.n_features == 1,
+            live=subject.live("draw_density", lambda: data, subject.few),
         )
     ]
 

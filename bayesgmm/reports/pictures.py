@@ -9,21 +9,28 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from markupsafe import Markup
+
 from bayesgmm.plots.style import COLOURS, LITERAL, make_printable, plain_powers, settings
-from bayesgmm.reports.blocks import Picture
+from bayesgmm.reports.blocks import LivePicture, Picture
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
     from matplotlib.backend_bases import FigureCanvasBase
     from matplotlib.figure import Figure
+    from plotly.graph_objects import Figure as LiveFigure
 
 POINTS = 72.0  # units per inch of an SVG
 WIDEST = 1400  # maximum width in pixels of a PNG
+MANY_PANELS = 4
+FEW_COLOURS = 5_000
 HEAVY = 250_000  # maximum size in bytes of an SVG; larger figures become PNG
 SCRIPTS = re.compile(
     r"Noto Sans (CJK|Arab|Deva|Hebr|Thai)|PingFang|Hiragino Sans|Microsoft YaHei|Yu Gothic|Malgun|WenQuan"
 )
 MAX_FONTS = 8
+UNDER = "Under the pointer are the row, its probabilities and its values; a click in the legend hides what it names."
 CHAINS = (
     "#332288",
     "#117733",
@@ -74,8 +81,15 @@ def _fonts() -> list[str]:
 
 
 def picture(
-    draw: "Callable[[], Figure]", *, title: str, alt: str, reading: str, verdict: str, vectors: bool = True
-) -> Picture:
+    draw: "Callable[[], Figure]",
+    *,
+    title: str,
+    alt: str,
+    reading: str,
+    verdict: str,
+    vectors: bool = True,
+    live: "Callable[[], LiveFigure] | None" = None,
+) -> Picture | LivePicture:
     """Draw a figure for a report.
 
     Parameters
@@ -86,9 +100,19 @@ def picture(
         Heading; description of the content, for readers who can't see it; how to read it; result for this fit.
     vectors : bool
         Try SVG first; False for figures with thousands of points.
+    live : callable, optional
+        Returns the same as a figure of plotly, which the report then shows instead.
     """
+    if live is not None:
+        return _live(live(), title, alt, reading, verdict)
     source, width, height = _drawn(draw, vectors)
     return Picture(title, source, width, height, alt, reading, verdict)
+
+
+def _live(figure: "LiveFigure", title: str, alt: str, reading: str, verdict: str) -> LivePicture:
+    """Return a figure of plotly as JSON in which nothing ends the script that holds it."""
+    source = Markup(figure.to_json().replace("<", "\\u003c"))
+    return LivePicture(title, source, int(figure.layout.height), alt, f"{reading} {UNDER}", verdict)
 
 
 def _drawn(draw: "Callable[[], Figure]", vectors: bool) -> tuple[str, int, int]:
@@ -99,6 +123,7 @@ def _drawn(draw: "Callable[[], Figure]", vectors: bool) -> tuple[str, int, int]:
         figure = draw()
         try:
             plain_powers(figure.axes)
+            _few_ticks(figure)
             make_printable(figure)
             return _encoded(figure, vectors)
         finally:
@@ -115,17 +140,34 @@ def arrange(figure: "Figure", titles: Sequence[str] = ()) -> "Figure":
 
 
 def _save(figure: "Figure", stream: io.BytesIO, canvas: "type[FigureCanvasBase]", **settings: Any) -> None:
-    """Save a figure.
+    """Save a figure."""
+    canvas(figure)  # which measures text as it is drawn later
+    _lay_out(figure, POINTS)
+    figure.savefig(stream, **settings)
+
+
+def _lay_out(figure: "Figure", resolution: float) -> None:
+    """Place the panels of a figure.
 
     With ``bbox_inches="tight"`` or a layout engine, matplotlib would draw it twice, the first time for its size only.
     """
-    canvas(figure)  # which measures text as it is drawn later
-    figure.set_dpi(settings.get("dpi", POINTS))
+    figure.set_dpi(resolution)
     engine = figure.get_layout_engine()
     if engine is not None:
         engine.execute(figure)
         figure.set_layout_engine(None)
-    figure.savefig(stream, **settings)
+
+
+def _few_ticks(figure: "Figure") -> None:
+    """Draw at most five ticks where there are many panels: most of the time of such a figure is that of its ticks."""
+    from matplotlib.ticker import AutoLocator
+
+    panels = [panel for panel in figure.axes if panel.get_visible()]
+    if len(panels) < MANY_PANELS:
+        return
+    for axis in (axis for panel in panels for axis in (panel.xaxis, panel.yaxis)):
+        if isinstance(locator := axis.get_major_locator(), AutoLocator):
+            locator.set_params(nbins=4)
 
 
 class _TooLong(Exception):
@@ -161,17 +203,21 @@ def _encoded(figure: "Figure", vectors: bool) -> tuple[str, int, int]:
 def _dots(figure: "Figure", resolution: float) -> tuple[bytes, int, int]:
     """Return a PNG with a palette of 256 colours, a third of the size of a full-colour one, and its size in pixels.
 
-    The palette is computed from the figure: a fixed palette has only a dozen greys.
+    The palette is computed from the figure: a fixed palette has only a dozen greys. The one that keeps the most colours
+    takes long where there are many, in points that overlap; there, a coarser one looks the same.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
-    full, small = io.BytesIO(), io.BytesIO()
-    _save(figure, full, FigureCanvasAgg, format="png", dpi=resolution, pil_kwargs={"compress_level": 1})
-    with Image.open(full) as image:
-        palette = Image.Quantize.MAXCOVERAGE
-        image.convert("RGB").quantize(256, palette, dither=Image.Dither.NONE).save(small, format="png")
-        return small.getvalue(), *image.size
+    canvas: Any = FigureCanvasAgg(figure)
+    small = io.BytesIO()
+    _lay_out(figure, resolution)
+    canvas.draw()
+    image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    is_simple = image.getcolors(FEW_COLOURS) is not None
+    palette = Image.Quantize.MAXCOVERAGE if is_simple else Image.Quantize.FASTOCTREE
+    image.quantize(256, palette, dither=Image.Dither.NONE).save(small, format="png")
+    return small.getvalue(), *image.size
 
 
 def _svg_size(text: bytes) -> tuple[int, int]:

@@ -53,8 +53,7 @@ def transformed(tree: "xr.DataTree") -> "xr.Dataset":
     The weight of a draw is one over the likelihood of the point; draws of an approximation are also weighted by the
     density of the posterior over that of the approximation. ``psislw`` takes minus the log weights.
     """
-    import arviz as az
-    import arviz_stats  # noqa: F401  it registers the accessor
+    import arviz_stats as az
     import xarray as xr
 
     log, r_eff = tree["log_likelihood"].to_dataset(), 1.0

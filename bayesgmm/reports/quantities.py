@@ -41,7 +41,7 @@ class Quantities:
     @cached_property
     def diagnostics(self) -> dict[str, Array]:
         """R-hat, bulk ESS and tail ESS of each quantity."""
-        import arviz as az
+        import arviz_stats as az
 
         dataset = self.dataset(range(len(self.names)))
         with np.errstate(all="ignore"):  # NaN for constants

@@ -1,5 +1,6 @@
 """The fit of a report, and the quantities that several parts of the report use, each computed once."""
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ from bayesgmm.wording import plural, share
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
+    from plotly.graph_objects import Figure as LiveFigure
 
 IntArray = NDArray[np.intp]
 WORK = 100_000_000  # maximum of draws times points for one result: a few seconds
@@ -61,11 +63,16 @@ class Subject:
         From ``diagnose``. Default: computed when they are needed.
     quick : bool
         Show fewer columns in figures, and leave out what takes long.
+    interactive : bool
+        Let plotly draw the points, the density and the anomalies.
     """
 
-    def __init__(self, fit: "xr.DataTree", findings: Findings | None = None, *, quick: bool = False) -> None:
+    def __init__(
+        self, fit: "xr.DataTree", findings: Findings | None = None, *, quick: bool = False, interactive: bool = False
+    ) -> None:
         self.fit = fit
         self.quick = quick
+        self.interactive = interactive
         self._findings = findings
         self.info = info(fit)
         self.posterior: Posterior = aligned(fit)
@@ -255,6 +262,16 @@ class Subject:
         """The columns in which the components differ most, by their names in figures, in the order of the data."""
         panels = QUICK_PANELS if self.quick else PANELS
         return [self.names[j] for j in most_different(self.posterior.parameters, panels)]
+
+    def live(
+        self, draw: str, data: "Callable[[], xr.Dataset]", shown: "xr.DataTree"
+    ) -> "Callable[[], LiveFigure] | None":
+        """Return what makes a figure interactive, by a function of ``plots.interactive``, or None."""
+        if not self.interactive:
+            return None
+        from bayesgmm.plots import interactive
+
+        return lambda: getattr(interactive, draw)(shown, data())
 
     @cached_property
     def partition(self) -> "xr.Dataset":

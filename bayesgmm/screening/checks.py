@@ -9,6 +9,7 @@ import numpy as np
 from bayesgmm.data.columns import column_names, is_numeric, select
 from bayesgmm.data.points import DataLike
 from bayesgmm.errors import DataError
+from bayesgmm.keywords import checks_keywords
 from bayesgmm.reading.settings import Source, TableFile, is_source
 from bayesgmm.reading.tables import ReadTable
 from bayesgmm.screening.dependence import determined, nearly_determined
@@ -27,6 +28,7 @@ MEASUREMENT, INTEGERS = "measurement", "whole numbers"
 NO_CODES = frozenset({"id", "code", "row number", "date", "time"})  # kinds without codes for missing values
 
 
+@checks_keywords
 def data_check(
     data: DataLike | Source,
     columns: Sequence[str] | None = None,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bayesgmm.data.points import as_points
 from bayesgmm.errors import DeclarationError
+from bayesgmm.keywords import checks_keywords
 from bayesgmm.reading.settings import TableFile, is_source
 from bayesgmm.sources.arrays import MemorySource
 from bayesgmm.sources.dask_collections import is_dask, open_dask
@@ -13,6 +14,7 @@ from bayesgmm.sources.rows import RowSource
 from bayesgmm.wording import listing
 
 
+@checks_keywords
 def source(data: object, columns: Sequence[str] | None = None) -> RowSource:
     """Open data that are read part by part, and need not fit into memory.
 

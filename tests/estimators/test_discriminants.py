@@ -223,3 +223,17 @@ def test_a_class_of_few_rows_has_no_directions_of_its_own(structure):
     turned = values[:, [2, 0, 3, 1]]
     one, other = (classifier().fit(x, known).predict_proba(x) for x in (values, turned))
     np.testing.assert_allclose(one, other, atol=1e-9)
+
+
+def test_advice_of_a_classifier_names_only_what_it_has():
+    """A constant column, a class of one row, and unlabelled rows."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(40, 2)), np.repeat([0, 1], 20)
+    chosen = bg.MixtureClassifier("select", covariance_type="select", across="components", unlabelled=-1)
+    with pytest.raises(bg.errors.ComponentError, match="column 'x1' is constant.*\n  Drop constant columns") as caught:
+        chosen.fit(np.column_stack([x[:, 0], np.ones(40)]), y)
+    assert "means=" not in str(caught.value)
+    with pytest.raises(bg.errors.ComponentError, match="class 2: component 0 holds 1.0 points"):
+        bg.MixtureClassifier(method="mle").fit(np.r_[x, [[9.0, 9.0]]], np.r_[y, 2])
+    with pytest.raises(bg.errors.ComponentError, match="class by class.\n  Give across='classes'"):
+        chosen.fit(x, np.where(np.arange(40) % 5 == 0, -1, y))

@@ -143,10 +143,20 @@ def test_ctrl_c_keeps_the_chains_of_the_engine(place, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(f"bayesgmm.inference.{place}", stop)
-    with pytest.warns(bg.FitWarning, match="not mixed well"):
+    with pytest.warns(bg.FitWarning, match="not mixed well.*The fit was interrupted. Let it finish"):
         fit = bg.fit(bg.MixtureModel(2, "tied"), symmetric(), seed=0, progress=False)
+    assert bg.info(fit).notes.interrupted
     assert "energy" in fit["sample_stats"]
     assert fit["posterior"].sizes["draw"] == 1000
+
+
+def test_ctrl_c_while_the_modes_are_searched_for_is_one_message(monkeypatch):
+    def stop(*arguments, **settings):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bayesgmm.inference.laplace.starting_points", stop)
+    with pytest.raises(bg.errors.SamplingError, match="interrupted while the modes were searched for"):
+        bg.fit(bg.MixtureModel(2, "tied"), symmetric(), seed=0, progress=False)
 
 
 def test_a_reconciled_fit_says_so_in_a_note():

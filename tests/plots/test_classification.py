@@ -43,6 +43,8 @@ def test_columns_are_those_that_matter_and_there_are_two_of_them(halves):
     assert classification_data(halves)["feature"].values[0] == "a"
     with pytest.raises(DataError, match="two columns, and there are 3"):
         classification_data(halves, ["a", "b", "c"])
+    with pytest.raises(DataError, match="two columns, and there is 1$"):
+        classification_data(halves, ["a"])
 
 
 def test_the_area_of_a_point_grows_with_its_uncertainty(halves):

@@ -20,10 +20,9 @@ from bayesgmm.plots import (
     partition_data,
     weights_data,
 )
-from bayesgmm.plots.densities import held_by
 from bayesgmm.plots.mixtures import AVERAGED, MEANS, region
 from bayesgmm.plots.partitions import matched
-from bayesgmm.plots.style import COLOURS, colour, literal
+from bayesgmm.plots.style import COLOURS, colour, held_by, literal
 from bayesgmm.posterior.info import declaration
 from bayesgmm.posterior.schema import unpack
 from bayesgmm.predictions.replication import simulate

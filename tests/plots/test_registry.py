@@ -155,3 +155,30 @@ def test_colours_towards_the_text_are_named_by_the_style():
     assert towards_text() == "darker"
     with plt.style.context("dark_background"):
         assert towards_text() == "lighter"
+
+
+@pytest.mark.parametrize("size", [(5.0, 4.0), (6.0, 6.0), (14.0, 7.0)])
+def test_titles_of_panels_are_apart_in_a_small_figure(size, drawings):
+    figure = plt.figure(figsize=size, layout="constrained")
+    drawings["check"](figure=figure)
+    figure.draw_without_rendering()
+    boxes = [axis.title.get_window_extent() for axis in figure.axes if axis.get_title()]
+    assert len(boxes) == 4
+    assert not [(one, other) for i, one in enumerate(boxes) for other in boxes[:i] if one.overlaps(other)]
+    assert all(box.x0 >= 0 and box.x1 <= figure.bbox.width for box in boxes)
+
+
+def test_one_number_of_components_is_one_tick(flowers):
+    table = bg.select(flowers, [3], ["full", "tied"], n_init=1, seed=1, progress=False)
+    (axis,) = bg.plots.bic(table).axes
+    low, high = axis.get_xlim()
+    assert [tick for tick in axis.get_xticks() if low <= tick <= high] == [3]
+    assert high - low >= 1
+
+
+def test_panels_in_a_small_figure_are_as_large_as_they_can_be_and_their_text_shrinks(drawings):
+    """Four panels of 4.1 by 3.2 inches in 5 by 4: two in a row have 61 % of the width, three 41 %."""
+    figure = plt.figure(figsize=(5.0, 4.0), layout="constrained")
+    drawings["check"](figure=figure)
+    assert figure.axes[0].get_gridspec().ncols == 2
+    assert figure.axes[0].title.get_fontsize() == pytest.approx(10 * 2.5 / 4.1)

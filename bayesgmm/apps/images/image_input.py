@@ -12,6 +12,7 @@ from bayesgmm.apps.extras import extra
 from bayesgmm.apps.images.image_arrays import FULL, SHAPES, InputImage, from_array, measured
 from bayesgmm.declared import whole
 from bayesgmm.errors import DataError
+from bayesgmm.keywords import checks_keywords
 from bayesgmm.memory import require_memory
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ ALPHA = (1, 2)  # kinds of extra samples of a TIFF that are alpha
 BITS, PHOTOMETRIC, SAMPLES, PLANES, EXTRA_SAMPLES = 258, 262, 277, 284, 338  # TIFF tags
 
 
+@checks_keywords
 def read_image(image: object, page: int | None = None) -> InputImage:
     """Read and validate an image.
 

@@ -7,6 +7,7 @@ import numpy as np
 from bayesgmm.apps.images.connected_regions import of_kind
 from bayesgmm.apps.images.regions import boundaries, line_width, mean_colours, overlay
 from bayesgmm.declared import whole
+from bayesgmm.keywords import checks_keywords
 from bayesgmm.plots.style import colour, literal
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ LONGEST = 1600  # largest side of the image in a figure, in pixels
 IN_LEGEND = 12  # regions in the legend
 
 
+@checks_keywords
 def overlay_data(segments: "xr.Dataset", regions: str = "connected", longest: int = LONGEST) -> "xr.Dataset":
     """Compute the data that ``plot_regions`` draws.
 

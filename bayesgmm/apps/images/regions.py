@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from bayesgmm.apps.extras import extra
 from bayesgmm.apps.images.connected_regions import of_kind
 from bayesgmm.files import in_place_of, made_folder, write_csv
+from bayesgmm.keywords import checks_keywords
 from bayesgmm.plots.style import colour
 from bayesgmm.sweep.stats import Array
 
@@ -28,6 +29,7 @@ WRITTEN = ("labels.png", "entropy.png", "overlay.png", "palette.png", "regions.c
 Labels = NDArray[np.int16] | NDArray[np.int32]
 
 
+@checks_keywords
 def region_table(segments: "xr.Dataset", regions: str = "connected") -> "pd.DataFrame":
     r"""Compute properties of each region, one row per region.
 
@@ -178,6 +180,7 @@ def line_width(shape: tuple[int, ...]) -> int:
     return max(1, round(max(shape[:2]) / 1500))
 
 
+@checks_keywords
 def save_regions(segments: "xr.Dataset", folder: str | Path, regions: str = "connected") -> list[Path]:
     """Write the regions of an image as files.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from bayesgmm.data.columns import is_numeric
 from bayesgmm.data.tables import read_frame
 from bayesgmm.errors import DataError, DeclarationError
+from bayesgmm.keywords import checks_keywords
 from bayesgmm.wording import listing
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class RecordingList:
     speakers: list[str] | None = None
 
 
+@checks_keywords
 def recordings_in(folder: str | Path, names: str | None = None) -> RecordingList:
     """List the recordings of a folder, with labels and speakers from the names of files and folders.
 

@@ -11,6 +11,7 @@ from bayesgmm.apps.tables.model_choice import COMPONENTS
 from bayesgmm.data.containers import named_frame
 from bayesgmm.data.numbers import as_matrix
 from bayesgmm.data.points import DataLike
+from bayesgmm.keywords import checks_keywords
 from bayesgmm.model_selection.transform_choice import AUTO, Transform
 from bayesgmm.priors.backgrounds import Background
 from bayesgmm.reading.settings import Source, is_source
@@ -19,6 +20,7 @@ from bayesgmm.screening.results import DataCheck
 __all__ = ["Anomalies", "find_anomalies", "judge"]
 
 
+@checks_keywords
 def find_anomalies(
     data: DataLike | Source | DataCheck,
     new: DataLike | Source | None = None,

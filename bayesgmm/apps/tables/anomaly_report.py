@@ -13,6 +13,7 @@ from bayesgmm.apps.tables.judging import Anomalies
 from bayesgmm.apps.tables.table_section import table_section
 from bayesgmm.files import made_folder, write_csv, write_picture
 from bayesgmm.findings import Findings
+from bayesgmm.keywords import checks_keywords
 from bayesgmm.plots.flagged_rows import flagged_rows
 from bayesgmm.predictions.reasons import explain_anomalies
 from bayesgmm.reports.blocks import Block, Grid, Items, Paragraph
@@ -31,6 +32,7 @@ EXPLAINED = 500  # flagged rows whose suspect columns are counted
 COLUMNS_SHOWN = 5
 
 
+@checks_keywords
 def save_anomalies(
     found: Anomalies,
     folder: str | Path,

@@ -8,7 +8,7 @@ from bayesgmm.apps.tables.cross_tables import cell_words
 from bayesgmm.apps.tables.found_clusters import FoundClusters
 from bayesgmm.plots.separation import separation, separation_data
 from bayesgmm.plots.style import colour
-from bayesgmm.reports.blocks import Block, Grid, Items, Paragraph, Picture
+from bayesgmm.reports.blocks import Block, Grid, Items, Paragraph
 from bayesgmm.reports.pages import Filled
 from bayesgmm.reports.pictures import picture
 from bayesgmm.wording import number_in_words, plural
@@ -45,7 +45,7 @@ def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith(".") else ".")
 
 
-def _picture(found: FoundClusters) -> Picture:
+def _picture(found: FoundClusters) -> Block:
     label, distance = found.partition["label"].values, found.partition["expected_distance"].values
     data = separation_data(found.table.rows, label, distance)
     shown = " and ".join(data["feature"].values)

@@ -21,6 +21,7 @@ from bayesgmm.declared import whole_numbers
 from bayesgmm.errors import DataError, FitWarning, warn
 from bayesgmm.families.structures import families_named, family_named
 from bayesgmm.inference import fit
+from bayesgmm.keywords import checks_keywords
 from bayesgmm.model import MixtureModel
 from bayesgmm.model_selection.shortlists import shortlist
 from bayesgmm.model_selection.transform_choice import AUTO, Transform
@@ -113,6 +114,7 @@ class Clusters(FoundClusters):
         return write_clusters(self, Path(folder), progress, wording)
 
 
+@checks_keywords
 def cluster_table(
     data: DataLike | Source | DataCheck,
     *,

@@ -7,7 +7,7 @@ import numpy as np
 
 from bayesgmm.model_selection.shortlists import SAMPLED
 from bayesgmm.plots.selection import selection
-from bayesgmm.reports.blocks import Block, Grid, Items, Picture
+from bayesgmm.reports.blocks import Block, Grid, Items
 from bayesgmm.reports.pages import Filled
 from bayesgmm.reports.pictures import picture
 
@@ -52,7 +52,7 @@ def _number(value: float) -> str:
     return f"{value:,.1f}" if np.isfinite(value) else "fit failed"
 
 
-def _picture(choices: "pd.DataFrame", criterion: str) -> Picture:
+def _picture(choices: "pd.DataFrame", criterion: str) -> Block:
     best = choices.loc[choices[criterion].idxmin()]
     many = "1 component" if best["n_components"] == 1 else f"{best['n_components']} components"
     what = f"{criterion.upper()}: {many} with covariance {best['covariance']!r}"
