@@ -30,7 +30,7 @@ from bayesgmm.data.points import as_points
 from bayesgmm.data.standards import Standard
 from bayesgmm.errors import ComponentError
 from bayesgmm.families.structures import COVARIANCES
-from bayesgmm.inference import em
+from bayesgmm.inference import em, em_steps
 from bayesgmm.inference.engine import Silent
 from bayesgmm.inference.faults import is_suspect
 from bayesgmm.inference.laplace import whiten_at_modes
@@ -143,14 +143,14 @@ def _polished(problem, peer):
     family = COVARIANCES[problem.covariance]
     points = as_points(problem.x)
     standard = Standard.of(points, family.needs_common_scale)
-    sweep = em.Sweep(standard.blocks(points.values), family)
+    sweep = em_steps.Sweep(standard.blocks(points.values), family)
     k, d = peer.means_.shape
     covariance = family.as_matrices(family.unsqueezed(peer.covariances_), k, d)
     covariance = covariance / np.outer(standard.scale, standard.scale)
     roots = family.roots(family.cores(covariance))
     mixture = Mixture(peer.weights_, (peer.means_ - standard.shift) / standard.scale, roots)
     try:
-        found = em.run(sweep, mixture)
+        found = em_steps.run(sweep, mixture)
     except ComponentError:
         return -np.inf
     suspect = is_suspect(found.mixture, family, len(problem.x))

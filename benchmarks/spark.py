@@ -11,7 +11,7 @@ import numpy as np
 
 from bayesgmm.datasets import make_mixture
 from bayesgmm.families.structures import COVARIANCES
-from bayesgmm.inference.em import Sweep, take_steps
+from bayesgmm.inference.em_steps import Sweep, take_steps
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.sweep.stats import Blocks, fold
 

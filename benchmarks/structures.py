@@ -14,7 +14,7 @@ from bayesgmm.data.standards import Standard
 from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import ComponentError
 from bayesgmm.families.structures import ALL, COVARIANCES
-from bayesgmm.inference.em import Sweep, run, take_steps
+from bayesgmm.inference.em_steps import Sweep, run, take_steps
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.inference.starts import from_responsibilities
 from bayesgmm.model_selection.rounds import SEARCHES

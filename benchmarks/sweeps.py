@@ -7,7 +7,7 @@ from bayesgmm.data.standards import Standard
 from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import ComponentError
 from bayesgmm.families.structures import COVARIANCES
-from bayesgmm.inference import em, starts
+from bayesgmm.inference import em_steps, starts
 
 TITLE = "## Number of EM sweeps on 300 random problems"
 PROBLEMS = 300
@@ -24,7 +24,7 @@ def problem(seed):
     blocks = Standard.of(as_points(x), family.needs_common_scale).blocks(x)
     rows, weight = starts.sample_rows(blocks, rng)
     centres = starts.spread_out_centres(rows, weight, k, rng)
-    return em.Sweep(blocks, family), starts.from_centres(rows, weight, centres, family)
+    return em_steps.Sweep(blocks, family), starts.from_centres(rows, weight, centres, family)
 
 
 def outcome(run):
@@ -38,8 +38,8 @@ def main():
     sweeps, higher, lower, given_up = np.zeros(2, int), 0, 0, np.zeros(2, int)
     for seed in range(PROBLEMS):
         sweep, start = problem(seed)
-        plain = outcome(lambda sweep=sweep, start=start: em.take_steps(sweep, start, MAX_SWEEPS, 1e-11))
-        ours = outcome(lambda sweep=sweep, start=start: em.run(sweep, start, MAX_SWEEPS))
+        plain = outcome(lambda sweep=sweep, start=start: em_steps.take_steps(sweep, start, MAX_SWEEPS, 1e-11))
+        ours = outcome(lambda sweep=sweep, start=start: em_steps.run(sweep, start, MAX_SWEEPS))
         given_up += [plain is None, ours is None]
         if plain is None or ours is None:
             continue

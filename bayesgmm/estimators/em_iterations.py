@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bayesgmm.inference import em
+from bayesgmm.inference import em_steps
 from bayesgmm.inference.acceleration import MAX_RATE, remaining_gain
 from bayesgmm.inference.mixtures import Mixture
 
@@ -74,7 +74,7 @@ class Report:
 
 
 def run_em(
-    sweep: em.Sweep,
+    sweep: em_steps.Sweep,
     start: Mixture,
     max_iter: int,
     tol: float,
@@ -118,8 +118,8 @@ def run_em(
             return EMRun(mixture, tuple(bounds), True)
         gains.append(abs(gain))
         if _is_slow(gains, tol) and sweep.is_smooth(mixture) and len(bounds) + 2 < max_iter:
-            extrapolated = em.accelerate(
-                sweep, em.EMResult(before, loglik, len(bounds), False), max_iter, tol * REMAINING_SHARE
+            extrapolated = em_steps.accelerate(
+                sweep, em_steps.EMResult(before, loglik, len(bounds), False), max_iter, tol * REMAINING_SHARE
             )
             mixture, gains = extrapolated.mixture, []
             bounds += [value / sweep.blocks.total_weight - log_scale for value in extrapolated.history]

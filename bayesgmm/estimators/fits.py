@@ -16,7 +16,7 @@ from bayesgmm.engines import engine_named
 from bayesgmm.errors import ComponentError, DataError, DeclarationError
 from bayesgmm.estimators import arguments
 from bayesgmm.estimators.arguments import RandomState
-from bayesgmm.inference import em
+from bayesgmm.inference import em, em_steps
 from bayesgmm.inference.mixtures import closest_wishart
 from bayesgmm.inference.populations import Climb, Population
 from bayesgmm.model import MixtureModel
@@ -114,7 +114,7 @@ def _most_probable(model: MixtureModel, points: Points, seed: int, settings: dic
     family = model.family
     standard = Standard.of(points, common=family.needs_common_scale)
     prior = closest_wishart(model.covariances, standard, family)
-    sweep = em.Sweep(imputed(standard.blocks(points, points.weights)), family, prior, threads=os.cpu_count() or 1)
+    sweep = em_steps.Sweep(imputed(standard.blocks(points, points.weights)), family, prior, threads=os.cpu_count() or 1)
     if model.n_components == 1:
         chosen = chosen | {"n_init": 1}  # all starts have the same result
     result = _maximum(sweep, model.n_components, seed, chosen)
@@ -128,7 +128,7 @@ def _most_probable(model: MixtureModel, points: Points, seed: int, settings: dic
     return one_draw(fitted, model, (mixture.weight, mean, covariance), info)
 
 
-def _maximum(sweep: em.Sweep, n_components: int, seed: int, settings: dict[str, Any]) -> em.EMResult:
+def _maximum(sweep: em_steps.Sweep, n_components: int, seed: int, settings: dict[str, Any]) -> em_steps.EMResult:
     """Find the mode under the prior; with labels of rows the better one of that, and of the one near the likelihood's.
 
     With few labels the density under the prior may be highest where a component holds little more than its labelled
@@ -138,11 +138,11 @@ def _maximum(sweep: em.Sweep, n_components: int, seed: int, settings: dict[str, 
     if sweep.blocks.labels is not None:
         with suppress(ComponentError):  # too few rows for the likelihood alone
             start = em.maximise_likelihood(replace(sweep, prior=None), n_components, seed, **settings).mixture
-            found.append(em.run(sweep, start, settings["max_iter"], settings["tol"]))
+            found.append(em_steps.run(sweep, start, settings["max_iter"], settings["tol"]))
     return max(found, key=lambda result: _log_mass(sweep, result))
 
 
-def _log_mass(sweep: em.Sweep, result: em.EMResult) -> float:
+def _log_mass(sweep: em_steps.Sweep, result: em_steps.EMResult) -> float:
     """Log posterior density in coordinates in which it is close to the probability of a mode: roots of precisions."""
     assert sweep.prior is not None
     block = sweep.family.form.block_size(sweep.blocks.n_features)

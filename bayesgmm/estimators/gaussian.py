@@ -26,7 +26,7 @@ from bayesgmm.estimators.initialisation import ASSIGN, from_assignment, without_
 from bayesgmm.estimators.row_sources import rows_of
 from bayesgmm.estimators.tables import is_read_in_parts
 from bayesgmm.families.family import Family
-from bayesgmm.inference import em
+from bayesgmm.inference import em_steps
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.inference.remedies import Remedies
 from bayesgmm.keywords import checks_keywords
@@ -200,7 +200,7 @@ class GaussianMixture(MixtureEstimator):
         standard = Standard.of(points, common=family.needs_common_scale)
         floor = self.reg_covar / standard.scale**2
         blocks = standard.blocks(points, points.weights)
-        sweep = em.Sweep(blocks, family, floor=floor, threads=os.cpu_count() or 1)
+        sweep = em_steps.Sweep(blocks, family, floor=floor, threads=os.cpu_count() or 1)
         log_scale = standard.log_units(blocks) / blocks.total_weight
         with self._advising(points, family):
             if continued:
@@ -234,7 +234,7 @@ class GaussianMixture(MixtureEstimator):
             raise error.advised(alternatives(found)) from None
 
     def _best(
-        self, sweep: em.Sweep, start: Callable[[], Mixture], n_init: int, log_scale: float, last: float = -np.inf
+        self, sweep: em_steps.Sweep, start: Callable[[], Mixture], n_init: int, log_scale: float, last: float = -np.inf
     ) -> EMRun:
         """Return the EM run with the highest likelihood; ignore runs in which a component can't be estimated."""
         report = Report(arguments.verbosity(self.verbose), self.verbose_interval)

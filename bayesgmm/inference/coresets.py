@@ -15,7 +15,7 @@ from bayesgmm.data.streams import Stream
 from bayesgmm.declared import whole
 from bayesgmm.errors import ComponentError
 from bayesgmm.families.structures import COVARIANCES
-from bayesgmm.inference import em
+from bayesgmm.inference import em_steps
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.inference.searches import cores_of
 from bayesgmm.inference.starts import from_centres, spread_out_centres
@@ -266,13 +266,13 @@ def _weighted(
 def _mixtures(blocks: Blocks, n_components: int, rng: np.random.Generator) -> dict[str, Mixture]:
     """Return mixtures, rough ones and those that some steps of EM on the coreset make of them."""
     rows, weight = blocks.rows(), blocks.weight[: blocks.n_points]
-    sweep = em.Sweep(blocks, FAMILY, floor=np.full(blocks.n_features, FLOOR))
+    sweep = em_steps.Sweep(blocks, FAMILY, floor=np.full(blocks.n_features, FLOOR))
     found = {}
     for number in range(1, TRIES + 1):
         rough = from_centres(rows, weight, spread_out_centres(rows, weight, n_components, rng), FAMILY)
         found[f"start {number}"] = rough
         try:
-            found[f"start {number}, {STEPS} steps of EM"] = em.take_steps(sweep, rough, STEPS).mixture
+            found[f"start {number}, {STEPS} steps of EM"] = em_steps.take_steps(sweep, rough, STEPS).mixture
         except ComponentError:  # the start itself is compared
             continue
     return found

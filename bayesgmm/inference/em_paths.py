@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bayesgmm.errors import ComponentError
-from bayesgmm.inference.em import Sweep, take_steps
+from bayesgmm.inference.em_steps import Sweep, take_steps
 from bayesgmm.inference.label_matching import matched_start
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.inference.starts import CENTRES, from_centres, sample_rows

@@ -10,7 +10,7 @@ import numpy as np
 import scipy  # its parts are imported when they are used
 
 from bayesgmm.errors import SamplingError
-from bayesgmm.inference import em
+from bayesgmm.inference import em, em_steps
 from bayesgmm.inference.agreement import label_free
 from bayesgmm.inference.engine import Progress
 from bayesgmm.inference.mixtures import CovariancePrior, Exponents, Mixture, closest_wishart, weight_exponent
@@ -121,7 +121,7 @@ def starting_points(density: LogPosterior, seed: int, threads: int, sweeps: int 
     mixtures = local_modes(density, seed, threads, sweeps)
     if not mixtures:
         prior = closest_wishart(density.model.covariances, density.standard, density.model.family)
-        sweep = em.Sweep(density.blocks, density.model.family, prior, threads=threads)
+        sweep = em_steps.Sweep(density.blocks, density.model.family, prior, threads=threads)
         mixtures = [em.short_runs(sweep, density.n_components, (seed, 0), tol=1e-5)[0].mixture]
     return [_coordinates(density, mixture) for mixture in mixtures]
 
@@ -132,10 +132,10 @@ def local_modes(density: LogPosterior, seed: int, threads: int, sweeps: int) -> 
     Those of the posterior are modes in the sampler's coordinates, up to priors that EM can't use.
     """
     family, k = density.model.family, density.n_components
-    likely = em.Sweep(density.blocks, family, threads=threads)
+    likely = em_steps.Sweep(density.blocks, family, threads=threads)
     given = [one.mixture for one in em.local_maxima(likely, k, (seed, 0), sweeps=sweeps // 2)[:GIVEN]]
     prior, exponents = prior_of_coordinates(density)
-    sweep = em.Sweep(density.blocks, family, prior, threads=threads)
+    sweep = em_steps.Sweep(density.blocks, family, prior, threads=threads)
     optima = em.local_maxima(sweep, k, (seed, 1), sweeps=sweeps // 2, given=given, exponents=exponents)
     return [optimum.mixture for optimum in optima]
 
@@ -173,7 +173,7 @@ def maximum_of_fewer(density: LogPosterior, number: int, seed: int, threads: int
     """Return the highest maximum of a number of components, with additional empty ones; nothing if none is found."""
     family = density.model.family
     prior = closest_wishart(density.model.covariances, density.standard, family)
-    sweep = em.Sweep(density.blocks, family, prior, threads=threads)
+    sweep = em_steps.Sweep(density.blocks, family, prior, threads=threads)
     optima = em.local_maxima(sweep, number, (seed, number), sweeps=max(sweeps // SHARE, 1))
     return [optimum.mixture.among(density.n_components, family) for optimum in optima[:1]]
 

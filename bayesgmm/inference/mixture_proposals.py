@@ -12,7 +12,7 @@ import scipy  # its parts are imported when they are used
 
 from bayesgmm.errors import ComponentError, SamplingError
 from bayesgmm.families.structures import COVARIANCES
-from bayesgmm.inference import em, labelled_copies
+from bayesgmm.inference import em_steps, labelled_copies
 from bayesgmm.inference.elbo import evaluate
 from bayesgmm.inference.importance import Draws
 from bayesgmm.inference.labelled_copies import Rule
@@ -110,11 +110,11 @@ def fit_mixture(q: Array, size: Size, seed: int, cores: int = 1) -> StudentMixtu
     worth = size.shrinkage * width
     scale = worth * np.eye(width) / n_components ** (2 / width)
     family, rng = COVARIANCES["full"], np.random.default_rng((seed, 11))
-    sweep = em.Sweep(Blocks.from_rows(white), family, CovariancePrior(worth - width - 1, scale), threads=cores)
+    sweep = em_steps.Sweep(Blocks.from_rows(white), family, CovariancePrior(worth - width - 1, scale), threads=cores)
     chosen = white[np.sort(rng.choice(len(white), min(len(white), FITTED), replace=False))]
     weight = np.ones(len(chosen))
     start = from_centres(chosen, weight, spread_out_centres(chosen, weight, n_components, rng), family)
-    mixture = em.take_steps(sweep, start, MAX_ITER, TOL).mixture
+    mixture = em_steps.take_steps(sweep, start, MAX_ITER, TOL).mixture
     chol = np.array([spread @ np.linalg.inv(root) for root in mixture.core_roots])
     kept = mixture.weight > 0
     return StudentMixture(np.log(mixture.weight[kept]), centre + mixture.mean[kept] @ spread.T, chol[kept])

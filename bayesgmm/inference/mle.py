@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bayesgmm.inference import em
+from bayesgmm.inference import em, em_steps
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.maxima import Maximum, highest
 from bayesgmm.inference.mixtures import Mixture
@@ -58,7 +58,7 @@ def fit(
     .. [2] Day (1969), Biometrika 56(3), 463-474: the likelihood is unbounded.
     """
     likelihood = density.likelihood()
-    sweep = em.Sweep(density.blocks, density.model.family, threads=cores)
+    sweep = em_steps.Sweep(density.blocks, density.model.family, threads=cores)
     mixtures = [] if start is None else [start]
     if not mixtures:
         progress.stage("searching for the maximum")
@@ -73,7 +73,7 @@ def fit(
 
 
 def maximise(
-    likelihood: LogLikelihood, sweep: em.Sweep, starts: list[Mixture], max_iter: int = 500, tol: float = 1e-8
+    likelihood: LogLikelihood, sweep: em_steps.Sweep, starts: list[Mixture], max_iter: int = 500, tol: float = 1e-8
 ) -> Maximum:
     """Find the highest local maximum of the likelihood from these starts at which no component is degenerate.
 

@@ -9,7 +9,7 @@ from bayesgmm.inference import conjugate_sweeps, gibbs_chains, independence_chai
 from bayesgmm.inference.agreement import APART, agreement, label_free, monitored, wanted_ess
 from bayesgmm.inference.corrected_draws import corrected_draws
 from bayesgmm.inference.engine import Progress, Silent
-from bayesgmm.inference.gibbs_judge import is_conjugate, log_densities
+from bayesgmm.inference.gibbs_judge import SEARCH, is_conjugate, log_densities
 from bayesgmm.inference.missed_regions import MAX_SIZE, elsewhere, probability_elsewhere
 from bayesgmm.inference.mixture_proposals import proposal_from_chains
 from bayesgmm.inference.region_draws import draws_by_mass
@@ -268,7 +268,7 @@ class _GibbsChains:
             If Ctrl-C comes.
         """
         made = self.q.shape[1]
-        settings = {"tune": self.tune, "chains": self.chains, "thin": self.thin, "draws": draws}
+        settings = {"tune": self.tune, "chains": self.chains, "thin": self.thin, "draws": draws, "search": SEARCH}
         earlier = self.q if made else None
         q, _, interrupted = gibbs_chains.sample(
             self.density, self.seed, self.cores, Silent(), **settings, earlier=earlier

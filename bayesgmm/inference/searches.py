@@ -14,7 +14,7 @@ from bayesgmm.blas import one_blas_thread
 from bayesgmm.declared import whole
 from bayesgmm.errors import ComponentError, DeclarationError, DegenerateComponent
 from bayesgmm.families.family import Family
-from bayesgmm.inference import em
+from bayesgmm.inference import em, em_steps
 from bayesgmm.inference.exploration import Optimum
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.inference.starts import from_responsibilities
@@ -32,7 +32,7 @@ class Stopped(Exception):
 
 
 @dataclass(frozen=True)
-class StoppableSweep(em.Sweep):
+class StoppableSweep(em_steps.Sweep):
     """EM iteration that can be stopped by the event ``stop``."""
 
     stop: Event = field(default_factory=Event)
@@ -162,7 +162,7 @@ def maximum_near(
     failure: ComponentError = DegenerateComponent("there is no start")
     for own in shares:
         try:
-            start = em.take_steps(sweep, from_responsibilities(rows, weight, own, family), em.SHORT_RUN)
+            start = em_steps.take_steps(sweep, from_responsibilities(rows, weight, own, family), em.SHORT_RUN)
             starts.append(Optimum(start.mixture, start.loglik, 1))
         except ComponentError as error:
             failure = error
@@ -173,7 +173,7 @@ def maximum_near(
     return _maximum_of(sweep, em.most_credible(sweep, reached))
 
 
-def _maximum_of(sweep: em.Sweep, result: em.EMResult) -> Maximum:
+def _maximum_of(sweep: em_steps.Sweep, result: em_steps.EMResult) -> Maximum:
     table = result.mixture.table(sweep.family)
     stats = fold(sweep.blocks, table, sweep.threads)
     entropy = assignment_entropy(stats, table, sweep.blocks)

@@ -8,7 +8,8 @@ import numpy as np
 from bayesgmm.data.points import DataLike, Points, as_points
 from bayesgmm.errors import ComponentError, DataError, choose
 from bayesgmm.families.structures import families_named, family_named
-from bayesgmm.inference.em import Sweep, short_runs
+from bayesgmm.inference.em import short_runs
+from bayesgmm.inference.em_steps import Sweep
 from bayesgmm.keywords import checks_keywords
 from bayesgmm.posterior.criteria import n_parameters
 from bayesgmm.screening.lattices import lattice_of

@@ -8,7 +8,7 @@ from sklearn.mixture import GaussianMixture
 
 from bayesgmm.errors import DegenerateComponent, EmptyComponent
 from bayesgmm.families.structures import COVARIANCES
-from bayesgmm.inference.em import Sweep, run, take_steps
+from bayesgmm.inference.em_steps import Sweep, run, take_steps
 from bayesgmm.inference.mixtures import CovariancePrior, Mixture, maximise
 from bayesgmm.inference.populations import Climb, Population
 from bayesgmm.inference.starts import from_responsibilities

@@ -14,7 +14,7 @@ from bayesgmm.apps.speech.word_models import WordSettings
 from bayesgmm.errors import DeclarationError, DegenerateComponent, EmptyComponent, UnknownName
 from bayesgmm.families.factors import FactorAnalysers, is_determined
 from bayesgmm.families.structures import COVARIANCES, families_named, family_named
-from bayesgmm.inference.em import Sweep, run, take_steps
+from bayesgmm.inference.em_steps import Sweep, run, take_steps
 from bayesgmm.inference.mixtures import CovariancePrior, Mixture, maximise
 from bayesgmm.inference.populations import Climb, Population
 from bayesgmm.inference.quasi_newton import Anchor

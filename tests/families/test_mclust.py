@@ -16,7 +16,7 @@ import bayesgmm as bg
 from bayesgmm.data.points import as_points
 from bayesgmm.data.standards import Standard
 from bayesgmm.families.structures import COVARIANCES, family_named
-from bayesgmm.inference import em
+from bayesgmm.inference import em_steps
 from bayesgmm.inference.starts import from_responsibilities
 from bayesgmm.posterior.criteria import n_parameters
 
@@ -37,7 +37,7 @@ def fitted(name, model):
     shares = (partition[:, None] == np.unique(partition)).astype(float)
     blocks = standard.blocks(x)
     start = from_responsibilities(rows, np.ones(len(x)), shares, family)
-    result = em.run(em.Sweep(blocks, family), start, max_iter=20_000, tol=1e-13)
+    result = em_steps.run(em_steps.Sweep(blocks, family), start, max_iter=20_000, tol=1e-13)
     mixture, scale = result.mixture, standard.scale
     covariance = family.matrices(mixture.core_roots, *mixture.mean.shape) * np.outer(scale, scale)
     return (

@@ -13,7 +13,7 @@ from bayesgmm.data.standards import Standard
 from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import ComponentError, DataError
 from bayesgmm.families.structures import COVARIANCES
-from bayesgmm.inference import em, quasi_newton, starts
+from bayesgmm.inference import em, em_steps, quasi_newton, starts
 from bayesgmm.inference.quasi_newton import Anchor
 from bayesgmm.posterior.schema import observed
 from bayesgmm.sweep.stats import fold
@@ -35,13 +35,13 @@ def sweep_and_start(x, n_components, family, seed=0, **settings):
     rows, weight = starts.sample_rows(blocks, rng)
     centres = starts.spread_out_centres(rows, weight, n_components, rng)
     start = starts.from_centres(rows, weight, centres, COVARIANCES[family])
-    return em.Sweep(blocks, COVARIANCES[family], **settings), start
+    return em_steps.Sweep(blocks, COVARIANCES[family], **settings), start
 
 
 @pytest.mark.parametrize("family", CHARTED)
 def test_the_gradient_around_an_anchor_is_that_of_the_likelihood(family):
     sweep, start = sweep_and_start(OVERLAPPING, 3, family)
-    mixture = em.take_steps(sweep, start, 5).mixture
+    mixture = em_steps.take_steps(sweep, start, 5).mixture
     n = fold(sweep.blocks, mixture.table(sweep.family)).n
     anchor = Anchor(sweep.blocks, sweep.family, mixture, n, threads=1)
     z = np.random.default_rng(0).normal(scale=3, size=anchor.size)
@@ -56,7 +56,7 @@ def test_an_anchor_s_coordinates_have_unit_information_when_components_are_apart
     """The diagonal of the Hessian at the maximum, where every point's component is known."""
     x = make_mixture(2000, 2, 2, overlap=1e-6, seed=3).X
     sweep, start = sweep_and_start(x, 2, family)
-    mixture = em.run(sweep, start).mixture
+    mixture = em_steps.run(sweep, start).mixture
     n = fold(sweep.blocks, mixture.table(sweep.family)).n
     anchor = Anchor(sweep.blocks, sweep.family, mixture, n, threads=1)
     steps = 1e-3 * np.eye(anchor.size)
@@ -73,7 +73,7 @@ def test_em_never_falls_and_ends_no_lower_than_plain_em(family, n_components):
     for seed in range(6):
         x = make_mixture(500, 2, n_components, overlap=0.3, seed=seed).X
         sweep, start = sweep_and_start(x, n_components, family, seed)
-        plain, fast = em.take_steps(sweep, start, 20_000, 1e-11), em.run(sweep, start, 20_000)
+        plain, fast = em_steps.take_steps(sweep, start, 20_000, 1e-11), em_steps.run(sweep, start, 20_000)
         assert fast.converged
         assert (np.diff(fast.history) > -1e-9).all()
         better.append((fast.loglik - plain.loglik) / len(x))
@@ -83,13 +83,13 @@ def test_em_never_falls_and_ends_no_lower_than_plain_em(family, n_components):
 def test_em_takes_a_tenth_of_plain_em_s_sweeps_where_components_overlap():
     x = make_mixture(5000, 2, 3, overlap=0.6, seed=1).X
     sweep, start = sweep_and_start(x, 3, "full")
-    assert em.run(sweep, start, 20_000).n_iter * 10 < em.take_steps(sweep, start, 20_000).n_iter
+    assert em_steps.run(sweep, start, 20_000).n_iter * 10 < em_steps.take_steps(sweep, start, 20_000).n_iter
 
 
 @pytest.mark.parametrize("family", COVARIANCES)
 def test_the_maximum_is_the_same_to_the_last_bit_on_two_threads(family):
     x = make_mixture(20_000, 2, 3, overlap=0.4, seed=2).X
-    results = [em.run(*sweep_and_start(x, 3, family, threads=threads)) for threads in (1, 2)]
+    results = [em_steps.run(*sweep_and_start(x, 3, family, threads=threads)) for threads in (1, 2)]
     np.testing.assert_array_equal(results[0].mixture.mean, results[1].mixture.mean)
     assert results[0].loglik == results[1].loglik
 
@@ -106,7 +106,7 @@ def test_with_many_points_a_sample_is_fitted_first(monkeypatch):
         looked_at.append(blocks.n_points)
         return fold(blocks, *rest)
 
-    monkeypatch.setattr(em, "fold", counted)
+    monkeypatch.setattr(em_steps, "fold", counted)
     monkeypatch.setattr(quasi_newton, "fold", counted)
     all_of_them = em.maximise_likelihood(sweep, 3, seed=0)
     work = sum(looked_at)
@@ -137,7 +137,7 @@ def test_a_sample_of_points_keeps_their_weights_and_background(monkeypatch):
 def test_em_stops_at_max_iter_during_quasi_newton_steps():
     sweep, start = sweep_and_start(OVERLAPPING, 3, "full")
     for most in (1, 5, 20):
-        assert em.run(sweep, start, most).n_iter <= most + 25  # a line search that has begun is finished
+        assert em_steps.run(sweep, start, most).n_iter <= most + 25  # a line search that has begun is finished
 
 
 def test_more_components_than_distinct_rows_are_refused():
@@ -214,8 +214,8 @@ def test_a_floor_holds_up_a_component_of_one_point():
     x = np.r_[np.random.default_rng(0).normal(size=(50, 2)), [[100.0, 100.0]]]
     sweep, start = sweep_and_start(x, 2, "full")
     with pytest.raises(ComponentError):
-        em.run(sweep, start)
+        em_steps.run(sweep, start)
     held, _ = sweep_and_start(x, 2, "full", floor=np.array([1e-4, 1e-4]))
-    found = em.run(held, start)
+    found = em_steps.run(held, start)
     variance = np.diagonal(held.family.matrices(found.mixture.core_roots, 2, 2), axis1=1, axis2=2)
     assert variance.min() == pytest.approx(1e-4)

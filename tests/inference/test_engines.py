@@ -18,7 +18,7 @@ from bayesgmm.data.standards import Standard
 from bayesgmm.datasets import make_mixture
 from bayesgmm.engines import ENGINES
 from bayesgmm.errors import ComponentError, DeclarationError, FitWarning, SamplingError, UnknownName
-from bayesgmm.inference import em, laplace
+from bayesgmm.inference import em, em_steps, laplace
 from bayesgmm.inference.engine import Silent
 from bayesgmm.posterior.info import info
 from bayesgmm.posterior.log_posterior import LogPosterior
@@ -195,11 +195,11 @@ def test_a_start_that_does_not_fit_is_refused():
 def test_em_never_lowers_the_likelihood(covariance):
     density = make_density(bg.MixtureModel(4, covariance), SAMPLE.X)
     blocks, family = density.blocks, density.model.family
-    sweep = em.Sweep(blocks, family)
+    sweep = em_steps.Sweep(blocks, family)
     start = em.short_runs(sweep, 4, seed=0, n_init=1, max_iter=2)[0].mixture
     values = []
     for _ in range(40):
-        result = em.run(sweep, start, max_iter=1)
+        result = em_steps.run(sweep, start, max_iter=1)
         values.append(result.loglik)
         start = result.mixture
     assert (np.diff(values) > -1e-9).all()
@@ -231,7 +231,7 @@ def test_em_that_stops_early_warns():
 
 def test_short_runs_come_best_first():
     density = make_density(bg.MixtureModel(4), SAMPLE.X)
-    sweep = em.Sweep(density.blocks, density.model.family)
+    sweep = em_steps.Sweep(density.blocks, density.model.family)
     values = [run.loglik for run in em.short_runs(sweep, 4, seed=0, n_init=6)]
     assert values == sorted(values, reverse=True)
     assert values[0] > values[-1]

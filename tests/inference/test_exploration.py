@@ -7,7 +7,7 @@ import bayesgmm as bg
 from bayesgmm.data.points import as_points
 from bayesgmm.data.standards import Standard
 from bayesgmm.families.structures import COVARIANCES
-from bayesgmm.inference import em, exploration
+from bayesgmm.inference import em, em_steps, exploration
 from bayesgmm.inference.exploration import Exploration, Found, Optimum, explore, unseen_share
 from bayesgmm.inference.faults import is_suspect
 from bayesgmm.inference.laplace import prior_of_coordinates
@@ -79,7 +79,7 @@ def test_select_finds_the_right_number_of_clusters_where_one_column_separates():
 def test_the_search_finds_at_least_what_many_k_means_starts_find(family):
     """100 starts of EM, of which the search needs a part."""
     standard = Standard.of(as_points(IRIS), COVARIANCES[family].needs_common_scale)
-    sweep = em.Sweep(standard.blocks(IRIS), COVARIANCES[family])
+    sweep = em_steps.Sweep(standard.blocks(IRIS), COVARIANCES[family])
     many = em.maximise_likelihood(sweep, 3, seed=7, n_init=100, init="k-means++")
     for seed in range(3):
         assert em.maximise_likelihood(sweep, 3, seed).loglik > many.loglik - 1e-3
@@ -87,7 +87,7 @@ def test_the_search_finds_at_least_what_many_k_means_starts_find(family):
 
 def test_a_narrow_component_of_a_few_points_is_suspect_and_passed_over():
     """Six points in a plane: the likelihood is half a nat higher there than at the best regular maximum."""
-    sweep = em.Sweep(Standard.of(as_points(IRIS)).blocks(IRIS), COVARIANCES["full"])
+    sweep = em_steps.Sweep(Standard.of(as_points(IRIS)).blocks(IRIS), COVARIANCES["full"])
     regular = em.maximise_likelihood(sweep, 3, seed=0)
     assert regular.loglik - 150 * Standard.of(as_points(IRIS)).log_scale == pytest.approx(-180.19, abs=0.01)
     assert not is_suspect(regular.mixture, sweep.family, 150)

@@ -12,7 +12,7 @@ import bayesgmm as bg
 from bayesgmm.data.points import as_points
 from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import ComponentError, DegenerateComponent, EmptyComponent, FitWarning
-from bayesgmm.inference import em, laplace, maxima, mle, modes
+from bayesgmm.inference import em, em_steps, laplace, maxima, mle, modes
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.posterior.info import info
 from bayesgmm.posterior.log_posterior import LogPosterior
@@ -54,10 +54,10 @@ def coordinates(density, fit):
 @pytest.mark.parametrize("family", CHARTED)
 def test_em_the_score_equations_and_scikit_learn_reach_one_maximum(family):
     density = make_density(bg.MixtureModel(3, family), SAMPLE.X)
-    sweep = em.Sweep(density.blocks, density.model.family)
+    sweep = em_steps.Sweep(density.blocks, density.model.family)
     start = em.short_runs(sweep, 3, seed=0, n_init=3)[0].mixture
     n = len(SAMPLE.X)
-    by_em = em.run(sweep, start, max_iter=20_000, tol=1e-14).loglik / n
+    by_em = em_steps.run(sweep, start, max_iter=20_000, tol=1e-14).loglik / n
     likelihood = density.likelihood()
     found = mle.maximise(likelihood, sweep, [start])
     precision = density.model.family.expand(start.core_roots, 3, 2)
@@ -149,7 +149,7 @@ def on_a_point(x):
 
 def test_a_start_from_which_a_component_shrinks_is_rejected():
     density = make_density(bg.MixtureModel(2), GALAXIES)
-    sweep = em.Sweep(density.blocks, density.model.family)
+    sweep = em_steps.Sweep(density.blocks, density.model.family)
     likelihood, bad = density.likelihood(), on_a_point(density.blocks.rows())
     with pytest.raises(EmptyComponent, match=r"component 1 holds 1\.. points; a 'full' covariance in 1 dimension"):
         mle.maximise(likelihood, sweep, [bad])

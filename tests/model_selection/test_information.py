@@ -13,7 +13,7 @@ from bayesgmm.data.points import as_points
 from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import FitWarning, NotAMaximum, SingularInformation
 from bayesgmm.families.structures import COVARIANCES
-from bayesgmm.inference import em, mle
+from bayesgmm.inference import em, em_steps, mle
 from bayesgmm.inference.maxima import Curvature
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.model_selection import information
@@ -93,7 +93,7 @@ def louis(likelihood, q, rows):
 def test_the_hessian_is_louis_formula(family):
     density = LogPosterior.of(bg.MixtureModel(2, family), as_points(SAMPLE.X))
     likelihood = density.likelihood()
-    sweep = em.Sweep(density.blocks, density.model.family)
+    sweep = em_steps.Sweep(density.blocks, density.model.family)
     q = mle.maximise(likelihood, sweep, [em.short_runs(sweep, 2, 0, 1)[0].mixture]).q
     curvature = Curvature.of(likelihood, q)
     hessian = curvature.values / np.outer(curvature.scale, curvature.scale) * len(SAMPLE.X)
@@ -116,7 +116,7 @@ def bootstrap(family, x, replicates):
         core = kind.roots(kind.cores(p.covariance[0] / np.outer(scale, scale)))
         start = Mixture(p.weight[0], (p.mean[0] - shift) / scale, core)
         likelihood = density.likelihood()
-        found = mle.maximise(likelihood, em.Sweep(density.blocks, kind), [start])
+        found = mle.maximise(likelihood, em_steps.Sweep(density.blocks, kind), [start])
         one = likelihood.parameters(found.q)
         variance = np.diagonal(one.covariance, axis1=1, axis2=2)
         again.append(np.column_stack([one.weight, one.mean, variance, one.covariance[:, rows, below]]).ravel())

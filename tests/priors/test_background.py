@@ -11,7 +11,7 @@ from scipy.stats import binom, multivariate_normal, norm
 import bayesgmm as bg
 from bayesgmm.data.points import as_points
 from bayesgmm.errors import DataError, DeclarationError, FitWarning
-from bayesgmm.inference.em import Sweep, take_steps
+from bayesgmm.inference.em_steps import Sweep, take_steps
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.inference.starts import sample_rows
 from bayesgmm.posterior.contamination import as_modelled, background

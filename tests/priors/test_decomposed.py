@@ -12,7 +12,7 @@ from bayesgmm.diagnosis import priors as sensitivity
 from bayesgmm.errors import DeclarationError
 from bayesgmm.families import rotations
 from bayesgmm.families.structures import COVARIANCES
-from bayesgmm.inference import em
+from bayesgmm.inference import em_steps
 from bayesgmm.inference.mixtures import Mixture, closest_wishart
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.priors.shapes import draw_shapes, log_constant
@@ -186,7 +186,7 @@ def test_map_under_a_wishart_prior_is_a_fixed_point_of_em(name):
         family.roots(family.cores(covariance)),
     )
     prior = closest_wishart(density.model.covariances, density.standard, family)
-    _, after = em.Sweep(density.blocks, family, prior)(found)
+    _, after = em_steps.Sweep(density.blocks, family, prior)(found)
     np.testing.assert_allclose(after.core_roots, found.core_roots, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(after.mean, found.mean, atol=1e-5)
 
