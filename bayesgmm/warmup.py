@@ -27,8 +27,8 @@ from bayesgmm.priors.weights import FiniteMixture, SparseDirichlet
 from bayesgmm.progress import track
 from bayesgmm.sources.opening import source
 from bayesgmm.sources.surveys import stream
+from bayesgmm.sweep.blocks import Blocks
 from bayesgmm.sweep.compilation import KERNELS, Callback
-from bayesgmm.sweep.stats import Blocks
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -13,7 +13,8 @@ from bayesgmm.datasets import make_mixture
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.sources.opening import source
-from bayesgmm.sweep.stats import Blocks, fold
+from bayesgmm.sweep.blocks import Blocks
+from bayesgmm.sweep.stats import fold
 
 TITLE = "## Dask: sweeps on the workers of a LocalCluster, 4 columns, K = 8"
 ROWS, D, K = 10_000_000, 4, 8

@@ -9,7 +9,8 @@ from sklearn.mixture import GaussianMixture
 from bayesgmm.datasets import make_mixture
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference.mixtures import Mixture, maximise
-from bayesgmm.sweep.stats import Blocks, fold
+from bayesgmm.sweep.blocks import Blocks
+from bayesgmm.sweep.stats import fold
 
 TITLE = "## One EM iteration, compared with scikit-learn"
 CASES = [(100_000, 2, 5, 30), (100_000, 5, 5, 30), (100_000, 10, 10, 20), (50_000, 32, 10, 10)]

@@ -11,7 +11,8 @@ import bayesgmm as bg
 from bayesgmm.families.factors import FactorAnalysers
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference.mixtures import Mixture, maximise
-from bayesgmm.sweep.stats import Blocks, fold
+from bayesgmm.sweep.blocks import Blocks
+from bayesgmm.sweep.stats import fold
 
 TITLE = "## Factor analysers"
 POINTS, COLUMNS, COMPONENTS, FACTORS = 20_000, 256, 10, 4

@@ -9,7 +9,8 @@ import bayesgmm as bg
 from bayesgmm.data.points import as_points
 from bayesgmm.datasets import make_mixture
 from bayesgmm.posterior.log_posterior import LogPosterior
-from bayesgmm.sweep.stats import Blocks, Table, fold
+from bayesgmm.sweep.blocks import Blocks
+from bayesgmm.sweep.stats import Table, fold
 
 TITLE = "## Missing values and errors of measurement"
 SWEEPS = ((100_000, 5, 5), (20_000, 20, 5))

@@ -23,7 +23,8 @@ import numpy as np
 import bayesgmm as bg
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference.mixtures import Mixture
-from bayesgmm.sweep.stats import Blocks, fold
+from bayesgmm.sweep.blocks import Blocks
+from bayesgmm.sweep.stats import fold
 
 def status(field):
     lines = Path("/proc/self/status").read_text().splitlines()

@@ -12,8 +12,9 @@ from bayesgmm.datasets import make_mixture
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.sweep import simd
+from bayesgmm.sweep.blocks import Blocks
 from bayesgmm.sweep.layout import LANES
-from bayesgmm.sweep.stats import Blocks, fold
+from bayesgmm.sweep.stats import fold
 
 TITLE = "## Share of the machine's multiply-adds that a sweep makes"
 CASES = [(100_000, 2, 5), (100_000, 5, 5), (100_000, 10, 10), (100_000, 32, 10)]

@@ -13,7 +13,8 @@ from bayesgmm.labels.alignments import METHODS, MIN_RESPONSIBILITY
 from bayesgmm.labels.relabelling import POINTS, Options, find_order
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import Posterior
-from bayesgmm.sweep.stats import Blocks, draw_responsibilities
+from bayesgmm.sweep.blocks import Blocks
+from bayesgmm.sweep.stats import draw_responsibilities
 
 TITLE = "## Relabelling: seconds for 4,000 draws of 10 components"
 DRAWS, D, K = 4_000, 5, 10

@@ -9,7 +9,8 @@ from scipy.optimize import nnls
 from bayesgmm.datasets import make_mixture
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference.mixtures import Mixture
-from bayesgmm.sweep.stats import Blocks, fold
+from bayesgmm.sweep.blocks import Blocks
+from bayesgmm.sweep.stats import fold
 
 TITLE = "## Cost of a sweep: a model, and what it predicts"
 FITTED = [(n, d, k) for n in (100_000, 400_000) for d in (2, 5, 10, 20) for k in (3, 12)]

@@ -13,7 +13,8 @@ from bayesgmm.datasets import make_mixture
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference.em_steps import Sweep, take_steps
 from bayesgmm.inference.mixtures import Mixture
-from bayesgmm.sweep.stats import Blocks, fold
+from bayesgmm.sweep.blocks import Blocks
+from bayesgmm.sweep.stats import fold
 
 TITLE = "## EM, compared with Spark MLlib: 1,000,000 rows, 4 columns, K = 8"
 ROWS, D, K = 1_000_000, 4, 8

@@ -19,7 +19,7 @@ from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.inference.starts import from_responsibilities
 from bayesgmm.model_selection.rounds import SEARCHES
 from bayesgmm.model_selection.selection import select
-from bayesgmm.sweep.stats import Blocks
+from bayesgmm.sweep.blocks import Blocks
 
 TITLE = "## Covariance structures"
 REPEATS = 15

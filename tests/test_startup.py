@@ -244,7 +244,8 @@ def test_warming_up_compiles_every_kernel():
 
 
 def test_a_kernel_has_one_compiled_form_whatever_flags_its_arrays_have():
-    from bayesgmm.sweep.stats import Blocks, Table, fold
+    from bayesgmm.sweep.blocks import Blocks
+    from bayesgmm.sweep.stats import Table, fold
 
     root = np.stack([np.eye(2)] * 2)
     for writeable in (True, False):

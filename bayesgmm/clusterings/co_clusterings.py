@@ -18,7 +18,8 @@ from bayesgmm.posterior.packing import plain_index
 from bayesgmm.posterior.schema import Posterior, points_for
 from bayesgmm.predictions.densities import DRAWS
 from bayesgmm.progress import track
-from bayesgmm.sweep.stats import Blocks, Table, draw_responsibilities
+from bayesgmm.sweep.blocks import Blocks
+from bayesgmm.sweep.stats import Table, draw_responsibilities
 from bayesgmm.sweep.threads import run_ranges
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from bayesgmm.errors import warn
 from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import Posterior, points_for
-from bayesgmm.sweep.stats import Array, Blocks
+from bayesgmm.sweep.blocks import Blocks
+from bayesgmm.sweep.stats import Array
 from bayesgmm.sweep.threads import run_ranges
 
 if TYPE_CHECKING:

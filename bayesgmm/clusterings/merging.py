@@ -16,7 +16,8 @@ from bayesgmm.posterior.packing import plain_index
 from bayesgmm.posterior.schema import Posterior, points_for, unpack
 from bayesgmm.predictions.densities import DRAWS
 from bayesgmm.predictions.imputations import expectations
-from bayesgmm.sweep.stats import Array, Blocks, Table, draw_responsibilities, responsibilities
+from bayesgmm.sweep.blocks import Blocks
+from bayesgmm.sweep.stats import Array, Table, draw_responsibilities, responsibilities
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -8,10 +8,11 @@ import numpy as np
 
 from bayesgmm.data.points import Points
 from bayesgmm.data.streams import Stream
+from bayesgmm.sweep.blocks import Blocks
 from bayesgmm.sweep.imputation import imputed
 from bayesgmm.sweep.layout import BLOCK
 from bayesgmm.sweep.layout_kernels import lay_out
-from bayesgmm.sweep.stats import Array, Blocks
+from bayesgmm.sweep.stats import Array
 from bayesgmm.sweep.threads import run_ranges
 
 

@@ -10,8 +10,9 @@ import numpy as np
 
 from bayesgmm.data.points import Points
 from bayesgmm.data.summaries import Summary
+from bayesgmm.sweep.blocks import Blocks
 from bayesgmm.sweep.parts import Parts, ahead, joined
-from bayesgmm.sweep.stats import Array, Blocks
+from bayesgmm.sweep.stats import Array
 
 LayOut = Callable[[Array, int], Blocks]
 

@@ -16,7 +16,8 @@ from bayesgmm.posterior.info import declaration
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.packing import DIMS, FACTORS
 from bayesgmm.posterior.schema import unpack
-from bayesgmm.sweep.stats import Array, Blocks
+from bayesgmm.sweep.blocks import Blocks
+from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
     import xarray as xr

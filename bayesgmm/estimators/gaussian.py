@@ -34,7 +34,8 @@ from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.criteria import n_parameters
 from bayesgmm.posterior.info import FitInfo
 from bayesgmm.posterior.notes import EngineNotes, SourceInfo
-from bayesgmm.sweep.stats import Array, Blocks, Table, fold, log_densities, responsibilities
+from bayesgmm.sweep.blocks import Blocks
+from bayesgmm.sweep.stats import Array, Table, fold, log_densities, responsibilities
 from bayesgmm.wording import alternatives
 
 if TYPE_CHECKING:

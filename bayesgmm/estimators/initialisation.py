@@ -11,9 +11,10 @@ from bayesgmm.data.points import Points
 from bayesgmm.data.standards import Standard
 from bayesgmm.families.family import Family
 from bayesgmm.inference.mixtures import Mixture, at_least_empty, maximise
+from bayesgmm.sweep.blocks import Blocks
 from bayesgmm.sweep.layout import BLOCK
 from bayesgmm.sweep.lloyd_kernels import CHUNK, assign_nearest
-from bayesgmm.sweep.stats import Array, Blocks, Stats
+from bayesgmm.sweep.stats import Array, Stats
 from bayesgmm.sweep.threads import enough_threads, run_ranges
 
 MAX_ITER, TOL = 300, 1e-4  # of k-means, those of scikit-learn

@@ -28,7 +28,8 @@ from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.priors.weights import Dirichlet, FiniteMixture, SparseDirichlet, StickBreaking, WeightsPrior
-from bayesgmm.sweep.stats import Array, Blocks, Table
+from bayesgmm.sweep.blocks import Blocks
+from bayesgmm.sweep.stats import Array, Table
 
 PLAIN = 10  # number of plain iterations, equal to scikit-learn's, before the first extrapolation
 

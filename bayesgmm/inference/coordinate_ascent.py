@@ -15,7 +15,8 @@ from bayesgmm.inference.component_factors import Components, MeansFactor, means_
 from bayesgmm.inference.conjugate import MIN_TILT, Layout, WeightsFactor, Wisharts, from_log_cholesky, log_cholesky
 from bayesgmm.inference.mixtures import Mixture, closest_wishart
 from bayesgmm.posterior.log_posterior import LogPosterior
-from bayesgmm.sweep.stats import LOG_2PI, Array, Blocks, Stats, Table, fold
+from bayesgmm.sweep.blocks import Blocks
+from bayesgmm.sweep.stats import LOG_2PI, Array, Stats, Table, fold
 
 
 @dataclass(frozen=True)

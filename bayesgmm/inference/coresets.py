@@ -21,7 +21,8 @@ from bayesgmm.inference.searches import cores_of
 from bayesgmm.inference.starts import from_centres, spread_out_centres
 from bayesgmm.progress import counted, wanted
 from bayesgmm.sources.opening import source
-from bayesgmm.sweep.stats import Array, Blocks, Table, fold, fold_each, log_densities, responsibilities
+from bayesgmm.sweep.blocks import Blocks
+from bayesgmm.sweep.stats import Array, Table, fold, fold_each, log_densities, responsibilities
 from bayesgmm.workers.streams import drawn, room_for_rows, streamed
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from bayesgmm.inference.acceleration import ROUNDING, remaining_gain
 from bayesgmm.inference.extrapolation import extrapolate
 from bayesgmm.inference.mixtures import CovariancePrior, Mixture, maximise
 from bayesgmm.inference.quasi_newton import Anchor, ascend
-from bayesgmm.sweep.stats import Array, Blocks, fold
+from bayesgmm.sweep.blocks import Blocks
+from bayesgmm.sweep.stats import Array, fold
 
 PATIENCE = 10  # if EM needs more further iterations than this, faster steps replace them
 CLEAR = 1e-3  # a floor below this share of every variance does not change the maximum

@@ -23,8 +23,9 @@ from bayesgmm.inference.proposals import PROPOSALS, Labels, Rows
 from bayesgmm.inference.starts import from_centres, sample_points, spread_out_centres
 from bayesgmm.inference.weak_priors import WeakPrior
 from bayesgmm.labels.groups import Groups, sort_within
+from bayesgmm.sweep.blocks import Blocks
 from bayesgmm.sweep.kernels import BLOCK
-from bayesgmm.sweep.stats import Array, Blocks, Stats
+from bayesgmm.sweep.stats import Array, Stats
 
 EXPLORED = 2_000  # number of rows that a search explores, when there are more
 EXPLORED_EACH = 200  # minimum number of rows for each component

@@ -6,7 +6,8 @@ from numpy.typing import NDArray
 from bayesgmm.errors import ComponentError
 from bayesgmm.families.family import Family
 from bayesgmm.inference.mixtures import Mixture, maximise
-from bayesgmm.sweep.stats import Blocks, fold
+from bayesgmm.sweep.blocks import Blocks
+from bayesgmm.sweep.stats import fold
 
 SUSPECT, SINGULAR = 1, 2  # faults, in order
 GRADING = 12  # number of these M steps if a component is small

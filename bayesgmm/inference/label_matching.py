@@ -8,8 +8,9 @@ from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.inference.populations import Population
 from bayesgmm.labels.alignments import Order, Responsibilities, solve_assignments
 from bayesgmm.labels.subsamples import evenly
+from bayesgmm.sweep.blocks import Blocks
 from bayesgmm.sweep.kernels import BLOCK
-from bayesgmm.sweep.stats import Array, Blocks, Table
+from bayesgmm.sweep.stats import Array, Table
 
 ROWS = 2_000  # maximum number of rows with a label that are compared
 

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.sweep.blocks import Blocks
 from bayesgmm.sweep.kernels import BLOCK
-from bayesgmm.sweep.stats import Array, Blocks
+from bayesgmm.sweep.stats import Array
 
 LogDensity = Callable[[Array], tuple[float, Array]]
 

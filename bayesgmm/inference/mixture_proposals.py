@@ -19,7 +19,8 @@ from bayesgmm.inference.labelled_copies import Rule
 from bayesgmm.inference.mixtures import CovariancePrior
 from bayesgmm.inference.starts import from_centres, spread_out_centres
 from bayesgmm.posterior.log_posterior import LogPosterior
-from bayesgmm.sweep.stats import Array, Blocks
+from bayesgmm.sweep.blocks import Blocks
+from bayesgmm.sweep.stats import Array
 
 SIZES = (1, 3, 10, 20, 30)  # numbers of components that are tried
 DOF = 6.0  # degrees of freedom: tails heavier than those of a posterior, and a finite variance of the weights

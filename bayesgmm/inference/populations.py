@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from bayesgmm.families.family import Family
 from bayesgmm.inference.faults import fault_of
 from bayesgmm.inference.mixtures import NONE, CovariancePrior, Exponents, Mixture
-from bayesgmm.sweep.stats import Array, Blocks, Stats, Table, fold_each
+from bayesgmm.sweep.blocks import Blocks
+from bayesgmm.sweep.stats import Array, Stats, Table, fold_each
 
 IntArray = NDArray[np.intp]
 EMPTY = 1e-10  # number of points of an empty component, so that its mean does not change

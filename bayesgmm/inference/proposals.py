@@ -12,8 +12,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.sweep.blocks import Blocks
 from bayesgmm.sweep.latent_cells import LatentCells
-from bayesgmm.sweep.stats import Array, Blocks
+from bayesgmm.sweep.stats import Array
 
 SMALL = 1e-9  # directions with less than this share of the largest variance are left out
 PURSUITS = 8  # number of random directions from which projection pursuit starts

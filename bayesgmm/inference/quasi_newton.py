@@ -16,7 +16,8 @@ from bayesgmm.families.family import Changes, Family
 from bayesgmm.families.structures import root_chart_of
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.posterior.parameters import softmax
-from bayesgmm.sweep.stats import Array, Blocks, fold
+from bayesgmm.sweep.blocks import Blocks
+from bayesgmm.sweep.stats import Array, fold
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult

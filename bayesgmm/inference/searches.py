@@ -20,7 +20,8 @@ from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.inference.starts import from_responsibilities
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.criteria import assignment_entropy
-from bayesgmm.sweep.stats import Array, Blocks, fold
+from bayesgmm.sweep.blocks import Blocks
+from bayesgmm.sweep.stats import Array, fold
 from bayesgmm.workers.tasks import run_on_workers
 
 if TYPE_CHECKING:

@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 
 from bayesgmm.families.family import Family
 from bayesgmm.inference.mixtures import Mixture, maximise
+from bayesgmm.sweep.blocks import BackgroundRow, Blocks
 from bayesgmm.sweep.kernels import BLOCK
 from bayesgmm.sweep.latent_cells import LatentCells
-from bayesgmm.sweep.stats import Array, BackgroundRow, Blocks, Stats
+from bayesgmm.sweep.stats import Array, Stats
 
 SEEDING_POINTS = 20_000  # maximum number of points for a start
 SAMPLE = 60_000  # number of points for a first fit, when there are many more

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayesgmm.inference.coordinate_ascent import Ascent, Factors
+from bayesgmm.sweep.blocks import Blocks
 from bayesgmm.sweep.kernels import BLOCK
-from bayesgmm.sweep.stats import Array, Blocks, log_densities
+from bayesgmm.sweep.stats import Array, log_densities
 
 STANDARD_ERRORS = 2  # one ELBO is below another if the difference exceeds this many of its standard errors
 

@@ -19,8 +19,9 @@ from bayesgmm.inference.mean_orders import in_order
 from bayesgmm.inference.tempering_kernels import Ladder, Record, tempered_sweeps
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.notes import TemperingInfo
+from bayesgmm.sweep.blocks import Blocks
 from bayesgmm.sweep.orchestration import NativePoints
-from bayesgmm.sweep.stats import Array, Blocks
+from bayesgmm.sweep.stats import Array
 
 PHASES = 100  # parts of the sampling, each of which a checkpoint keeps
 ROUNDS = (1 / 16, 3 / 16, 7 / 16, 15 / 16)  # shares of the tuning iterations at which the ladder is adapted

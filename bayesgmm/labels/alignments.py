@@ -14,8 +14,9 @@ from bayesgmm.labels import label_kernels
 from bayesgmm.labels.groups import Groups, restrained, sort_within
 from bayesgmm.posterior.schema import Posterior
 from bayesgmm.progress import track
+from bayesgmm.sweep.blocks import Blocks
 from bayesgmm.sweep.kernels import BLOCK
-from bayesgmm.sweep.stats import Array, Blocks, Table
+from bayesgmm.sweep.stats import Array, Table
 from bayesgmm.sweep.threads import run_ranges
 from bayesgmm.wording import listing
 

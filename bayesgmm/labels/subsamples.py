@@ -5,7 +5,8 @@ from numpy.typing import NDArray
 
 from bayesgmm.data.points import Points
 from bayesgmm.data.standards import Standard
-from bayesgmm.sweep.stats import Array, Blocks, Table, responsibilities
+from bayesgmm.sweep.blocks import Blocks
+from bayesgmm.sweep.stats import Array, Table, responsibilities
 
 SLICE = 65_536  # points scored at a time
 

@@ -23,7 +23,8 @@ from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import Posterior
 from bayesgmm.predictions.replication import simulate
 from bayesgmm.sources.opening import is_read_in_parts
-from bayesgmm.sweep.stats import Array, Blocks
+from bayesgmm.sweep.blocks import Blocks
+from bayesgmm.sweep.stats import Array
 from bayesgmm.wording import alternatives
 from bayesgmm.workers.streams import client_of, needed, read_rows
 

@@ -25,7 +25,8 @@ from bayesgmm.inference.variational import highest_elbo
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.criteria import information_criteria, n_parameters
 from bayesgmm.posterior.log_posterior import LogPosterior
-from bayesgmm.sweep.stats import Array, Blocks, responsibilities
+from bayesgmm.sweep.blocks import Blocks
+from bayesgmm.sweep.stats import Array, responsibilities
 from bayesgmm.transforms.columns import ColumnTransforms
 
 Row = dict[str, Any]

@@ -13,7 +13,8 @@ from bayesgmm.inference.em_steps import Sweep
 from bayesgmm.keywords import checks_keywords
 from bayesgmm.posterior.criteria import n_parameters
 from bayesgmm.screening.lattices import lattice_of
-from bayesgmm.sweep.stats import Array, Blocks
+from bayesgmm.sweep.blocks import Blocks
+from bayesgmm.sweep.stats import Array
 from bayesgmm.transforms.columns import ColumnTransforms
 from bayesgmm.transforms.curves import Curve
 from bayesgmm.transforms.estimates import candidates

@@ -6,7 +6,8 @@ import numpy as np
 
 from bayesgmm.data.labels import IMPOSSIBLE, component_columns
 from bayesgmm.families.family import Family
-from bayesgmm.sweep.stats import Array, Blocks, Stats, Table, responsibilities
+from bayesgmm.sweep.blocks import Blocks
+from bayesgmm.sweep.stats import Array, Stats, Table, responsibilities
 
 HIGH_KHAT = 0.7  # Pareto k-hat above which importance weights are not reliable for any number of draws
 CRITERIA = {"bic": 1, "aic": 1, "icl": 1, "elbo": -1}  # sign: a lower product of sign and criterion is better
@@ -47,7 +48,8 @@ def assignment_entropy(stats: Stats, table: Table, blocks: Blocks | None = None)
     --------
     With two equal components the entropy of each of three points is log 2.
 
-    >>> from bayesgmm.sweep.stats import Blocks, fold
+    >>> from bayesgmm.sweep.blocks import Blocks
+    >>> from bayesgmm.sweep.stats import fold
     >>> twins = Table.from_parameters(np.log([0.5, 0.5]), [[0.0], [0.0]], [[1.0], [1.0]])
     >>> round(assignment_entropy(fold(Blocks.from_rows([[0.0], [1.0], [5.0]]), twins), twins) / 3, 4)
     0.6931

@@ -24,13 +24,14 @@ from bayesgmm.posterior import native
 from bayesgmm.posterior.parameters import Parameters, softmax
 from bayesgmm.priors.covariances import WishartPrecision
 from bayesgmm.priors.means import NormalMeans
+from bayesgmm.sweep.blocks import Blocks
 from bayesgmm.sweep.compilation import Callback
 from bayesgmm.sweep.imputation import imputed
 from bayesgmm.sweep.latent_cells import by_pattern
 from bayesgmm.sweep.layout import IntArray
 from bayesgmm.sweep.matrices import cholesky
 from bayesgmm.sweep.parts import Parts
-from bayesgmm.sweep.stats import KEPT_SWEEP, Array, Blocks, Table, fold, fold_each, fold_sums
+from bayesgmm.sweep.stats import KEPT_SWEEP, Array, Table, fold, fold_each, fold_sums
 from bayesgmm.sweep.threads import run_ranges
 
 KEPT_DRAWS = 100  # number of coordinates whose densities are one unit of work of a checkpoint

@@ -13,8 +13,9 @@ from bayesgmm.posterior.packing import plain_index
 from bayesgmm.posterior.schema import Posterior
 from bayesgmm.predictions import density_kernels
 from bayesgmm.progress import track
+from bayesgmm.sweep.blocks import Blocks
 from bayesgmm.sweep.kernels import BLOCK
-from bayesgmm.sweep.stats import Array, Blocks, Table, log_densities
+from bayesgmm.sweep.stats import Array, Table, log_densities
 from bayesgmm.sweep.threads import run_ranges
 
 if TYPE_CHECKING:

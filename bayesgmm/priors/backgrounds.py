@@ -12,7 +12,8 @@ from bayesgmm.data.standards import Standard
 from bayesgmm.data.streams import Stream
 from bayesgmm.declared import Declared, Numbers, Positive, PositiveNumbers, no_boolean
 from bayesgmm.errors import DataError
-from bayesgmm.sweep.stats import LOG_2PI, Array, BackgroundRow
+from bayesgmm.sweep.blocks import BackgroundRow
+from bayesgmm.sweep.stats import LOG_2PI, Array
 from bayesgmm.wording import listing
 
 if TYPE_CHECKING:

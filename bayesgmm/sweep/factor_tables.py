@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bayesgmm.sweep import factor_kernels
+from bayesgmm.sweep.blocks import Blocks
 from bayesgmm.sweep.factor_kernels import NativeFactors
 from bayesgmm.sweep.orchestration import NativeTable
-from bayesgmm.sweep.stats import LOG_2PI, Array, Blocks, Stats, Table
+from bayesgmm.sweep.stats import LOG_2PI, Array, Stats, Table
 from bayesgmm.sweep.threads import enough_threads, run_ranges
 
 

@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 
 from bayesgmm.sweep import imputation_kernels
+from bayesgmm.sweep.blocks import Blocks
 from bayesgmm.sweep.latent_records import Sweep
 from bayesgmm.sweep.layout import BLOCK
 from bayesgmm.sweep.matrices import cholesky
-from bayesgmm.sweep.stats import Array, Blocks, Table, fold
+from bayesgmm.sweep.stats import Array, Table, fold
 from bayesgmm.sweep.threads import run_ranges
 
 ITERATIONS = 20  # of EM for one Gaussian

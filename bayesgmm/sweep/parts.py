@@ -9,8 +9,9 @@ from typing import ClassVar, NoReturn
 
 import numpy as np
 
+from bayesgmm.sweep.blocks import BackgroundRow, Blocks, Measure
 from bayesgmm.sweep.layout import BLOCK
-from bayesgmm.sweep.stats import Array, BackgroundRow, Blocks, Measure
+from bayesgmm.sweep.stats import Array
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from bayesgmm.sweep.blocks import Blocks, Measure
 from bayesgmm.sweep.parts import Parts
-from bayesgmm.sweep.stats import Array, Blocks, Measure
+from bayesgmm.sweep.stats import Array
 from bayesgmm.workers.schedulers import gathered, plain_errors
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ import pytest
 from bayesgmm.families.chart_kernels import pull_back, unpack_roots
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference.mixtures import Mixture
-from bayesgmm.sweep.stats import Blocks, Stats, fold
+from bayesgmm.sweep.blocks import Blocks
+from bayesgmm.sweep.stats import Stats, fold
 from tests.families.registry import CHARTED
 
 K, D = 3, 2

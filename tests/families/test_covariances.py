@@ -12,7 +12,8 @@ from bayesgmm.inference.em_steps import Sweep, run, take_steps
 from bayesgmm.inference.mixtures import CovariancePrior, Mixture, maximise
 from bayesgmm.inference.populations import Climb, Population
 from bayesgmm.inference.starts import from_responsibilities
-from bayesgmm.sweep.stats import Blocks, Stats, Table, fold
+from bayesgmm.sweep.blocks import Blocks
+from bayesgmm.sweep.stats import Stats, Table, fold
 from tests.families.neighbours import near
 from tests.families.registry import CHARTED, SKLEARN
 

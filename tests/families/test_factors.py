@@ -19,9 +19,10 @@ from bayesgmm.inference.mixtures import CovariancePrior, Mixture, maximise
 from bayesgmm.inference.populations import Climb, Population
 from bayesgmm.inference.quasi_newton import Anchor
 from bayesgmm.reports.mathematics import latex
+from bayesgmm.sweep.blocks import Blocks
 from bayesgmm.sweep.factor_tables import projection
 from bayesgmm.sweep.parts import Parts
-from bayesgmm.sweep.stats import Blocks, fold, fold_each
+from bayesgmm.sweep.stats import fold, fold_each
 from tests.commands import run as run_command
 
 K, D, Q, N = 3, 7, 2, 300

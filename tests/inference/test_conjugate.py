@@ -12,7 +12,7 @@ from bayesgmm.inference import ascent_runs
 from bayesgmm.inference.conjugate import Concentration, Layout, WeightsFactor
 from bayesgmm.inference.weight_shares import weight_shares
 from bayesgmm.posterior.log_posterior import LogPosterior
-from bayesgmm.sweep.stats import Blocks
+from bayesgmm.sweep.blocks import Blocks
 from tests.ascents import FAMILIES, SAMPLE, every_component, every_declaration, make_ascent, start_of
 from tests.declarations import SDS, weight_priors
 

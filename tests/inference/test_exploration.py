@@ -18,7 +18,8 @@ from bayesgmm.inference.proposals import PROPOSALS, Rows
 from bayesgmm.inference.starts import sample_rows
 from bayesgmm.inference.weak_priors import WeakPrior
 from bayesgmm.posterior.log_posterior import LogPosterior
-from bayesgmm.sweep.stats import Blocks, fold
+from bayesgmm.sweep.blocks import Blocks
+from bayesgmm.sweep.stats import fold
 from tests.families.registry import CHARTED
 
 IRIS = bg.datasets.iris().drop(columns="species").to_numpy()

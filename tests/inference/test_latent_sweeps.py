@@ -13,12 +13,13 @@ import pytest
 from bayesgmm.inference import conjugate_sweeps
 from bayesgmm.inference.conditionals import exchangeable
 from bayesgmm.sweep.assignment_kernels import Sweep, fold_draws
+from bayesgmm.sweep.blocks import Blocks
 from bayesgmm.sweep.compilation import KERNELS, kernel
 from bayesgmm.sweep.kernels import moments_width
 from bayesgmm.sweep.latent_cells import LatentCells
 from bayesgmm.sweep.layout import LANES
 from bayesgmm.sweep.orchestration import workspace
-from bayesgmm.sweep.stats import Blocks, Table
+from bayesgmm.sweep.stats import Table
 from tests.inference.test_gibbs import DECLARATIONS, Prior, sweeps
 from tests.inference.test_telescoping import DECLARATIONS as FINITE
 from tests.inference.test_telescoping import Joint, features

@@ -20,8 +20,9 @@ from bayesgmm.inference.minibatches import sampled
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sources import surveys
 from bayesgmm.sources.surveys import stream
+from bayesgmm.sweep.blocks import Blocks
 from bayesgmm.sweep.parts import Parts, ahead
-from bayesgmm.sweep.stats import Blocks, Table, fold, fold_each
+from bayesgmm.sweep.stats import Table, fold, fold_each
 from tests.families.registry import CHARTED
 
 SAMPLE = make_mixture(80_000, 3, 4, overlap=0.2, seed=2)

@@ -28,7 +28,8 @@ from bayesgmm.posterior.info import info
 from bayesgmm.posterior.notes import LabelInfo
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import observed, unpack
-from bayesgmm.sweep.stats import BLOCK, Blocks, Table
+from bayesgmm.sweep.blocks import Blocks
+from bayesgmm.sweep.stats import BLOCK, Table
 from benchmarks.relabelling import plain_stephens, same_names, switched
 from tests.switching import (
     SETTINGS,

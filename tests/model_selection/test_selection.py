@@ -24,7 +24,8 @@ from bayesgmm.plots import selection_data
 from bayesgmm.posterior.criteria import CRITERIA, assignment_entropy, n_parameters
 from bayesgmm.posterior.info import info
 from bayesgmm.posterior.schema import unpack
-from bayesgmm.sweep.stats import Blocks, Table, fold
+from bayesgmm.sweep.blocks import Blocks
+from bayesgmm.sweep.stats import Table, fold
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt

@@ -7,16 +7,9 @@ import pytest
 from scipy.special import logsumexp
 from scipy.stats import kstest, multivariate_normal, norm
 
+from bayesgmm.sweep.blocks import BackgroundRow, Blocks
 from bayesgmm.sweep.imputation import as_rows, drawn, expected, imputed
-from bayesgmm.sweep.stats import (
-    BackgroundRow,
-    Blocks,
-    Table,
-    fold,
-    fold_each,
-    log_densities,
-    responsibilities,
-)
+from bayesgmm.sweep.stats import Table, fold, fold_each, log_densities, responsibilities
 
 LOG_2PI = np.log(2 * np.pi)
 

@@ -5,8 +5,9 @@ import pytest
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
+from bayesgmm.sweep.blocks import Blocks
 from bayesgmm.sweep.imputation import as_rows, expected
-from bayesgmm.sweep.stats import Blocks, Table, fold, log_densities, responsibilities
+from bayesgmm.sweep.stats import Table, fold, log_densities, responsibilities
 from tests.sweep.test_gaps import LOG_2PI, make_table, with_gaps
 
 

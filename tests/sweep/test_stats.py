@@ -13,7 +13,8 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
 from bayesgmm.sweep import simd, stats
-from bayesgmm.sweep.stats import Blocks, Table, fold, log_densities, responsibilities
+from bayesgmm.sweep.blocks import Blocks
+from bayesgmm.sweep.stats import Table, fold, log_densities, responsibilities
 
 
 def make_table(rng, n_components, n_features, diagonal=False):

@@ -24,7 +24,8 @@ from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import Posterior, unpack
 from bayesgmm.priors.covariances import WishartPrecision
-from bayesgmm.sweep.stats import Array, Blocks, Stats, Table, fold, log_densities
+from bayesgmm.sweep.blocks import Blocks
+from bayesgmm.sweep.stats import Array, Stats, Table, fold, log_densities
 
 MAX_ITER, TOL = 12, 1e-3  # maximum number of iterations; minimum gain in log likelihood per frame
 MIN_OCCUPANCY = 1e-3  # relative occupancy below which a frame is not used for a state
