@@ -20,6 +20,14 @@ def coreset(
     ],
     output: TableOut,
     size: Annotated[int, typer.Option(help="Number of rows of the coreset.")] = 10_000,
+    calibrated: Annotated[
+        bool,
+        typer.Option(
+            "--calibrated",
+            help="Write smaller weights, under which intervals are as wide as the error of the coreset. (default: "
+            "weights for point estimates, N in sum)",
+        ),
+    ] = False,
     columns: Columns = None,
     memory: Memory = None,
     scheduler: Scheduler = None,
@@ -27,6 +35,7 @@ def coreset(
 ) -> None:
     """Draw a few weighted rows that stand for all rows in fits (a coreset), and measure their error."""
     from bayesgmm.errors import DataError
+    from bayesgmm.inference.coresets import EXACT
     from bayesgmm.inference.coresets import coreset as draw
 
     check_table(output, data)
@@ -42,6 +51,10 @@ def coreset(
     title = "Mean log likelihood of a row, minus that of one Gaussian, in nats"
     show(errors.map("{:.4f}".format), title, name="errors", values=found.errors)
     record(n_rows=found.n_rows, width=found.width)
-    say(str(found))
-    write(found.table(WEIGHT), output, "points", index=False)
+    share = f"{len(found.points):,} of {found.n_rows:,} rows"
+    say(f"{share}; largest error of the mean log likelihood of a row {found.max_error:.2g} nats")
+    write(found.table(WEIGHT, calibrated=calibrated), output, "points", index=False)
+    if not calibrated and found.width > EXACT:
+        remark(f"these weights are for point estimates: intervals from them are {found.width:.3g} times too narrow")
+        remark("for intervals, add --calibrated")
     remark(f"fit it with --weight-column {WEIGHT}")

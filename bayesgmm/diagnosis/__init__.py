@@ -72,6 +72,12 @@ def _unweighted(fit: "xr.DataTree") -> str:
     return "" if observed(fit).weights is None else "rows have weights, so a row is not one point"
 
 
+def _weighted(fit: "xr.DataTree") -> str:
+    if draws.size(fit) == (1, 1):
+        return "a point estimate has no intervals"
+    return _points(fit) or ("rows have no weights" if observed(fit).weights is None else "")
+
+
 def _labelled(fit: "xr.DataTree") -> str:
     if reason := _points(fit):
         return reason
@@ -152,6 +158,7 @@ CHECKS: dict[str, Check] = {
     "unexplained points": Check(points.unexplained, _complete),
     "influential points": Check(points.influential, _many_draws),
     "rounding": Check(points.rounding, _points),
+    "row weights": Check(points.counted, _weighted),
 }
 
 

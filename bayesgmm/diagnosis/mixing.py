@@ -161,7 +161,7 @@ def _replaced(fit: "xr.DataTree") -> list[Finding]:
         what = f"The chains may have missed a part of the posterior ({where}): the draws come from {by}."
     why = "They visit all regions that the chains have found, each as often as it is probable."
     if by == "Gibbs sampling":
-        why = "Its split-merge moves change whole clusters, which these chains hardly did, and its chains agree."
+        why = "Gibbs sampling moves whole clusters, which the replaced chains hardly did, and its own chains agree."
     if replaced.probabilities is not None:
         each = " and ".join(f"{one:.2f}" for one in replaced.probabilities)
         error = f"standard error {replaced.probability_error:.2g}"

@@ -13,11 +13,12 @@ from bayesgmm.posterior.info import info
 from bayesgmm.posterior.schema import Posterior, observed, unpack
 from bayesgmm.predictions.cross_validation import IntArray, LeftOut, Opened, khat_limit, leave_outs
 from bayesgmm.sweep.stats import Array, log_densities
-from bayesgmm.wording import listing
+from bayesgmm.wording import listing, plural
 
 if TYPE_CHECKING:
     import xarray as xr
 
+MANY_TIMES = 2  # points that a row stands for on average, from which the width of intervals is mentioned
 FALSE_DISCOVERIES = 0.01  # false discovery rate of the points that are reported
 DRAWS = 100
 CANDIDATES = 1000  # maximum number of points that are compared with all draws
@@ -40,6 +41,20 @@ def farness(values: Array, posterior: Posterior) -> Array:
         steps = np.einsum("kij,nkj->nki", tables.root[s], x[:, None, :] - tables.mean[s])
         out[s] = scipy.special.gammaincc(x.shape[1] / 2, (steps**2).sum(axis=-1).min(axis=-1) / 2)
     return out
+
+
+def counted(fit: "xr.DataTree") -> list[Finding]:
+    """Return a note if the weights of the rows count them as many more points: intervals are as narrow as theirs."""
+    points = observed(fit)
+    rows, total = len(points.values), points.total_weight
+    if total < MANY_TIMES * rows:
+        return []
+    what = f"{plural(rows, 'row')} count as {total:,.0f} points, and intervals are as narrow as with so many."
+    why = (
+        "That is right where a row stands for equal points, and too narrow where it stands for others, as in a coreset."
+    )
+    advice = "For intervals from a coreset, use its calibrated weights (bg.coreset(...).calibrated_weight)."
+    return [Finding("note", "row weights", what, why, advice, {"rows": rows, "points": total})]
 
 
 def unexplained(fit: "xr.DataTree") -> list[Finding]:

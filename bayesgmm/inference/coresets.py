@@ -33,6 +33,7 @@ SIZE = 10_000  # rows of a coreset by default
 TRIES = 3  # rough clusterings, of which the best is used; and mixtures from as many starts that errors are measured at
 STEPS = 20  # of EM on the coreset from each of these starts
 FLOOR = 1e-4  # added to variances in these steps, in standardised coordinates: components of one point are no test
+EXACT = 1.01  # width of a coreset that holds all rows, or nearly all
 AT_A_TIME = 2**14  # rows whose distances are computed at a time
 
 
@@ -140,20 +141,25 @@ class Coreset:
 
     def __repr__(self) -> str:
         """Return its size, and how good it is."""
+        if self.width <= EXACT:
+            return f"all {self.n_rows:,} rows"
         return (
             f"{len(self.points):,} of {self.n_rows:,} rows; largest error of the mean log likelihood of a row "
-            f"{self.max_error:.2g} nats; intervals under weight are {self.width:.3g} times too narrow"
+            f"{self.max_error:.2g} nats; weight is for point estimates (intervals from it are {self.width:.3g} "
+            "times too narrow), calibrated_weight for intervals"
         )
 
-    def table(self, weight: str = "weight") -> "pd.DataFrame":
+    def table(self, weight: str = "weight", *, calibrated: bool = False) -> "pd.DataFrame":
         """Return the points and their weights as one table, for a file.
 
         Parameters
         ----------
         weight : str
             Name of the column of the weights.
+        calibrated : bool
+            True for ``calibrated_weight``.
         """
-        return self.points.assign(**{weight: self.weight})
+        return self.points.assign(**{weight: self.calibrated_weight if calibrated else self.weight})
 
 
 def coreset(
@@ -230,7 +236,8 @@ def coreset(
     """
     import pandas as pd
 
-    k, size = whole("n_components", n_components), whole("size", size)
+    k = whole("n_components", n_components)
+    size = whole("size", size, minimum=k)
     seed, threads, shown = whole("seed", seed, minimum=0), cores_of(cores), wanted(progress)
     rows = streamed(source(data, columns), room_for_rows(memory), seed, progress=shown)
     standard, rng = Standard.of(rows), np.random.default_rng((seed, 19))

@@ -166,6 +166,11 @@ class ReconciliationInfo(Facts):
     probabilities: tuple[float, ...] | None = None
     probability_error: float | None = None
 
+    @property
+    def sentence(self) -> str:
+        """What was done, in a sentence."""
+        return f"The chains of the method were replaced: these draws come from {self.by}."
+
 
 @dataclass(frozen=True, repr=False)
 class TemperingInfo(Facts):

@@ -95,7 +95,9 @@ def engine(subject: Subject) -> list[Block]:
     summary = "not an engine of bayesgmm" if subject.engine is None else subject.engine.summary
     facts = [("Method", f"{subject.method}: {summary}")]
     draws = plural(subject.n_draws, "draw")
-    facts.append(("Draws", draws if subject.n_chains == 1 else f"{plural(subject.n_chains, 'chain')} of {draws}"))
+    kept = draws if subject.n_chains == 1 else f"{plural(subject.n_chains, 'chain')} of {draws}"
+    replaced = stored.notes.reconciled
+    facts.append(("Draws", kept if replaced is None else f"{kept}. {replaced.sentence}"))
     if stored.settings:
         facts.append(("Settings", ", ".join(f"{name} = {value}" for name, value in stored.settings.items())))
     if stored.seed is not None:

@@ -11,6 +11,7 @@ GREEK = re.compile(r"[α-ωΑ-Ω]")
 COMMANDS = {
     "α": "alpha",
     "β": "beta",
+    "δ": "delta",
     "λ": "lambda",
     "μ": "mu",
     "ν": "nu",

@@ -178,7 +178,7 @@ def _changed(subject: Subject) -> str:
         asked = notes.extended.asked
         text += f" That is more than the {asked:,} draws asked for, because their effective sample size was small."
     if notes.reconciled is not None:
-        text += f" The chains of the method were replaced: these draws come from {notes.reconciled.by}."
+        text += f" {notes.reconciled.sentence}"
     if notes.interrupted:
         text += " The run was interrupted."
     return text

@@ -168,6 +168,8 @@ def test_what_a_coreset_can_not_be_made_of_is_an_error(rows):
         drawn([[1.0], [np.nan]])
     with pytest.raises(DeclarationError, match="size=0"):
         drawn(rows, 0)
+    with pytest.raises(DeclarationError, match=r"size=1: .*at least 2"):
+        drawn(rows, 1)
 
 
 def test_a_command_writes_a_coreset_that_a_fit_reads(rows, tmp_path):
@@ -176,6 +178,8 @@ def test_a_command_writes_a_coreset_that_a_fit_reads(rows, tmp_path):
     done = run("coreset", "a.parquet", "-k", 2, "--size", 500, "--seed", 1, "-o", "few.csv", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "500 of 20,000 rows; largest error" in done.stdout
+    assert "times too narrow" in done.stdout
+    assert "for intervals, add --calibrated" in done.stdout
     few = pd.read_csv(tmp_path / "few.csv")
     assert few["weight"].to_numpy() == pytest.approx(drawn(frame).weight)
     options = ["few.csv", "-k", 2, "--method", "em", "--weight-column", "weight"]
@@ -190,3 +194,19 @@ def test_a_command_writes_a_coreset_that_a_fit_reads(rows, tmp_path):
     assert "--weight-column can't be used with a table that is read in parts" in done.stderr
     done = run("coreset", "few.csv", "-k", 2, "-o", "fewer.csv", cwd=tmp_path)
     assert "there is a column 'weight'" in done.stderr
+
+
+def test_a_posterior_of_many_more_points_than_rows_has_a_note(rows, tmp_path):
+    some = drawn(rows)
+    settings = {"method": "vb", "seed": 0, "progress": False}
+    fit = bg.fit(bg.MixtureModel(2), some.points, sample_weight=some.weight, **settings)
+    (found,) = bg.diagnose(fit, ["row weights"], progress=False)
+    assert (found.severity, found.evidence["points"]) == ("note", pytest.approx(20_000))
+    assert "500 rows count as 20,000 points" in found.what
+    wide = bg.fit(bg.MixtureModel(2), some.points, sample_weight=some.calibrated_weight, **settings)
+    assert not bg.diagnose(wide, ["row weights"], progress=False)
+    pd.DataFrame(rows, columns=["a", "b"]).to_parquet(tmp_path / "a.parquet")
+    options = ["-k", 2, "--size", 500, "--seed", 1, "--calibrated", "-o", "few.csv"]
+    done = run("coreset", "a.parquet", *options, cwd=tmp_path)
+    assert pd.read_csv(tmp_path / "few.csv")["weight"].to_numpy() == pytest.approx(some.calibrated_weight)
+    assert "too narrow" not in done.stdout

@@ -503,11 +503,11 @@ def test_every_prior_is_described(weights, means, covariances, family, columns):
     assert eval(in_python(model), {"bg": bg}) == model
 
 
-@pytest.mark.parametrize("covariance", COVARIANCES)
+@pytest.mark.parametrize("covariance", [*COVARIANCES, "factors:1", "factors:1:CCC"])
 def test_every_structure_has_formulas_for_the_report_and_for_a_paper(covariance):
-    points = as_points(np.random.default_rng(0).normal(size=(20, 2)))
+    points = as_points(np.random.default_rng(0).normal(size=(20, 4)))
     model = bg.MixtureModel(3, covariance).resolve(points)
-    for description in descriptions(model, 2).values():
+    for description in descriptions(model, 4).values():
         for formula in description.formulas:
             assert "{}" not in formula
             ET.fromstring(str(mathml(formula)))
