@@ -113,8 +113,9 @@ def _tempered(fit: "xr.DataTree") -> str:
 
 
 def _truncated(fit: "xr.DataTree") -> str:
-    known = info(fit).truncation is not None
-    return "" if known else "the prior of the weights is unknown, or is not a truncated process"
+    if info(fit).truncation is not None:
+        return ""
+    return f"the prior of the weights is {'unknown' if info(fit).model is None else 'not a truncated process'}"
 
 
 def _approximated(fit: "xr.DataTree") -> str:
