@@ -28,9 +28,10 @@ def factor_covariances(
     dims = (*each, "feature", "factor")
     loadings = pm.StudentT("loadings", np.float64(prior.df), mu=0.0, sigma=unit, dims=dims, default_transform=transform)
     each = () if own.ties_noise else ("component",)
-    dims, units = (each, scale[0] ** 2) if own.isotropic else ((*each, "feature"), scale**2)
+    is_common = chart.shapes(n_components, d)[1][1] == 1
+    dims, units = (each, scale[0] ** 2) if is_common else ((*each, "feature"), scale**2)
     noise = pymc_scalar(prior.resolved_noise, "noise_variance", -0.5, units, dims)
-    noise = pt.broadcast_to(noise[..., None] if own.isotropic else noise, (n_components, d))
+    noise = pt.broadcast_to(noise[..., None] if is_common else noise, (n_components, d))
     covariance = loadings @ loadings.mT + noise[:, :, None] * np.eye(d)
     return pm.Deterministic("covariance", covariance, dims=("component", "feature", "feature_bis"))
 
@@ -40,7 +41,7 @@ def factor_values(prior: MultiplicativeGamma, covariance: Array, family: Family)
     chart, (k, d, _) = factor_chart_of(family), covariance.shape
     loadings, log_precision = chart.parts(chart.coordinates(family.cores(covariance)), k, d)
     noise, own = np.exp(-2.0 * log_precision), chart.restriction
-    noise = noise[:, 0] if own.isotropic else noise
+    noise = noise[:, 0] if chart.shapes(k, d)[1][1] == 1 else noise
     return {
         "loadings": loadings[0] if own.ties_loadings else loadings,
         "noise_variance": noise[0] if own.ties_noise else noise,

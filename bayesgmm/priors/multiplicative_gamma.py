@@ -77,19 +77,19 @@ class MultiplicativeGamma(CovariancesPrior):
         return True
 
     def resolve(self, data: Summary, family: Family, n_clusters: float) -> Self:  # noqa: D102
-        restriction = factor_chart_of(family).restriction
-        given, q = np.atleast_1d(np.asarray(self.a, dtype=np.float64)), restriction.n_factors
+        chart = factor_chart_of(family)
+        given, q = np.atleast_1d(np.asarray(self.a, dtype=np.float64)), chart.restriction.n_factors
         shapes = given[np.minimum(np.arange(q), given.size - 1)]
         if self.scale is None:
             data.varied_range()
         scale = np.sqrt(data.variance) / n_clusters if self.scale is None else self.scale
         each = per_column(scale, data.columns, "MultiplicativeGamma scale")
-        noise = self.noise
+        noise, is_common = self.noise, chart.shapes(1, len(data.columns))[1][1] == 1
         if noise is None:
-            square = np.asarray([(each**2).mean()]) if restriction.isotropic else each**2
+            square = np.asarray([(each**2).mean()]) if is_common else each**2
             rates = (NOISE_SHAPE - 1) * NOISE_SHARE * square
             noise = InverseGamma(NOISE_SHAPE, tuple(rates.tolist()) if rates.size > 1 else float(rates[0]))
-        noise = noise.single("isotropic noise") if restriction.isotropic else noise.per_column(data.columns)
+        noise = noise.single("isotropic noise") if is_common else noise.per_column(data.columns)
         values = {"a": tuple(shapes.tolist()), "scale": tuple(each.tolist()), "noise": noise}
         return self.model_copy(update=values)
 

@@ -397,9 +397,10 @@ def _ratios_of_axes(prior: DecomposedCovariance, ordered: bool, n_features: int)
 
 @describe_covariances.register
 def _multiplicative_gamma(prior: MultiplicativeGamma, family: Family, n_features: int) -> Description:
-    own = factor_chart_of(family).restriction
+    chart = factor_chart_of(family)
+    own, by_column = chart.restriction, chart.shapes(1, n_features)[1][1] > 1
     loading = f"λ_{{{'' if own.ties_loadings else 'k '}j h}}"
-    noise = "".join((" k" * (not own.ties_noise), " j" * (not own.isotropic))).strip()
+    noise = "".join((" k" * (not own.ties_noise), " j" * by_column)).strip()
     shapes = prior.shapes
     same = shapes.size > 1 and np.ptp(shapes[1:]) == 0
     later = [f"δ_h ∼ Gamma({number(shapes[1])}, 1) for h > 1"] if same else []

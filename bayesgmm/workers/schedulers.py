@@ -197,8 +197,8 @@ def _deserted(client: "Client", absence: float) -> str:
 
 
 def _lost(client: "Client", error: Exception) -> str:
-    reason = getattr(error, "reason", "")
-    if client.status != "running" or "scheduler" in str(reason):
+    reason = str(getattr(error, "reason", ""))
+    if client.status != "running" or "scheduler" in reason or _own_address(client) in str(error):
         return (
             f"the connection to the Dask scheduler {_address(client)} was lost, so the fit can't go on\n"
             "  Start the scheduler and its workers again, and fit again."
@@ -210,8 +210,12 @@ def _lost(client: "Client", error: Exception) -> str:
 
 
 def _address(client: "Client") -> str:
+    return listing([_own_address(client)])
+
+
+def _own_address(client: "Client") -> str:
     scheduler: Any = client.scheduler
-    return listing([scheduler.address if scheduler is not None else "that was in use"])
+    return str(scheduler.address) if scheduler is not None else "that was in use"
 
 
 def _short(error: object) -> str:

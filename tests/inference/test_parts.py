@@ -200,7 +200,9 @@ def test_an_approximation_of_rows_in_parts_is_said_not_to_be_compared(whole_sear
 
 
 def test_minibatches_are_refused_for_rows_in_parts():
-    message = r"batch_size=100 can't be used with rows .* in parts\n  Try to give memory='3MiB', .*, or leave it out"
+    message = (
+        r"batch_size=100 can't be used with rows .* in parts: .*\n  Try to give memory='3MiB', .*, or leave it out"
+    )
     with pytest.raises(DeclarationError, match=message):
         bg.fit(bg.MixtureModel(2), X, "vb", batch_size=100, memory=SMALL, progress=False)
     bg.fit(bg.MixtureModel(2), X, "vb", batch_size=40_000, memory="3MiB", draws=50, seed=1, progress=False)
