@@ -22,7 +22,7 @@ from typing import (
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from bayesgmm.errors import DeclarationError, allowed, choose, did_you_mean
+from bayesgmm.errors import DeclarationError, allowed, choose, instead_of
 from bayesgmm.notebooks import declaration_html
 from bayesgmm.wording import in_short
 
@@ -200,9 +200,13 @@ def _line(problem: "ErrorDetails", kind: type[Declared]) -> str:
         return f"{place}: is required"
     if problem["type"] == "extra_forbidden":
         known = {name: None for name in kind.model_fields if len(problem["loc"]) == 1}
-        return f"{place}: is not a field here{did_you_mean(place, known)}"
+        return f"{place}: is not a field here{instead_of(place, known)}"
     if problem["type"] == "value_error":
         return f"{place}: {message}" if place else message
+    if problem["type"] in ("model_type", "dataclass_type"):
+        name = problem["ctx"]["class_name"]
+        field = problem["loc"][-1]
+        return f"{place}: must be of the class {name}, got {in_short(problem['input'])}; write {field}={name}(...)"
     return f"{place}: {message.replace('Input should', 'must')}, got {in_short(problem['input'])}"
 
 
@@ -315,7 +319,7 @@ def probability(name: str, value: object) -> float:
     return float(value)
 
 
-def _numbers(value: object, max_dims: int, above_zero: bool) -> object:
+def _numbers(value: object, max_dims: int, above_zero: bool, each: str = "column") -> object:
     """Convert a number, list or array of numbers to a number or nested tuples."""
     try:
         array = np.asarray(value)
@@ -324,7 +328,7 @@ def _numbers(value: object, max_dims: int, above_zero: bool) -> object:
         fits = False
     if not fits or not np.isfinite(array).all() or (above_zero and array.ndim < 2 and not (array > 0).all()):
         kind = "positive number" if above_zero else "number"
-        more = ("one for each column", "a vector or a matrix")[max_dims - 1]
+        more = (f"one for each {each}", "a vector or a matrix")[max_dims - 1]
         raise ValueError(f"must be a {kind}, or {more}, got {in_short(value)}")
     return _tuples(array.astype(np.float64).tolist())
 
@@ -358,4 +362,5 @@ def read_scale(value: object) -> object:
 Row = tuple[float, ...]
 Numbers = Annotated[float | Row, BeforeValidator(lambda value: _numbers(value, 1, above_zero=False))]
 PositiveNumbers = Annotated[float | Row, BeforeValidator(read_positive)]
+PerFactor = Annotated[float | Row, BeforeValidator(lambda value: _numbers(value, 1, above_zero=True, each="factor"))]
 Positive = Annotated[float, BeforeValidator(no_boolean), Field(gt=0)]

@@ -24,7 +24,7 @@ from bayesgmm.engine_limits import (
     loaded,
 )
 from bayesgmm.engine_settings import ADVI, DISAGREEMENT, DRAWS, MAX_DRAWS, STARTS, SWEEPS, Setting, Value
-from bayesgmm.errors import DeclarationError, allowed, choose, did_you_mean
+from bayesgmm.errors import DeclarationError, allowed, choose, instead_of
 from bayesgmm.references import WORKS, Work
 from bayesgmm.wording import alternatives
 
@@ -116,7 +116,7 @@ class Engine:
         """Return what to write instead of a setting that the engine lacks."""
         if able := [other.name for other in ENGINES.values() if name in other.defaults]:
             return f"; a setting of method {alternatives([repr(other) for other in able])}"
-        return did_you_mean(name, dict.fromkeys([*self.defaults, *others]))
+        return instead_of(name, dict.fromkeys([*self.defaults, *others]))
 
     def refused(self, model: object) -> dict[Limit, dict[str, str]]:
         """Return the limitations that exclude a MixtureModel, each with the unsupported parts and alternatives."""
@@ -138,9 +138,9 @@ class Engine:
                 if not engine.refused(model) and not (limit.of_priors and engine.ignores_priors)
             }
             instead = " and ".join(dict.fromkeys(wrong.values()))
+            others = f"Methods that can: {allowed(able)}. Or declare" if able else "No method can. Declare"
             raise DeclarationError(
-                f"method {self.name!r} can't take {' and '.join(wrong)}: {limit.because}.\n"
-                f"  Methods that can: {allowed(able)}. Or declare {instead}."
+                f"method {self.name!r} can't take {' and '.join(wrong)}: {limit.because}.\n  {others} {instead}."
             )
 
     def require_parts(self, settings: Mapping[str, object], needed: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from bayesgmm.synonyms import written_here
+from bayesgmm.synonyms import VALUES, written_here
 from bayesgmm.wording import in_short, printable
 
 
@@ -225,18 +225,28 @@ def allowed(registry: Mapping[str, object]) -> str:
     return ", ".join(repr(name) for name in sorted(registry))
 
 
-def did_you_mean(name: object, registry: Mapping[str, object]) -> str:
-    """Return what to write instead of a name that is not in a registry: one of a similar spelling or of equal meaning.
+def instead_of(name: object, registry: Mapping[str, object]) -> str:
+    """Return what to write instead of an argument that does not exist: one of equal meaning, or similar.
 
     Examples
     --------
-    >>> did_you_mean("fulll", {"full": 1}), did_you_mean("random_state", {"seed": 1}), did_you_mean("x", {"full": 1})
-    ("; did you mean 'full'?", '; write seed=1', '')
-    >>> did_you_mean("FULL", {"full": 1})
-    "; did you mean 'full'?"
+    >>> instead_of("random_state", {"seed": 1}), instead_of("seeds", {"seed": 1}), instead_of("x", {"seed": 1})
+    ('; write seed=1', "; did you mean 'seed'?", '')
     """
-    if here := written_here(name, registry):
-        return f"; write {here}"
+    here = written_here(name, registry)
+    return f"; write {here}" if here else did_you_mean(name, registry)
+
+
+def did_you_mean(name: object, registry: Mapping[str, object]) -> str:
+    """Return the name of a similar spelling, or of equal meaning, if a registry or table has one.
+
+    Examples
+    --------
+    >>> did_you_mean("fulll", {"full": 1}), did_you_mean("FULL", {"full": 1}), did_you_mean("x", {"full": 1})
+    ("; did you mean 'full'?", "; did you mean 'full'?", '')
+    """
+    if (here := VALUES.get(str(name))) in registry:
+        return f"; did you mean {here!r}?"
     near = difflib.get_close_matches(str(name), list(registry), n=1)
     lowered = {str(known).lower(): known for known in registry}
     near = near or [lowered[text] for text in difflib.get_close_matches(str(name).lower(), list(lowered), n=1)]

@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TextIO
 
 from bayesgmm.errors import FitFileError
+from bayesgmm.keywords import checks_keywords
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -186,6 +187,7 @@ def append_csv(frame: "pd.DataFrame", file: "Path | TextIO", **settings: Any) ->
     frame.to_csv(file, **settings)
 
 
+@checks_keywords
 @contextmanager
 def guarded_csv() -> Iterator[None]:
     r"""Write CSV files in which a spreadsheet runs nothing, while a block runs.

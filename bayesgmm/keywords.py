@@ -5,7 +5,7 @@ from functools import cache, wraps
 from inspect import Parameter, signature
 from typing import Any
 
-from bayesgmm.errors import UnknownArgument, allowed, did_you_mean
+from bayesgmm.errors import UnknownArgument, allowed, instead_of
 
 CHECKED = "checks_keywords"  # attribute of a decorated function
 
@@ -40,8 +40,9 @@ def refuse_unknown(function: Callable[..., Any], given: Mapping[str, object]) ->
         return
     for name in given:
         if name not in known:
-            instead = did_you_mean(name, known)
-            raise UnknownArgument(f"{_title(function)}() has no argument {name!r}{instead}\n  It has {allowed(known)}.")
+            instead = instead_of(name, known)
+            has = f"has {allowed(known)}" if known else "takes no arguments"
+            raise UnknownArgument(f"{_title(function)}() has no argument {name!r}{instead}\n  It {has}.")
 
 
 def _title(function: Callable[..., Any]) -> str:
@@ -51,15 +52,16 @@ def _title(function: Callable[..., Any]) -> str:
 
 @cache
 def _names(function: Callable[..., Any]) -> dict[str, None] | None:
-    """Return the names of the arguments of a function; None if it takes any."""
-    parameters = signature(function).parameters
-    if any(parameter.kind == Parameter.VAR_KEYWORD for parameter in parameters.values()):
+    """Return the names of the arguments of a function, without the object that it makes; None if it takes any."""
+    parameters = list(signature(function).parameters.values())
+    if any(parameter.kind == Parameter.VAR_KEYWORD for parameter in parameters):
         return None
-    return dict.fromkeys(parameters)
+    makes_objects = function.__qualname__.endswith(".__init__")
+    return dict.fromkeys(parameter.name for parameter in parameters[makes_objects:])
 
 
 def checks_keywords[F: Callable[..., Any]](function: F) -> F:
-    """Let a public function answer an argument that it does not have with what to write instead.
+    """Let a public function or class answer an argument that it does not have with what to write instead.
 
     Examples
     --------
@@ -74,6 +76,9 @@ def checks_keywords[F: Callable[..., Any]](function: F) -> F:
     bayesgmm.errors.UnknownArgument: split() has no argument 'seeds'; did you mean 'seed'?
       It has 'data', 'seed'.
     """
+    if isinstance(function, type):  # a dataclass, whose __init__ is nowhere to be decorated
+        function.__init__ = checks_keywords(function.__init__)  # type: ignore[misc]
+        return function
 
     @wraps(function)
     def checked(*args: Any, **kwargs: Any) -> Any:

@@ -3,28 +3,52 @@
 from collections.abc import Container
 
 SYNONYMS = {
-    **dict.fromkeys(("covariance_type", "cov_type", "modelNames"), "covariance='full'"),
-    **dict.fromkeys(("k", "K", "G", "n_clusters", "n_mixtures", "components", "num_components"), "n_components=3"),
-    **dict.fromkeys(("random_state", "random_seed", "rng", "rng_key"), "seed=1"),
-    **dict.fromkeys(("n_samples", "num_samples", "n_draws", "num_draws", "iter"), "draws=1000"),
-    **dict.fromkeys(("num_warmup", "warmup", "burn", "burn_in", "burnin", "n_tune"), "tune=1000"),
-    **dict.fromkeys(("num_chains", "n_chains"), "chains=4"),
-    **dict.fromkeys(("n_iter", "maxiter", "maxit"), "max_iter=1000"),
-    **dict.fromkeys(("n_jobs", "num_cores", "n_cores"), "cores=4"),
-    **dict.fromkeys(("verbose", "progressbar", "progress_bar"), "progress=False"),
-    **dict.fromkeys(("algorithm", "engine", "inference", "sampler", "step"), "method='nuts'"),
-    **dict.fromkeys(("weights_init", "means_init", "precisions_init", "initvals", "initial"), "start=earlier_fit"),
-    **dict.fromkeys(("sample_weights",), "sample_weight=w"),
-    **dict.fromkeys(("prior", "weight_concentration_prior"), "weights=Dirichlet(1.0)"),
-    **dict.fromkeys(("alpha", "a"), "concentration=1.0"),
-    **dict.fromkeys(("weight_concentration_prior_type",), "weights=DirichletProcess()"),
-    **dict.fromkeys(("mean_prior", "mean_precision_prior"), "means=ConjugateMeans()"),
-    **dict.fromkeys(("covariance_prior", "degrees_of_freedom_prior", "reg_covar"), "covariances=WishartPrecision()"),
+    "n_factors=2": ("k", "q", "n_components", "n_latent"),
+    "covariance='full'": ("covariance_type", "cov_type", "modelNames"),
+    "n_components=3": ("k", "K", "G", "n_clusters", "n_mixtures", "components", "num_components"),
+    "seed=1": ("random_state", "random_seed", "rng", "rng_key"),
+    "size=10_000": ("n", "m", "n_points", "n_samples", "n_rows"),
+    "n_points=400": ("n", "n_samples", "size"),
+    "draws=1000": ("n_samples", "num_samples", "n_draws", "num_draws", "iter"),
+    "tune=1000": ("num_warmup", "warmup", "burn", "burn_in", "burnin", "n_tune"),
+    "chains=4": ("num_chains", "n_chains"),
+    "max_iter=1000": ("n_iter", "maxiter", "maxit"),
+    "cores=4": ("n_jobs", "num_cores", "n_cores"),
+    "progress=False": ("verbose", "progressbar", "progress_bar"),
+    "loss='vi'": ("method",),
+    "method='nuts'": ("algorithm", "engine", "inference", "sampler", "step"),
+    "start=earlier_fit": ("weights_init", "means_init", "precisions_init", "initvals", "initial"),
+    "sample_weight=w": ("sample_weights", "weights", "weight", "case_weights"),
+    "weights=Dirichlet(1.0)": ("prior", "weight_concentration_prior"),
+    "concentration=1.0": ("alpha", "a"),
+    "fdr=0.05": ("alpha",),
+    "ci_prob=0.9": ("ci", "hdi_prob", "prob", "credible_level"),
+    "data=X": ("X", "x", "newdata", "new_data"),
+    "weights=DirichletProcess()": ("weight_concentration_prior_type",),
+    "means=ConjugateMeans()": ("mean_prior", "mean_precision_prior"),
+    "covariances=WishartPrecision()": ("covariance_prior", "degrees_of_freedom_prior", "reg_covar"),
 }
-"""An argument as it is written here, with an example of a value, by the names that others give to it."""
+"""Names that others give to an argument, or to a value of one, by what is written here.
+
+One name may mean several arguments: that which a function has is meant.
+"""
+
+VALUES = dict.fromkeys(("fa", "mfa", "factor_analysers", "factor_analyzers", "FactorAnalysers"), "factors:2")
+"""A value of an argument as it is written here, by the names that others give to it."""
+
+OF_ESTIMATORS = {"covariance": "covariance_type='full'", "seed": "random_state=1", "progress": "verbose=0"}
+"""Arguments of estimators, which have the names of scikit-learn, by the names of the functions."""
 
 
-PAIRS = {other: tuple(here.split("=", 1)) for other, here in SYNONYMS.items()}
+def meanings(name: str) -> list[str]:
+    """Return what is written here for a name that others use, each as an argument with a value.
+
+    Examples
+    --------
+    >>> meanings("k")
+    ['n_factors=2', 'n_components=3']
+    """
+    return [here for here, others in SYNONYMS.items() if name in others]
 
 
 def written_here(name: object, known: Container[str]) -> str:
@@ -42,8 +66,5 @@ def written_here(name: object, known: Container[str]) -> str:
     >>> written_here("seed", {"covariance_type", "random_state"})
     'random_state=1'
     """
-    here = SYNONYMS.get(str(name), "")
-    if here.partition("=")[0] in known:
-        return here
-    others = (f"{other}={value}" for other, (own, value) in PAIRS.items() if own == str(name) and other in known)
-    return next(others, "")
+    candidates = [*meanings(str(name)), OF_ESTIMATORS.get(str(name), "")]
+    return next((here for here in candidates if here.partition("=")[0] in known), "")

@@ -30,7 +30,8 @@ ROOMS = """
 wording late temporary blas renamed synonyms whole_tables references
 notebooks
 errors
-memory progress files keywords
+keywords
+memory progress files
 checkpoints
 sweep
 dispatch findings declared bundled families pymc_ops apps.extras reading

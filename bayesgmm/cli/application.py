@@ -95,11 +95,11 @@ def _instead(option: str, options: dict[str, str]) -> str:
     >>> _instead("--random-state", {"seed": "--seed"}), _instead("--n-components", {"components": "-k"})
     ('--seed', '-k')
     """
-    from bayesgmm.synonyms import SYNONYMS
+    from bayesgmm.synonyms import meanings
 
     name = option.lstrip("-").replace("-", "_")
-    written = as_options(SYNONYMS.get(name, f"{name}=1"), options)
-    return written.split()[0] if written.startswith("-") else ""
+    written = (as_options(here, options) for here in [*meanings(name), f"{name}=1"])
+    return next((words.split()[0] for words in written if words.startswith("-")), "")
 
 
 class App(typer.Typer):

@@ -78,8 +78,15 @@ def factor_loadings(fit: FitLike, ci_prob: float = 0.9) -> "xr.Dataset":
     model, posterior = info(fit).model, unpack(fit)
     family = FactorAnalysers.named("" if model is None else model.covariance)
     if family is None:
-        what = "this fit stores no declaration" if model is None else f"this fit has covariance={model.covariance!r}"
-        raise DeclarationError(f"{what}, which has no factors\n  Declare covariance=FactorAnalysers(2).")
+        if model is None:
+            raise DeclarationError(
+                "this fit does not store its model, so that its factors are not known\n  Fit by bg.fit, with "
+                "covariance=FactorAnalysers(...); a trace of PyMC has 'loadings', with rotations that are not undone."
+            )
+        raise DeclarationError(
+            f"this fit has covariance={model.covariance!r}, which has no factors\n"
+            "  Declare covariance=FactorAnalysers(2)."
+        )
     loadings, noise = _stored(fit) if FACTORS in fit.children else _rotated(family, posterior)
     explained = (loadings**2).sum(axis=-1)
     draws = {"loadings": loadings, "noise": noise, "communality": explained / (explained + noise)}

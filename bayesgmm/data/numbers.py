@@ -27,6 +27,8 @@ def as_matrix(data: object) -> Array:
         values = as_doubles(data)
         if values.ndim == 0:
             raise TypeError("it is a single value")
+    except DataError:  # of an object that says itself what to give
+        raise
     except (TypeError, ValueError, OverflowError) as error:
         raise DataError(
             f"the data are not a table of numbers ({error})\n"

@@ -31,6 +31,7 @@ GALAXIES = """
 """
 
 
+@checks_keywords
 def galaxies() -> "pd.DataFrame":
     """Load the velocities of 82 galaxies in the Corona Borealis region, in km/s; their clusters are superclusters.
 
@@ -54,6 +55,7 @@ def galaxies() -> "pd.DataFrame":
     return pd.DataFrame({"velocity": [float(v) for v in GALAXIES.split()]})
 
 
+@checks_keywords
 def iris(missing: float = 0.0, labelled: int = 0, seed: int = 0) -> "pd.DataFrame":
     """Load measurements of 150 iris flowers of three species, from scikit-learn.
 
@@ -109,6 +111,7 @@ def iris(missing: float = 0.0, labelled: int = 0, seed: int = 0) -> "pd.DataFram
     return frame
 
 
+@checks_keywords
 def wine() -> "pd.DataFrame":
     """Load chemical measurements of 178 wines of three cultivars, from scikit-learn.
 

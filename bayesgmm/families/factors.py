@@ -27,6 +27,7 @@ from bayesgmm.families.factor_steps import Moments, Restriction
 from bayesgmm.families.family import ROUNDING, SINGULAR, VANISHING, Family
 from bayesgmm.families.sharing import OneEach
 from bayesgmm.families.squares import Squares
+from bayesgmm.keywords import checks_keywords
 from bayesgmm.sweep.factor_tables import FactorTable, covariances, dense_roots, inner, projection
 from bayesgmm.sweep.stats import Array, Stats, Table
 from bayesgmm.wording import plural
@@ -38,6 +39,7 @@ EXAMPLES = "'factors:2', 'factors:2:UCU'"  # spelled as SPELLING
 START = 0.5  # loadings of a spherical start, in standard deviations of the noise
 
 
+@checks_keywords
 @dataclass(frozen=True)
 class FactorAnalysers(Family):
     r"""Each covariance is that of a few factors and of noise: the correlations of many columns by few numbers.
@@ -229,8 +231,9 @@ class FactorAnalysers(Family):
         """
         if is_determined(self.n_factors, n_features, self.isotropic):
             return
+        are = "is" if n_features == 1 else "are"
         most = max(q for q in range(n_features + 1) if q == 0 or is_determined(q, n_features, self.isotropic))
-        allowed = f"can have at most {plural(most, 'factor')}" if most else "are too few for factors"
+        allowed = f"can have at most {plural(most, 'factor')}" if most else f"{are} too few for factors"
         condition = "q <= D - 2" if self.isotropic else "(D - q)^2 >= D + q"
         raise DeclarationError(
             f"covariance={self.name!r}: {plural(n_features, 'column')} {allowed}: loadings and noise are determined "

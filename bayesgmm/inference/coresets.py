@@ -13,12 +13,14 @@ from bayesgmm.data.points import DataLike
 from bayesgmm.data.standards import Standard
 from bayesgmm.data.streams import Stream
 from bayesgmm.declared import whole
-from bayesgmm.errors import ComponentError
+from bayesgmm.errors import ComponentError, DataError, DeclarationError
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference import em_steps
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.inference.searches import cores_of
 from bayesgmm.inference.starts import from_centres, spread_out_centres
+from bayesgmm.keywords import checks_keywords
+from bayesgmm.model import MixtureModel
 from bayesgmm.progress import counted, wanted
 from bayesgmm.sources.opening import source
 from bayesgmm.sweep.blocks import Blocks
@@ -161,7 +163,19 @@ class Coreset:
         """
         return self.points.assign(**{weight: self.calibrated_weight if calibrated else self.weight})
 
+    def __array__(self, *args: object, **kwargs: object) -> Array:
+        """Refuse to be read as data, because the weights would be lost.
 
+        Raises
+        ------
+        DataError
+        """
+        raise DataError(
+            "the data are a coreset c, whose rows have weights\n  Write fit(model, c.points, sample_weight=c.weight)."
+        )
+
+
+@checks_keywords
 def coreset(
     data: DataLike,
     n_components: int,
@@ -236,6 +250,7 @@ def coreset(
     """
     import pandas as pd
 
+    _require_order(data)
     k = whole("n_components", n_components)
     size = whole("size", size, minimum=k)
     seed, threads, shown = whole("seed", seed, minimum=0), cores_of(cores), wanted(progress)
@@ -254,6 +269,19 @@ def coreset(
         errors = _errors(own, rows, standard, mixtures, threads)
     best = max(mixtures.values(), key=lambda mixture: fold(own, mixture.table(FAMILY)).loglik)
     return Coreset(points, weight, rows.n_points, errors, _width(own, best))
+
+
+def _require_order(data: object) -> None:
+    """Check that the data come first, as the number of components or a model is no data.
+
+    Raises
+    ------
+    DeclarationError
+    """
+    if isinstance(data, MixtureModel | int):
+        k = data.n_components if isinstance(data, MixtureModel) else data
+        what = "a model" if isinstance(data, MixtureModel) else "a number"
+        raise DeclarationError(f"{what} is given in place of the data; give the data first, as in coreset(data, {k})")
 
 
 def _weighted(

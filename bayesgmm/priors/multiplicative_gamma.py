@@ -8,7 +8,7 @@ import numpy as np
 from bayesgmm.data.points import per_column
 from bayesgmm.data.standards import Standard
 from bayesgmm.data.summaries import Summary
-from bayesgmm.declared import Positive, PositiveNumbers
+from bayesgmm.declared import PerFactor, Positive, PositiveNumbers
 from bayesgmm.errors import DeclarationError
 from bayesgmm.families.factor_charts import FactorChart
 from bayesgmm.families.family import Family
@@ -61,7 +61,7 @@ class MultiplicativeGamma(CovariancesPrior):
     {'a': (2.1, 3.1), 'df': 4.0, 'prior': 'multiplicative_gamma'}
     """
 
-    a: PositiveNumbers = (2.1, 3.1)
+    a: PerFactor = (2.1, 3.1)
     df: Positive = 3.0
     scale: PositiveNumbers | None = None
     noise: InverseGamma | None = None

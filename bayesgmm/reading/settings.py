@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeGuard
 
 from bayesgmm.errors import DeclarationError
+from bayesgmm.keywords import checks_keywords
 
 BLANKS = "whitespace"  # any number of spaces and tabs
 NAMED = {"comma": ",", "semicolon": ";", "tab": "\t", r"\t": "\t", "pipe": "|", "space": BLANKS, " ": BLANKS}
@@ -15,6 +16,7 @@ NOTHING = "none"  # as na: no value stands for a missing one
 WORDS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", BLANKS: "space"}
 
 
+@checks_keywords
 @dataclass(frozen=True)
 class TableFile:
     r"""A table in a file, with the settings to read it by.
