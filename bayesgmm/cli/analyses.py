@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bayesgmm.cli.completion import FITS, METHODS, STRUCTURES, TABLES, either, files, one_of
+from bayesgmm.cli.completion import CONJUGATE, FITS, METHODS, STRUCTURES, TABLES, either, files, one_of
 from bayesgmm.cli.options import Columns, DataFile
 from bayesgmm.cli.printed_tables import print_frame, show
 from bayesgmm.cli.session import records
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from bayesgmm.apps.tables.judging import Anomalies
     from bayesgmm.findings import Findings
 
+OTHERS = tuple(name for name in STRUCTURES if name not in CONJUGATE)
 SHOWN = 10  # uncertain rows
 SHOWN_COLUMNS = 3
 SPECIAL = "what is special"  # heading
@@ -101,7 +102,11 @@ def anomalies(
         typer.Option("-k", "--components", help="Number of components, or 1-9. (default: chosen on held-out rows)"),
     ] = None,
     covariance: Annotated[
-        str, typer.Option(help=f"Covariance: {either(STRUCTURES)}.", autocompletion=one_of(*STRUCTURES))
+        str,
+        typer.Option(
+            help=f"Covariance: {either(CONJUGATE)}; with --method em also {either(OTHERS)}.",
+            autocompletion=one_of(*STRUCTURES),
+        ),
     ] = "tied",
     transform: TransformOption = "auto",
     background: Annotated[

@@ -14,6 +14,7 @@ CRITERIA = ("bic", "aic", "icl", "elbo")
 FAMILIES = ("full", "tied", "diag", "spherical", "EII", "EEI", "VEI", "EVI", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV")
 FACTORS = "factors:2"  # an example: any number of factors may follow
 STRUCTURES = (*FAMILIES, FACTORS)
+CONJUGATE = ("full", "tied", "diag", "spherical", "EII", "EEI")  # those of variational Bayes
 LOSSES = ("vi", "binder")
 TABLES = (".csv", ".parquet", ".pq", ".tsv", ".txt", ".xlsx", ".xls", ".ods")
 FITS = (".nc", ".zarr")

@@ -18,8 +18,9 @@ from bayesgmm.families.family import Family
 from bayesgmm.families.structures import family_named
 from bayesgmm.inference.starts import CENTRES
 from bayesgmm.model import MixtureModel
-from bayesgmm.priors.covariances import WishartPrecision
+from bayesgmm.priors.covariances import CovariancesPrior, WishartPrecision
 from bayesgmm.priors.means import ConjugateMeans
+from bayesgmm.priors.multiplicative_gamma import MultiplicativeGamma, has_loadings
 from bayesgmm.priors.weights import Dirichlet, DirichletProcess, WeightsPrior
 from bayesgmm.sweep.stats import Array
 from bayesgmm.wording import listing, plural
@@ -175,15 +176,18 @@ def check_search(estimator: "BaseEstimator") -> None:
 
 @contextmanager
 def in_own_words() -> Iterator[None]:
-    """Name the covariance family as the estimators do in the advice of a ComponentError.
+    """Name the covariance family as the estimators do in the text of an error.
 
     Raises
     ------
-    ComponentError
+    ComponentError, DeclarationError
         The same one.
     """
     try:
         yield
+    except DeclarationError as error:
+        error.args = (str(error).replace("covariance=", "covariance_type="),)
+        raise
     except ComponentError as error:
         raise type(error)(str(error).replace("covariance=", "covariance_type="), error.families) from None
 
@@ -338,16 +342,43 @@ def declared(estimator: "BaseEstimator", points: Points) -> MixtureModel:
     kind = choose(estimator.weight_concentration_prior_type, WEIGHTS, "weight_concentration_prior_type")
     concentration = _number(estimator, "weight_concentration_prior", 1.0 / estimator.n_components)
     strength = _number(estimator, "mean_precision_prior", 1.0)
-    dof = _number(estimator, "degrees_of_freedom_prior", float(n_features))
     location = points.centre_and_sd[0]
     if estimator.mean_prior is not None:
         location = numbers("mean_prior", estimator.mean_prior, (n_features,), "one number per feature")
-    scale = _covariance_prior(estimator, points, family)
+    covariances = _covariances_prior(estimator, points, family)
     estimator.weight_concentration_prior_, estimator.mean_precision_prior_ = concentration, strength
-    estimator.mean_prior_, estimator.degrees_of_freedom_prior_ = location, dof
-    estimator.covariance_prior_ = scale
-    means, covariances = ConjugateMeans(tuple(location), strength), WishartPrecision(dof, scale)
+    estimator.mean_prior_ = location
+    means = ConjugateMeans(tuple(location), strength)
     return MixtureModel(estimator.n_components, family.name, kind(concentration), means, covariances)
+
+
+def _covariances_prior(estimator: "BaseEstimator", points: Points, family: Family) -> CovariancesPrior:
+    """Return the prior that scikit-learn's parameters describe; for factor analysers, which it lacks, the default."""
+    for name in ("degrees_of_freedom_prior_", "covariance_prior_"):
+        estimator.__dict__.pop(name, None)
+    if has_loadings(family):
+        _require_default_covariances(estimator, family)
+        return MultiplicativeGamma()
+    dof = _number(estimator, "degrees_of_freedom_prior", float(points.values.shape[1]))
+    scale = _covariance_prior(estimator, points, family)
+    estimator.degrees_of_freedom_prior_, estimator.covariance_prior_ = dof, scale
+    return WishartPrecision(dof, scale)
+
+
+def _require_default_covariances(estimator: "BaseEstimator", family: Family) -> None:
+    """Check that no parameter of an inverse Wishart prior is given for a family that has another prior.
+
+    Raises
+    ------
+    DeclarationError
+    """
+    for name in ("degrees_of_freedom_prior", "covariance_prior"):
+        if getattr(estimator, name) is not None:
+            raise DeclarationError(
+                f"{name} is a parameter of the Wishart prior, and covariance_type={family.name!r} has loadings and "
+                "noise, whose prior is another one\n"
+                f"  Leave {name} out, or give model=MixtureModel(..., covariances=MultiplicativeGamma(...))."
+            )
 
 
 def _covariance_prior(estimator: "BaseEstimator", points: Points, family: Family) -> Any:

@@ -48,7 +48,8 @@ class BayesianGaussianMixture(PosteriorEstimator):
     Parameters
     ----------
     n_components : int
-    covariance_type : {'full', 'tied', 'diag', 'spherical', 'EII', 'EEI'}
+    covariance_type : {'full', 'tied', 'diag', 'spherical', 'EII', 'EEI'} or 'factors:q'
+        Factor analysers ('factors:2') need another method than 'vb', and have the default prior of ``MixtureModel``.
     tol, max_iter, n_init : float, int, int
         Settings of ``method='vb'`` and ``'em'``. The fit has converged when the lower bound ('em': the mean log
         likelihood) changes by less than ``tol``, in nats, from one iteration to the next. ``max_iter`` is the maximum
@@ -282,12 +283,12 @@ class BayesianGaussianMixture(PosteriorEstimator):
         points = arguments.points_of(self, X, fitting=True, sample_weight=sample_weight, min_samples=2)
         model = declared(self, points) if self.model is None else as_model(self.model)
         arguments.require_rows(points, model.n_components)
-        if self.method == "vb":
-            columns = continuation.columns_changed(self, n_features, named, points)
-            self._keep_factors(self._approximated(model, points, self._continued(columns)))
-            self._warn_unless_converged()
-            return
         with arguments.in_own_words() if self.model is None else nullcontext():
+            if self.method == "vb":
+                columns = continuation.columns_changed(self, n_features, named, points)
+                self._keep_factors(self._approximated(model, points, self._continued(columns)))
+                self._warn_unless_converged()
+                return
             tree = inference.fit(
                 model,
                 points,

@@ -51,7 +51,7 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
         Number of components per class. A class with fewer distinct rows gets one component for each of them.
         ``'select'`` chooses it for each class from 1 to 5, ``range(1, 4)`` or ``'1-3'`` from these.
     covariance_type : {'full', 'tied', 'diag', 'spherical', 'EII', 'VEV', ...}, 'select', or several of them
-        scikit-learn's words, or one of mclust's fourteen structures, as in ``MixtureModel``.
+        scikit-learn's words, one of mclust's fourteen structures, or 'factors:q', as in ``MixtureModel``.
         ``'select'`` chooses among all that the method can fit, a list among these.
     across : {'components', 'classes'}, optional
         What the structure relates: the covariances of the components of each class, or those of the classes, which

@@ -14,6 +14,7 @@ from bayesgmm.data.summaries import DROP
 from bayesgmm.declared import whole_numbers
 from bayesgmm.engines import engine_named
 from bayesgmm.errors import ComponentError, DeclarationError, choose
+from bayesgmm.estimators.arguments import in_own_words
 from bayesgmm.estimators.unlabelled import labels_of_classes
 from bayesgmm.families.structures import distinct_families, families_named, family_named
 from bayesgmm.inference.searches import run_all
@@ -106,8 +107,9 @@ def _able(names: Sequence[str], method: str, *, every: bool) -> list[str]:
     engine = engine_named(method)
     if every:
         return [name for name in names if not engine.refused(MixtureModel(1, name))]
-    for name in names:
-        engine.require(MixtureModel(1, name))
+    with in_own_words():
+        for name in names:
+            engine.require(MixtureModel(1, name))
     return [*names]
 
 

@@ -25,6 +25,7 @@ from bayesgmm.posterior.notes import EngineNotes
 from bayesgmm.posterior.packing import pack
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.priors.covariances import WishartPrecision
+from bayesgmm.priors.multiplicative_gamma import has_loadings
 from bayesgmm.sweep.imputation import imputed
 from bayesgmm.sweep.stats import Array, fold
 
@@ -56,15 +57,17 @@ def proper(model: MixtureModel, points: Points, within: Array) -> MixtureModel:
 def declared(n_components: int, covariance: str, method: str) -> MixtureModel:
     """Declare a mixture whose default prior of the covariances is one that the method can use.
 
-    ``'em'`` finds the mode under an inverse Wishart prior, whatever the structure [1]_.
+    ``'em'`` finds the mode under an inverse Wishart prior, whatever the structure [1]_; for factor analysers under the
+    one that is closest to their default prior.
 
     References
     ----------
     .. [1] Fraley & Raftery (2007), J. Classification 24, 155-181.
     """
-    if method == "em":
-        return MixtureModel(n_components, covariance, covariances=WishartPrecision())
-    return MixtureModel(n_components, covariance)
+    model = MixtureModel(n_components, covariance)
+    if method == "em" and not has_loadings(model.family):
+        return model.model_copy(update={"covariances": WishartPrecision()})
+    return model
 
 
 def positive_variances(variance: Array, of_columns: Array) -> Array:
@@ -85,9 +88,9 @@ def fit(
     """
     engine_named(method)
     seed, given = arguments.seed_of(random_state), arguments.settings_named(settings)
-    if method == "em":
-        return _most_probable(model, points, seed, given)
     with arguments.in_own_words():
+        if method == "em":
+            return _most_probable(model, points, seed, given)
         return inference.fit(model, points, method, seed=seed, progress=False, **given)
 
 

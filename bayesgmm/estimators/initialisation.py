@@ -1,4 +1,4 @@
-"""Initialisation as in scikit-learn: the same responsibilities from the same random numbers, and their M step."""
+"""Initialisation as in scikit-learn, for its families with the same random numbers: responsibilities, and an M step."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -19,6 +19,7 @@ from bayesgmm.sweep.threads import enough_threads, run_ranges
 
 MAX_ITER, TOL = 300, 1e-4  # of k-means, those of scikit-learn
 SLICE = 32_768  # number of rows processed together, so that the data are not copied
+SKLEARN = ("full", "tied", "diag", "spherical")  # families whose start is scikit-learn's
 UNASSIGNED = -1  # label of a row that is assigned to no component
 
 Labels = NDArray[np.int64]
@@ -118,6 +119,23 @@ ASSIGN: dict[str, Assign] = {
     "random": random_shares,
     "random_from_data": random_rows,
 }
+
+
+def assign(
+    init_params: str,
+    points: Points,
+    n_components: int,
+    random: np.random.RandomState,
+    standard: Standard,
+    family: Family,
+) -> NDArray[Any]:
+    """Compute labels (N,) or responsibilities (N, K) of points with positive weight.
+
+    Distances are in data units for the families that scikit-learn has, as there. For the other ones they are in the
+    coordinates of the fit: a column of large numbers does not decide alone.
+    """
+    values = points.values if family.name in SKLEARN else (points.values - standard.shift) / standard.scale
+    return ASSIGN[init_params](values, points.weights, n_components, random)
 
 
 def from_assignment(

@@ -24,6 +24,7 @@ from bayesgmm.predictions.densities import DRAWS
 from bayesgmm.predictions.imputations import latent_draws, latent_moments
 from bayesgmm.predictions.predictive import log_mean_density
 from bayesgmm.priors.covariances import CovariancesPrior, DecomposedCovariance, WishartPrecision
+from bayesgmm.priors.multiplicative_gamma import MultiplicativeGamma, has_loadings
 from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
@@ -48,12 +49,13 @@ class MixtureRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     n_components : int
         With fewer distinct rows, one component for each of them.
     covariance_type : {'full', 'tied', 'diag', 'spherical', 'EII', 'VEV', ...}
-        scikit-learn's words, or one of mclust's fourteen structures, as in ``MixtureModel``.
+        scikit-learn's words, one of mclust's fourteen structures, or 'factors:q', as in ``MixtureModel``.
         Covariance structure of the components of X and y. With 'tied' all lines have the same slope; with 'diag' and
         'spherical' they have none, and the mean is a weighted mean of the components.
     method : str
         Any method of ``bayesgmm.fit``, under a prior of the covariances whose scale is that of all rows, with their
-        correlations. 'em' finds the mode under that prior. A method with draws averages predictions over them.
+        correlations; for 'factors:q' the default prior, without these. 'em' finds the mode under that prior. A method
+        with draws averages predictions over them.
     random_state : int, RandomState or None
     settings : dict, optional
         Settings of the method, as in ``bayesgmm.fit``.
@@ -297,13 +299,15 @@ def _prior(points: Points, family: Family, shrink: float, method: str) -> Covari
 
     Its correlations are those of all points, so that one component is the regression of all points by least squares,
     with the standard deviation of its residuals. Families without conjugate prior have their default prior for other
-    methods than 'em'.
+    methods than 'em', factor analysers for each method.
 
     References
     ----------
     .. [1] Fraley & Raftery (2007), J. Classification 24, 155-181: K components divide d columns; each is about
        :math:`K^{-1/d}` as wide as all points.
     """
+    if has_loadings(family):
+        return MultiplicativeGamma()
     if method != "em" and not family.is_conjugate:
         return DecomposedCovariance()
     n_columns = len(points.columns)

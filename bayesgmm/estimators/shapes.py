@@ -10,6 +10,7 @@ import numpy as np
 from bayesgmm.data.standards import Standard
 from bayesgmm.families.family import Family
 from bayesgmm.inference.mixtures import Mixture
+from bayesgmm.priors.multiplicative_gamma import has_loadings
 from bayesgmm.sweep.stats import Array, Table
 
 
@@ -54,7 +55,9 @@ def table(weights: Array, means: Array, factors: Array, family: Family, shift: A
 
 
 def covariances_from_matrices(matrices: Array, family: Family) -> Array:
-    """Convert covariances (K, D, D) of the family to scikit-learn's shape."""
+    """Convert covariances (K, D, D) of the family, or means of several, to scikit-learn's shape."""
+    if has_loadings(family):  # their mean has more factors than each of them
+        return matrices
     return family.squeezed(family.cores(matrices))
 
 

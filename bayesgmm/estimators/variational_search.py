@@ -15,7 +15,7 @@ from bayesgmm.data.standards import Standard
 from bayesgmm.dispatch import by_class
 from bayesgmm.errors import DataError, NotConjugate
 from bayesgmm.estimators import shapes
-from bayesgmm.estimators.initialisation import ASSIGN, statistics, without_weightless
+from bayesgmm.estimators.initialisation import assign, statistics, without_weightless
 from bayesgmm.inference.ascent_runs import AscentResult, Rule, ascend, run_to_convergence
 from bayesgmm.inference.component_factors import Components
 from bayesgmm.inference.conjugate import Wisharts, outer
@@ -190,7 +190,7 @@ class Start:
         density = ascent.density
         counted = density.standard.filled(without_weightless(points))
         n_components, family, standard = density.n_components, density.model.family, density.standard
-        assigned = ASSIGN[self.init_params](counted.values, counted.weights, n_components, self.random)
+        assigned = assign(self.init_params, counted, n_components, self.random, standard, family)
         stats = statistics(counted, assigned, n_components, standard, family)
         prior = closest_wishart(density.model.covariances, standard, family)
         factors = ascent.given(maximise(family, stats, prior), stats)

@@ -149,6 +149,11 @@ class MultiplicativeGamma(CovariancesPrior):
         return np.sqrt(noise + np.asarray(self.scale) ** 2 / self.shapes[0])
 
 
+def has_loadings(family: Family) -> bool:
+    """True for factor analysers, whose covariances are loadings and noise."""
+    return isinstance(family.chart, FactorChart)
+
+
 def factor_chart_of(family: Family) -> FactorChart:
     """Return the coordinates of factor analysers.
 
@@ -173,7 +178,7 @@ def require_no_loadings(prior: str, family: Family) -> None:
     DeclarationError
         When it is.
     """
-    if isinstance(family.chart, FactorChart):
+    if has_loadings(family):
         raise DeclarationError(
             f"{prior} is a prior of covariances without restrictions, and covariance={family.name!r} has loadings and "
             "noise\n  Use covariances=MultiplicativeGamma(), the default of factor analysers."

@@ -256,7 +256,7 @@ def responsibilities(blocks: Blocks, tables: Table, threads: int = 1) -> Array:
     Returns
     -------
     (N, K) float
-        Rows sum to one; with a background, to one minus the probability of the background.
+        From 0 to 1. Rows sum to one; with a background, to one minus the probability of the background.
 
     References
     ----------
@@ -272,6 +272,7 @@ def responsibilities(blocks: Blocks, tables: Table, threads: int = 1) -> Array:
     n_components = tables.mean.shape[-2]
     out = np.zeros((blocks.n_blocks, n_components, BLOCK))
     _run(orchestration.average_responsibilities, blocks, tables, blocks.n_blocks, threads, out)
+    np.minimum(out, 1.0, out=out)  # a sum over draws has rounding errors
     return out.transpose(0, 2, 1).reshape(-1, n_components)[: blocks.n_points]
 
 

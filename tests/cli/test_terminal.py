@@ -457,13 +457,25 @@ def offered(*words):
 def test_completed_names_are_those_of_the_registries():
     assert set(completion.METHODS) == set(ENGINES)
     assert list(completion.FAMILIES) == list(COVARIANCES)
+    models = {name: bg.MixtureModel(1, name) for name in completion.STRUCTURES}
+    assert {*completion.CONJUGATE} == {name for name, model in models.items() if not ENGINES["vb"].refused(model)}
     assert set(completion.CRITERIA) == set(CRITERIA)
     assert set(completion.card_names("")) >= set(bg.model.cards())
 
 
-@pytest.mark.parametrize("command", ["fit", "compare", "anomalies", "speech train"])
+def shown_help(command):
+    return " ".join(run(*command.split(), "--help").stdout.replace("│", " ").split())
+
+
+def test_help_of_anomalies_tells_which_families_need_another_method():
+    others = [name for name in completion.STRUCTURES if name not in completion.CONJUGATE]
+    words = f"Covariance: {completion.either(completion.CONJUGATE)}; with --method em also {completion.either(others)}."
+    assert words in shown_help("anomalies")
+
+
+@pytest.mark.parametrize("command", ["fit", "compare", "speech train"])
 def test_help_names_every_covariance_family(command):
-    shown = " ".join(run(*command.split(), "--help").stdout.replace("│", " ").split())
+    shown = shown_help(command)
     factors = [] if command == "speech train" else [completion.FACTORS]
     assert f"Covariance: {completion.either([*COVARIANCES, *factors])}." in shown
 

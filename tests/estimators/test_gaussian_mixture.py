@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 import bayesgmm as bg
 from bayesgmm.datasets import make_mixture
-from bayesgmm.estimators import gaussian
+from bayesgmm.estimators import gaussian, initialisation
 from bayesgmm.posterior.info import info
 
 FAMILIES = ["full", "tied", "diag", "spherical"]
@@ -99,7 +99,7 @@ def test_a_start_that_is_given_is_scikit_learn_s(covariance_type, given):
 def test_a_start_that_is_given_whole_needs_no_other(monkeypatch):
     done = bg.GaussianMixture(3, random_state=0).fit(X)
     start = {"weights_init": done.weights_, "means_init": done.means_, "precisions_init": done.precisions_}
-    monkeypatch.setattr(gaussian, "ASSIGN", {})
+    monkeypatch.setattr(initialisation, "ASSIGN", {})
     bg.GaussianMixture(3, **start).fit(X)
     with pytest.raises(KeyError):
         bg.GaussianMixture(3, **(start | {"means_init": None})).fit(X)

@@ -119,6 +119,16 @@ def test_a_component_of_weight_zero_holds_no_points():
     assert np.isfinite(stats.loglik)
 
 
+def test_a_mean_over_draws_of_probability_one_is_not_more():
+    """Sums of the shares of draws have rounding errors, in either direction."""
+    means = {}
+    for size in (1, 3, 7, *range(40, 60)):
+        table = Table.from_parameters(np.zeros((size, 1)), np.zeros((size, 1, 1)), np.ones((size, 1, 1)))
+        means[size] = responsibilities(Blocks.from_rows([[0.0]]), table).item()
+    assert max(means.values()) == 1.0
+    assert min(means.values()) == pytest.approx(1.0, rel=1e-14)
+
+
 def test_a_point_with_huge_coordinates_gets_finite_answers():
     far = Blocks.from_rows([[1e160], [0.0]])
     table = Table.from_parameters(np.log([0.5, 0.5]), [[0.0], [1.0]], [[1.0], [1.0]])

@@ -85,7 +85,8 @@ def find_anomalies(
     n_components : int or iterable of int
         Numbers of components to try.
     covariance : str
-        Covariance family.
+        Covariance family. 'vb' takes 'full', 'tied', 'diag', 'spherical', 'EII' and 'EEI'; for the others, such as
+        'factors:2', give another ``method``, such as 'em'.
     transform : {'auto', 'none', 'log', 'power', 'arcsinh'} or ColumnTransforms
         Transform of the columns, as in ``choose_transforms``; by default each is chosen by evidence.
     background : Background, optional
@@ -107,7 +108,8 @@ def find_anomalies(
         If the table is empty, a named column can't be used, no column can be used, or ``new`` lacks a column or comes
         with fewer than 50 rows of ``data``.
     DeclarationError
-        If more than one of ``fdr``, ``alpha``, ``top`` and ``contamination`` is given, or a setting is invalid.
+        If more than one of ``fdr``, ``alpha``, ``top`` and ``contamination`` is given, a setting is invalid, or the
+        method can't fit the covariances.
 
     Warns
     -----

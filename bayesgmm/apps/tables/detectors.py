@@ -179,8 +179,9 @@ def fit_detector(
     DataError
         If there are no more rows than columns, or ``calibrated`` and fewer than 50 rows.
     DeclarationError
-        If a setting is invalid.
+        If a setting is invalid, or the method can't fit the covariances.
     """
+    engine_named(method).require(MixtureModel(1, covariance, background=background))  # before the choice, which is long
     rows, ordered_by = table.rows, time_column(table, time)
     if calibrated and len(rows) < MIN_HELD_OUT:
         raise DataError(

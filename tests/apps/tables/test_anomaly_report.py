@@ -6,11 +6,12 @@ import pandas as pd
 import pytest
 
 from bayesgmm.apps import find_anomalies, save_anomalies
+from bayesgmm.apps.tables import detectors
 from bayesgmm.apps.tables.anomaly_report import FILES, answer_words, columns_that_matter
 from bayesgmm.apps.tables.anomaly_verdict import findings_of, verdict
 from bayesgmm.cli.terminal import as_options
 from bayesgmm.diagnosis import diagnose
-from bayesgmm.errors import DataError
+from bayesgmm.errors import DataError, DeclarationError
 
 mpl.use("Agg")
 pytestmark = pytest.mark.filterwarnings("ignore::bayesgmm.FitWarning")
@@ -97,3 +98,11 @@ def test_every_sentence_of_the_report_is_worded_for_its_reader(found, tmp_path):
     page = (tmp_path / "report.html").read_text()
     assert "--drop speed leaves a column out" in page
     assert "drop=&#39;" not in page
+
+
+def test_covariances_that_the_method_can_not_fit_are_refused_before_models_are_compared(machine, monkeypatch):
+    monkeypatch.setattr(detectors, "evaluate_models", None)
+    with pytest.raises(
+        DeclarationError, match=r"'vb' can't take covariance='factors:1'(.|\n)*Methods that can: .*'em'"
+    ):
+        find_anomalies(machine, covariance="factors:1", progress=False)
