@@ -404,12 +404,13 @@ def test_too_many_coordinates_are_refused_with_a_way_out():
 
 
 class Interrupts(Silent):
-    """Sends Ctrl-C once the first chain has some draws after tuning."""
+    """Sends Ctrl-C once the first chain has some draws after tuning, or all chains have."""
 
-    sent = False
+    def __init__(self, which=any, share=1 / 4):
+        self.which, self.share, self.sent = which, share, False
 
     def chains(self, states):
-        if not self.sent and any(s.finished_draws > s.total_draws // 4 for s in states):
+        if not self.sent and self.which(s.finished_draws > s.total_draws * self.share for s in states):
             self.sent = True
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -422,7 +423,7 @@ def test_ctrl_c_stops_chains_in_all_modes():
     x = np.concatenate([corner + np.array([a, b]) for a in (-1.7, 1.7) for b in (-1.7, 1.7)])
     model = bg.MixtureModel(2, covariance="tied")
     with pytest.warns(FitWarning) as said:
-        fit = bg.fit(model, x, draws=40_000, tune=100, chains=2, cores=2, seed=1, progress=Interrupts())
+        fit = bg.fit(model, x, draws=40_000, tune=100, chains=2, cores=2, seed=1, progress=Interrupts(all, 1 / 20))
     assert str(said[0].message).startswith("Interrupted: kept ")
     assert "of 40000 draws of 2 of 2 chains" in str(said[0].message)
     assert 0 < fit["posterior"].sizes["draw"] < 40_000

@@ -12,6 +12,7 @@ from bayesgmm.inference import gibbs_chains, laplace, mean_orders, nuts, reconci
 from bayesgmm.inference.agreement import agreement, label_free
 from bayesgmm.inference.corrected_draws import IndependenceStep
 from bayesgmm.inference.engine import Silent
+from bayesgmm.inference.gibbs_judge import SEARCH
 from bayesgmm.inference.independence_chains import _joined, sample
 from bayesgmm.inference.mixture_proposals import proposal_from_chains
 from bayesgmm.inference.reconciliation import _GibbsChains
@@ -174,7 +175,8 @@ def test_gibbs_chains_are_continued_until_they_are_good():
     assert agreement(label_free(density, chains.q, chains.lp)).is_good(400)
     assert chains.q.shape[1] > 400
     draws = chains.q.shape[1]
-    whole = gibbs_chains.run(density, 3, 1, draws=draws, tune=chains.tune, chains=4, thin=chains.thin)
+    settings = {"tune": chains.tune, "chains": 4, "thin": chains.thin, "search": SEARCH}
+    whole = gibbs_chains.run(density, 3, 1, draws=draws, **settings)
     np.testing.assert_array_equal(chains.q, whole)
 
 
