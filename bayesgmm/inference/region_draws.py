@@ -74,11 +74,17 @@ class _Region:
         return is_judge(np.stack([own[-shortest:] for own in self.values]), AGREE)
 
     def mass(self, density: LogPosterior, seed: int, cores: int) -> BridgeEstimate | None:
-        """Estimate its log mass. The draws of its chains alternate: either half of them has draws of each chain."""
+        """Estimate its log mass.
+
+        The first halves of all chains precede the second halves. Draws of a chain stay together, so that the standard
+        error allows for their autocorrelation.
+        """
         shortest = min(map(len, self.q))
-        chosen = np.linspace(-shortest, -1, min(shortest, FITTED // len(self.q))).round().astype(int)
-        q = np.stack([own[chosen] for own in self.q], axis=1).reshape(-1, density.size)
-        return region_mass(density, q, np.stack([own[chosen] for own in self.lp], axis=1).ravel(), seed, cores)
+        count = max(1, min(shortest, FITTED // len(self.q)) // 2)  # draws of each half
+        chosen = np.linspace(-shortest, -1, 2 * count).round().astype(int)
+        parts = chosen[:count], chosen[count:]
+        q, lp = (np.concatenate([own[part] for part in parts for own in every]) for every in (self.q, self.lp))
+        return region_mass(density, q, lp, seed, cores)
 
 
 def draws_by_mass(
