@@ -263,6 +263,11 @@ class Subject:
         panels = QUICK_PANELS if self.quick else PANELS
         return [self.names[j] for j in most_different(self.posterior.parameters, panels)]
 
+    @property
+    def _shown(self) -> list[int]:
+        """Their positions."""
+        return [self.names.index(name) for name in self.informative]
+
     def live(
         self, draw: str, data: "Callable[[], xr.Dataset]", shown: "xr.DataTree"
     ) -> "Callable[[], LiveFigure] | None":
@@ -290,7 +295,7 @@ class Subject:
 
     @cached_property
     def predictive(self) -> "xr.DataTree":
-        """Replicated data and log likelihoods of the columns and points in the figures.
+        """Replicated data of the columns and points in the figures.
 
         Raises
         ------
@@ -303,8 +308,7 @@ class Subject:
             )
         if self.points.weights is not None:
             raise Omitted(WEIGHTED)
-        chosen = [self.names.index(name) for name in self.informative]
-        return predictive_tree(self._sparse(REPLICATED), chosen)
+        return predictive_tree(self._sparse(REPLICATED), self._shown)
 
     @cached_property
     def loo(self) -> tuple[LeftOut, IntArray]:
@@ -330,7 +334,7 @@ class Subject:
     def pit(self) -> "xr.Dataset":
         """Leave-one-out probability integral transform of each point, for the columns in the figures."""
         _ = self.loo  # raises Omitted where leave-one-out is not possible
-        return transformed(self.predictive)
+        return transformed(self._sparse(REPLICATED), self._shown)
 
     @cached_property
     def findings(self) -> Findings:
