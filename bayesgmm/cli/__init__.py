@@ -12,7 +12,7 @@ from bayesgmm.cli.applications import segment
 from bayesgmm.cli.cards import models
 from bayesgmm.cli.completion import FITS, card_names, files
 from bayesgmm.cli.coresets import coreset
-from bayesgmm.cli.data import check_picture, declare, in_parts, placed, read_for, rows_for, weights_of
+from bayesgmm.cli.data import check_picture, declare, in_parts, placed, read_for, rows_for, say_weights, weights_of
 from bayesgmm.cli.datasets import datasets
 from bayesgmm.cli.diagnosis import diagnose
 from bayesgmm.cli.discriminants import discriminant_plane
@@ -110,12 +110,14 @@ def fit(
     card = declare(model, components, covariance, data_anywhere)
     if in_parts(data, memory, scheduler):
         assert data is not None
-        rows: Any = rows_for(card, data, columns)
+        rows: Any = rows_for(card, data, columns, weight_column)
         known: dict[str, Any] = {"memory": memory}
     else:
         given = read_for(card, data, columns, noise_columns, label_column)
         rows, known = given.frame, given.known
-        if weight_column is not None:
+        if weight_column is None:
+            say_weights(rows.columns)
+        else:
             known["sample_weight"] = weights_of(data, weight_column, columns)
             rows = rows.drop(columns=weight_column, errors="ignore")
     settings: dict[str, Any] = dict(card.fit.settings) if method in (None, card.fit.method) else {}
