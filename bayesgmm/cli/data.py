@@ -262,8 +262,16 @@ def labels_of(path: Path, name: str | None, columns: str | None) -> "pd.Series |
     return select(read_frame(path, [name]), [name])[name]
 
 
-def weights_of(path: Path | None, name: str, columns: str | None) -> "pd.Series":
-    """Return the column of ``--weight-column``.
+def without_weights(frame: "pd.DataFrame", weights: "pd.Series | None") -> "pd.DataFrame":
+    """Return the values of a table, without the column of row weights."""
+    if weights is None:
+        say_weights(frame.columns)
+        return frame
+    return frame.drop(columns=str(weights.name), errors="ignore")
+
+
+def weights_of(path: Path | None, name: str | None, columns: str | None) -> "pd.Series | None":
+    """Return the column of ``--weight-column``; None without the option.
 
     Raises
     ------
@@ -274,6 +282,8 @@ def weights_of(path: Path | None, name: str, columns: str | None) -> "pd.Series"
     from bayesgmm.data.tables import read_frame
     from bayesgmm.errors import DataError
 
+    if name is None:
+        return None
     if path is None:
         raise DataError(f"--weight-column {name} needs a table with this column")
     require_other(name, columns)

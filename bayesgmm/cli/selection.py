@@ -16,8 +16,8 @@ from bayesgmm.cli.data import (
     placed,
     read_for,
     require_other,
-    say_weights,
     weights_of,
+    without_weights,
     write,
 )
 from bayesgmm.cli.options import (
@@ -121,13 +121,9 @@ def select(
         require_other(weight_column, columns)
         rows, known = opened(data, chosen_columns(columns), weight=weight_column), {"memory": memory}
     else:
+        weights = weights_of(data, weight_column, columns)
         given = measured(data, columns, noise_columns, label_column)
-        rows, known = given.frame, given.known
-        if weight_column is None:
-            say_weights(rows.columns)
-        else:
-            known["sample_weight"] = weights_of(data, weight_column, columns)
-            rows = rows.drop(columns=weight_column, errors="ignore")
+        rows, known = without_weights(given.frame, weights), given.known | {"sample_weight": weights}
     if bayes:
         refuse({"transform"}, "can't be used with --bayes: --bayes fits the columns as they are")
         refuse({"noise_columns"}, "can't be used with --bayes: its sampler needs exact values")

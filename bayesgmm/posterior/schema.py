@@ -252,7 +252,7 @@ def _in_columns(data: DataLike, columns: list[str]) -> Points:
     if wrong := not_numeric(frame[[name for name in frame.columns if str(name) in columns]]):
         what = plural(len(wrong), "column is", "columns are")
         raise DataError(
-            f"the fit was made for numbers in {listing(columns)}; in these data {what} not numeric: {listing(wrong)}\n"
+            f"the fit needs numbers in {listing(columns)}; in these data {what} not numeric: {listing([*wrong])}\n"
             "  Convert the text to numbers, or fit the other columns."
         )
     return as_points(frame, columns, gaps=True)

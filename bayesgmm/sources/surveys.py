@@ -215,7 +215,8 @@ def require_usable(part: Part, columns: tuple[str, ...], gaps: bool) -> Part:
         if not gaps:
             raise DataError(place + not_finite(values, columns, part.index, COMPLETE))
         if np.isinf(values).any():
-            raise DataError(place + not_finite(np.where(np.isnan(values), 0.0, values), columns, part.index, FINITE))
+            wrong = not_finite(np.where(np.isnan(values), 0.0, values), columns, part.index, FINITE)
+            raise DataError(place + wrong.replace("missing or infinite", "infinite", 1))
     if part.weights is not None and (words := wrong_weights(part.weights, part.index)):
         raise DataError(place + words)
     return part
