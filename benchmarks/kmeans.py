@@ -44,8 +44,9 @@ def main():
         (wall, processor), (peer_wall, peer_processor) = (
             (min(run[0] for run in runs), min(run[1] for run in runs)) for runs in (ours, theirs)
         )
+        faster = f"{peer_wall / wall:.0f} | {peer_processor / processor:.0f}"
         print(
             f"| {n_points:,}, {n_features}, {n_components} | {overlap}, {tol:g} | {wall:.3f} | {own.n_iter_} "
-            f"| {peer_wall:.2f} | {peer.n_iter_} | {peer_wall / wall:.0f} | {peer_processor / processor:.0f} | {wanted} |",
+            f"| {peer_wall:.2f} | {peer.n_iter_} | {faster} | {wanted} |",
             flush=True,
         )

@@ -195,7 +195,7 @@ def test_gaps_and_weights_on_workers_are_those_in_memory(start, client):
 
 
 def test_a_weight_on_workers_that_is_not_allowed_is_named(client):
-    data = dd.from_pandas(GAPS.assign(w=WEIGHTS - (np.arange(len(FRAME)) == 150_000)), npartitions=2)
+    data = dd.from_pandas(GAPS.assign(w=np.where(np.arange(len(FRAME)) == 150_000, -1.0, WEIGHTS)), npartitions=2)
     with pytest.raises(DataError, match=r"partition 1: 1 row has a weight that is not allowed: row 50000"):
         bg.fit(MODEL, data, "em", sample_weight="w", progress=False)
 
