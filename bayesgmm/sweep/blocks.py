@@ -142,6 +142,11 @@ class Blocks:
         return float(self.weight.sum())
 
     @property
+    def is_exact(self) -> bool:
+        """True if no cell is missing or has an error of measurement."""
+        return self.latent is None
+
+    @property
     def observed_weight(self) -> Array | None:
         """Sum of the weights of the rows in which each column is observed (D,); None if all cells are exact."""
         return None if self.latent is None else self.weight[: self.n_points] @ self.observed()

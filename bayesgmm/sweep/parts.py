@@ -85,6 +85,11 @@ class Parts:
         return float(self.n_points) if self.sum_of_weights is None else self.sum_of_weights
 
     @property
+    def is_exact(self) -> bool:
+        """True if no cell is missing."""
+        return self.observed_weight is None
+
+    @property
     def sample(self) -> Blocks:
         """Points from which starts are made: those that were drawn."""
         return replace(self.drawn, background=self.background)
