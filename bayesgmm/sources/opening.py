@@ -12,7 +12,7 @@ from bayesgmm.sources.dask_collections import is_dask, open_dask
 from bayesgmm.sources.file_sources import is_pattern, open_files
 from bayesgmm.sources.rows import RowSource
 from bayesgmm.sources.weights import WeightedSource
-from bayesgmm.wording import in_short, listing
+from bayesgmm.wording import listing
 
 
 @checks_keywords
@@ -95,7 +95,7 @@ def weight_column(sample_weight: object) -> str | None:
     if sample_weight is None or isinstance(sample_weight, str):
         return sample_weight
     raise DeclarationError(
-        f"sample_weight={in_short(sample_weight)}: rows that are read in parts have their weights in a column\n"
+        "sample_weight has a value for each row, and rows that are read in parts have their weights in a column\n"
         "  Give its name, for example sample_weight='weight'; or read the rows as a whole, without memory=."
     )
 

@@ -247,7 +247,7 @@ def test_the_criteria_of_gaps_and_weights_in_parts_are_those_in_memory(tmp_path)
 
 
 def test_weights_of_rows_in_parts_are_the_name_of_a_column():
-    with pytest.raises(DeclarationError, match=r"sample_weight=.*: rows .* have their weights in a column\n"):
+    with pytest.raises(DeclarationError, match=r"sample_weight has a value for each row.*\n  Give its name"):
         bg.fit(bg.MixtureModel(2), X, "em", sample_weight=np.ones(len(X)), memory=SMALL, progress=False)
 
 
@@ -298,7 +298,7 @@ def test_a_pass_over_minibatches_has_each_block_once_and_mixes_distant_places():
         assert batch.weight.sum() == pytest.approx(len(x), rel=0.05)
         assert np.ptp(rows) > 30_000
         seen.append(rows)
-    assert 295 <= len(seen) <= 320
+    assert 290 <= len(seen) <= 320
     np.testing.assert_array_equal(np.sort(np.concatenate(seen)), x[:, 0])
 
 
@@ -423,7 +423,7 @@ def test_a_value_that_is_not_finite_in_the_ninetieth_row_group_is_found(tmp_path
     rows[90_003, 1] = np.inf
     path = tmp_path / "x.parquet"
     pd.DataFrame(rows, columns=list("abc")).to_parquet(path, row_group_size=1000)
-    with pytest.raises(DataError, match=r"x.parquet, row group 90: 1 value is .* infinite: row 3, column 'b'"):
+    with pytest.raises(DataError, match=r"x.parquet, row group 90: 1 value is infinite: row 3, column 'b'"):
         bg.fit(bg.MixtureModel(2), path, "em", memory="1GiB", progress=False)
 
 
@@ -442,7 +442,7 @@ def test_engines_that_need_all_rows_in_memory_are_refused_by_name(method):
         bg.fit(bg.MixtureModel(2), X, method, memory=SMALL, progress=False)
 
 
-@pytest.mark.parametrize("name", ["sample_weight", "noise", "labels"])
+@pytest.mark.parametrize("name", ["noise", "labels"])
 def test_arguments_with_a_value_for_each_row_are_refused(name):
     with pytest.raises(DeclarationError, match=f"{name}= can't be used with rows that are read in parts"):
         bg.fit(bg.MixtureModel(2), X, "em", memory="1GiB", progress=False, **{name: np.ones(len(X))})

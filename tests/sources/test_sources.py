@@ -240,7 +240,7 @@ def test_rows_with_gaps_and_weights_are_known_as_points_in_memory_are(kind, tmp_
 
 def test_moments_of_gaps_and_weights_do_not_depend_on_the_parts():
     frame = weighted_frame()
-    values, weights = frame[list("abc")].to_numpy(), frame["w"].to_numpy()
+    values, weights = frame[list("abc")].to_numpy(copy=True), frame["w"].to_numpy()
     values[:40, 0] = np.nan  # a part without values of a column
     whole = Moments.of(values, weights)
     parts = Moments.of(values[:40], weights[:40]) + Moments.of(values[40:41], weights[40:41])
