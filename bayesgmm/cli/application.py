@@ -81,13 +81,14 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the words of the command line; an option that does not exist is an error that names the right one."""
+        words = [*args]  # the parser removes them
         try:
             return super().parse_args(ctx, args)
         except Exception as error:
             unknown: Any = error
             if instead := _instead(getattr(error, "option_name", ""), options_of(self)):
                 unknown.possibilities = [instead]
-            if plain := _not_a_number(str(getattr(error, "message", "")), _word_after(unknown, args)):
+            if plain := _not_a_number(str(getattr(error, "message", "")), _word_after(unknown, words)):
                 unknown.message = plain
             raise
 

@@ -1,5 +1,6 @@
 """The schema of fits, common to all engines: unpack, save, load; ``packing`` makes them."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -249,13 +250,23 @@ def _in_columns(data: DataLike, columns: list[str]) -> Points:
             f"the fit was made for columns {listing(columns)}; the data lack {listing(missing)}\n"
             f"  They have {'no others' if not others else listing(others) + ' besides'}."
         )
-    if wrong := not_numeric(frame[[name for name in frame.columns if str(name) in columns]]):
-        what = plural(len(wrong), "column is", "columns are")
+    require_numbers(columns, not_numeric(frame[[name for name in frame.columns if str(name) in columns]]))
+    return as_points(frame, columns, gaps=True)
+
+
+def require_numbers(columns: Sequence[str], wrong: Mapping[str, str]) -> None:
+    """Check that data have numbers in the columns of a fit; the others are given, each with the reason.
+
+    Raises
+    ------
+    DataError
+    """
+    if text := [name for name in columns if wrong.get(name)]:
+        what = plural(len(text), "column is", "columns are")
         raise DataError(
-            f"the fit needs numbers in {listing(columns)}; in these data {what} not numeric: {listing([*wrong])}\n"
+            f"the fit needs numbers in {listing(columns)}; in these data {what} not numeric: {listing(text)}\n"
             "  Convert the text to numbers, or fit the other columns."
         )
-    return as_points(frame, columns, gaps=True)
 
 
 def _require_near(fit: "xr.DataTree", points: Points) -> None:
