@@ -88,7 +88,8 @@ def fit(
     data : array, DataFrame, path or source
         (N, D), one point per row. A pattern of file names (``'measurements/*.parquet'``), a folder, a list of files, a
         ``.npy`` file, a ``.zarr`` array and a ``source`` are read part by part in each sweep, and need not fit into
-        memory. The fit does not hold their rows. The methods for them: {streaming}.
+        memory. The fit does not hold their rows. The methods for them: {streaming}; with ``batch_size`` also
+        {minibatches}.
     method : str
         Name of the engine: {names}. See the notes.
     columns : sequence of str, optional
@@ -297,6 +298,7 @@ def documented(text: str) -> str:
     streaming = [name for name, engine in ENGINES.items() if not engine.needs_rows]
     filled = cleandoc(text).replace("{names}", quoted(ENGINES)).replace("{starting}", quoted(starting))
     filled = filled.replace("{streaming}", quoted(streaming))
+    filled = filled.replace("{minibatches}", quoted(name for name, engine in ENGINES.items() if engine.minibatches))
     return filled.replace("{methods}", described(ENGINES).strip())
 
 
