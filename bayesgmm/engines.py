@@ -58,8 +58,8 @@ class Engine:
     needs_rows : str
         Reason why all rows must be in memory: the end of the sentence in the error. Empty if the engine takes sums over
         rows that are read part by part (``sweep.parts``).
-    whole_settings : tuple of str
-        Settings that need all rows in memory, too, whatever their value; None is allowed.
+    minibatches : str
+        Setting with which it reads rows part by part all the same; empty if there is none.
     """
 
     name: str
@@ -73,7 +73,7 @@ class Engine:
     takes_start: bool = False
     ignores_priors: bool = False
     needs_rows: str = ""
-    whole_settings: tuple[str, ...] = ()
+    minibatches: str = ""
 
     def __call__(self, *args: object, **settings: object) -> Any:
         """Run the engine; return its ``Estimate``."""
@@ -157,21 +157,15 @@ class Engine:
         DeclarationError
             If it can't; the message names the engines that can.
         """
+        if not self.needs_rows or settings.get(self.minibatches) is not None:
+            return
+        able = {name: engine for name, engine in ENGINES.items() if not engine.needs_rows}
         enough = f"give memory={needed!r}, which suffices for all rows, or " if needed else ""
-        if self.needs_rows:
-            able = {name: engine for name, engine in ENGINES.items() if not engine.needs_rows}
-            raise DeclarationError(
-                f"method {self.name!r} can't read rows in parts: {self.needs_rows}.\n"
-                f"  Methods that can: {allowed(able)}. Or {enough}fit a sample: "
-                "source(data).sample(100_000)."
-            )
-        for name in self.whole_settings:
-            if settings[name] is not None:
-                raise DeclarationError(
-                    f"{name}={settings[name]!r} can't be used with rows that are read in parts: minibatches are rows "
-                    "at random, and parts are read in their order\n"
-                    f"  Try to {enough}leave it out."
-                )
+        few = f"give {self.minibatches}=1000, or " if self.minibatches else ""
+        raise DeclarationError(
+            f"method {self.name!r} can't read rows in parts: {self.needs_rows}.\n"
+            f"  Methods that can: {allowed(able)}. Or {few}{enough}fit a sample: source(data).sample(100_000)."
+        )
 
 
 def engine_named(name: str) -> Engine:
@@ -273,6 +267,7 @@ ENGINES: dict[str, Engine] = {
             ADVI,
             (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES, NEEDS_DISTRIBUTION),
             needs_rows=MANY_SWEEPS,
+            minibatches="batch_size",
         ),
         Engine(
             "fullrank_advi",
@@ -284,6 +279,7 @@ ENGINES: dict[str, Engine] = {
             ADVI,
             (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES, NEEDS_DISTRIBUTION),
             needs_rows=MANY_SWEEPS,
+            minibatches="batch_size",
         ),
         Engine(
             "vb",
@@ -304,7 +300,6 @@ ENGINES: dict[str, Engine] = {
                 Setting("forget", 0.7, "exponent of the step size: more than 0.5, at most 1", above=0.5, maximum=1.0),
             ),
             (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES, NEEDS_CONJUGATE_STRUCTURE, NEEDS_CONJUGATE),
-            whole_settings=("batch_size",),
         ),
         Engine(
             "map",

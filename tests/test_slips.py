@@ -128,6 +128,35 @@ def test_an_option_of_another_name_is_answered_with_the_right_one(option, instea
     assert f"No such option: {option} (Possible options: {instead})" in refused.stderr
 
 
+def test_a_word_where_a_number_is_needed_is_answered_in_plain_words(tmp_path):
+    for given in (["--seed", "x"], ["--seed=x"]):
+        refused = run("fit", "x.csv", "-k", 2, *given, "-o", "fit.nc", "--json", cwd=tmp_path)
+        assert refused.returncode == 2
+        assert "Invalid value for '--seed': 'x' is not a whole number" in refused.stderr
+
+
+def test_a_table_in_place_of_a_fit_is_answered_with_the_order(tmp_path):
+    X.to_csv(tmp_path / "x.csv", index=False)
+    bg.save(FIT, tmp_path / "fit.nc")
+    refused = run("score", "x.csv", "fit.nc", "-o", "scores.csv", cwd=tmp_path)
+    assert "x.csv is not a fit: by its name it is something else\n  Give a fit first" in refused.stderr
+    assert "a file that ends in .nc or .zarr" in refused.stderr
+
+
+def test_text_in_a_column_of_a_fit_or_of_weights_is_answered_without_python(tmp_path):
+    bg.save(FIT, tmp_path / "fit.nc")
+    text = X.assign(**{X.columns[1]: "wide"}, name="a")
+    text.to_csv(tmp_path / "text.csv", index=False)
+    for memory in ([], ["--memory", "1GiB"]):
+        refused = run("score", "fit.nc", "text.csv", *memory, "-o", "scores.csv", cwd=tmp_path)
+        assert refused.returncode == 1
+        assert "not numeric" in refused.stderr
+        assert "columns=" not in refused.stderr
+        weights = ["--weight-column", "name", "--method", "em", "-o", "f.nc"]
+        refused = run("fit", "text.csv", "-k", 2, *weights, *memory, cwd=tmp_path)
+        assert "--weight-column name: the column is not numeric\n  Name a column with" in refused.stderr
+
+
 def test_every_synonym_names_an_argument_that_exists():
     ours = {*inspect.signature(bg.fit).parameters, *(name for engine in ENGINES.values() for name in engine.defaults)}
     ours |= {*bg.MixtureModel.model_fields, "concentration"}

@@ -12,7 +12,7 @@ from bayesgmm.cli.applications import segment
 from bayesgmm.cli.cards import models
 from bayesgmm.cli.completion import FITS, card_names, files
 from bayesgmm.cli.coresets import coreset
-from bayesgmm.cli.data import check_picture, declare, in_parts, placed, read_for, rows_for, weights_of
+from bayesgmm.cli.data import check_picture, declare, in_parts, placed, read_for, rows_for, weights_of, without_weights
 from bayesgmm.cli.datasets import datasets
 from bayesgmm.cli.diagnosis import diagnose
 from bayesgmm.cli.discriminants import discriminant_plane
@@ -110,14 +110,12 @@ def fit(
     card = declare(model, components, covariance, data_anywhere)
     if in_parts(data, memory, scheduler):
         assert data is not None
-        rows: Any = rows_for(card, data, columns)
+        rows: Any = rows_for(card, data, columns, weight_column)
         known: dict[str, Any] = {"memory": memory}
     else:
+        weights = weights_of(data, weight_column, columns)
         given = read_for(card, data, columns, noise_columns, label_column)
-        rows, known = given.frame, given.known
-        if weight_column is not None:
-            known["sample_weight"] = weights_of(data, weight_column, columns)
-            rows = rows.drop(columns=weight_column, errors="ignore")
+        rows, known = without_weights(given.frame, weights), given.known | {"sample_weight": weights}
     settings: dict[str, Any] = dict(card.fit.settings) if method in (None, card.fit.method) else {}
     settings |= chosen_settings(draws=draws, max_draws=max_draws, chains=chains, tune=tune, n_init=n_init)
     if seed is None:
@@ -139,7 +137,10 @@ def _row_words(fit: "xr.DataTree") -> list[str]:
 
     if not schema.holds_points(fit):
         source = info(fit).source
-        return [] if source is None else [f"{source.n_rows:,} rows of {source.name} were read in parts"]
+        if source is None:
+            return []
+        gaps = f"; {source.n_gaps:,} have missing values: what is observed of them is used" if source.n_gaps else ""
+        return [f"{source.n_rows:,} rows of {source.name} were read in parts{gaps}"]
     points = schema.observed(fit)
     labels = "" if points.labels is None else points.labels.words(fit["posterior"].sizes["component"])
     return [words for words in (points.gap_words(), points.noise_words(), labels) if words]

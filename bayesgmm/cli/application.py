@@ -16,6 +16,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from itertools import pairwise
 from types import FrameType
 from typing import Annotated, Any
 
@@ -37,6 +38,8 @@ EXIT_CODES = (
     "message says so; 141 the output was not read to its end: all files are written."
 )
 PANEL = "Common options"
+NUMBERS = {"Input should be a valid integer": "a whole number", "Input should be a valid number": "a number"}
+"""What is wanted in plain words, by the beginning of a message of the library that reads options."""
 SHARED = {
     "quiet": Annotated[
         bool,
@@ -78,13 +81,36 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the words of the command line; an option that does not exist is an error that names the right one."""
+        words = [*args]  # the parser removes them
         try:
             return super().parse_args(ctx, args)
         except Exception as error:
             unknown: Any = error
             if instead := _instead(getattr(error, "option_name", ""), options_of(self)):
                 unknown.possibilities = [instead]
+            if plain := _not_a_number(str(getattr(error, "message", "")), _word_after(unknown, words)):
+                unknown.message = plain
             raise
+
+
+def _not_a_number(message: str, given: str) -> str:
+    """Return in plain words that a word is no number; empty for other messages.
+
+    Examples
+    --------
+    >>> _not_a_number("Input should be a valid integer, unable to parse string as an integer", "x")
+    "'x' is not a whole number"
+    """
+    kind = next((plain for start, plain in NUMBERS.items() if message.startswith(start)), "")
+    return f"{repr(given) if given else 'this'} is not {kind}" if kind else ""
+
+
+def _word_after(error: Any, words: list[str]) -> str:
+    """Return the word that was given for the option of an error; empty if it is not found."""
+    names = getattr(getattr(error, "param", None), "opts", ())
+    pairs = [(word, following) for word, following in pairwise([*words, ""]) if word in names]
+    joined = [(word, word.partition("=")[2]) for word in words if word.partition("=")[0] in names and "=" in word]
+    return next((value for _, value in [*pairs, *joined]), "")
 
 
 def _instead(option: str, options: dict[str, str]) -> str:

@@ -4,13 +4,11 @@ from typing import Annotated
 
 import typer
 
-from bayesgmm.cli.data import check_table, opened, placed, write
+from bayesgmm.cli.data import WEIGHT, check_table, opened, placed, write
 from bayesgmm.cli.options import COUNT, Columns, DataFile, Memory, Scheduler, TableOut
 from bayesgmm.cli.printed_tables import show
 from bayesgmm.cli.settings import Seed
 from bayesgmm.cli.terminal import chosen_columns, record, remark, say
-
-WEIGHT = "weight"  # column of the table that is written
 
 
 def coreset(

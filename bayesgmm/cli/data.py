@@ -1,9 +1,9 @@
 """The model and the data that a command fits, and the tables that it writes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from bayesgmm.cli.session import records
 from bayesgmm.cli.terminal import check_other, chosen_columns, record, refuse, remark, say, session, wrote
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from bayesgmm.cards.card import Card
     from bayesgmm.sources.rows import RowSource
+
+WEIGHT = "weight"  # column of the weights in the table of a coreset
 
 
 def declare(model: Path | None, components: int | None, covariance: str | None, data_anywhere: bool = False) -> "Card":
@@ -103,15 +105,28 @@ def placed(rows: "RowSource", scheduler: str | None) -> "Iterator[RowSource]":
     if scheduler is None:
         yield rows
         return
+    from dataclasses import replace
+
+    from bayesgmm.sources.weights import WeightedSource
     from bayesgmm.workers.files import on_workers
     from bayesgmm.workers.schedulers import connected
 
     with connected(scheduler):
-        yield on_workers(rows)  # type: ignore[arg-type]
+        if isinstance(rows, WeightedSource):
+            yield replace(rows, rows=on_workers(rows.rows))  # type: ignore[arg-type]
+        else:
+            yield on_workers(rows)  # type: ignore[arg-type]
 
 
-def rows_for(card: "Card", path: Path, columns: str | None) -> "RowSource":
+def rows_for(card: "Card", path: Path, columns: str | None, weight: str | None) -> "RowSource":
     """Open the files of a table that is read part by part, with the named columns, default all numeric ones.
+
+    Parameters
+    ----------
+    card : Card
+    path : Path
+    columns, weight : str or None
+        ``--columns`` and ``--weight-column``.
 
     Raises
     ------
@@ -124,19 +139,28 @@ def rows_for(card: "Card", path: Path, columns: str | None) -> "RowSource":
         raise DeclarationError(
             "the card transforms its columns, or has labels or errors: its table can't be read in parts"
         )
-    return opened(path, chosen_columns(columns) or card.data.columns, card.data.truth)
+    require_other(weight, columns)
+    return opened(path, chosen_columns(columns) or card.data.columns, card.data.truth, weight)
 
 
-def opened(path: Path, columns: Sequence[str] | None, hidden: str | None = None) -> "RowSource":
+def opened(
+    path: Path, columns: Sequence[str] | None, hidden: str | None = None, weight: str | None = None
+) -> "RowSource":
     """Open the files of a table that is read part by part, with the named columns, default all numeric ones but one."""
     from bayesgmm.sources.file_sources import columns_of, open_files
+    from bayesgmm.sources.opening import source
 
-    refuse({"noise_columns", "label_column", "weight_column"}, "can't be used with a table that is read in parts")
+    refuse({"noise_columns", "label_column"}, "can't be used with a table that is read in parts")
+    known = columns_of(path)
     if columns is None:
-        known = columns_of(path)
-        _say_left_out({name: why for name, why in known.items() if why})
-        columns = [name for name, why in known.items() if not why and name != hidden]
-    return open_files(path, list(columns))
+        _say_left_out({name: why for name, why in known.items() if why and name != weight})
+        columns = [name for name, why in known.items() if not why and name not in (hidden, weight)]
+    if weight is None:
+        say_weights(columns)
+        return open_files(path, list(columns))
+    if known.get(weight):
+        raise_not_weights(weight, known[weight])
+    return source(open_files(path, [*columns, weight]), weight=weight)
 
 
 def check_picture(output: Path, *inputs: Path) -> None:
@@ -238,21 +262,72 @@ def labels_of(path: Path, name: str | None, columns: str | None) -> "pd.Series |
     return select(read_frame(path, [name]), [name])[name]
 
 
-def weights_of(path: Path | None, name: str, columns: str | None) -> "pd.Series":
-    """Return the column of ``--weight-column``.
+def without_weights(frame: "pd.DataFrame", weights: "pd.Series | None") -> "pd.DataFrame":
+    """Return the values of a table, without the column of row weights."""
+    if weights is None:
+        say_weights(frame.columns)
+        return frame
+    return frame.drop(columns=str(weights.name), errors="ignore")
+
+
+def weights_of(path: Path | None, name: str | None, columns: str | None) -> "pd.Series | None":
+    """Return the column of ``--weight-column``; None without the option.
 
     Raises
     ------
     DataError
         When there is no table, it lacks the column, or the column is fitted, too.
     """
+    from bayesgmm.data.columns import is_numeric, select
+    from bayesgmm.data.tables import read_frame
     from bayesgmm.errors import DataError
 
+    if name is None:
+        return None
     if path is None:
         raise DataError(f"--weight-column {name} needs a table with this column")
-    if name in (chosen_columns(columns) or ()):
-        raise DataError(f"--columns and --weight-column both name {name!r}; a column holds values or weights")
-    return read(path, [name])[name]
+    require_other(name, columns)
+    found = select(read_frame(path, [name]), [name])[name]
+    if not is_numeric(found):
+        raise_not_weights(name, "not numeric")
+    return found
+
+
+def require_other(weight: str | None, columns: str | None) -> None:
+    """Check that the column of the weights is not fitted, too.
+
+    Raises
+    ------
+    DataError
+    """
+    from bayesgmm.errors import DataError
+
+    if weight is not None and weight in (chosen_columns(columns) or ()):
+        raise DataError(f"--columns and --weight-column both name {weight!r}; a column holds values or weights")
+
+
+def raise_not_weights(name: str, why: str) -> NoReturn:
+    """Raise the error for a column of weights that does not hold numbers.
+
+    Raises
+    ------
+    DataError
+    """
+    from bayesgmm.errors import DataError
+
+    raise DataError(
+        f"--weight-column {name}: the column is {why}\n  Name a column with the number of points of each row."
+    )
+
+
+def say_weights(columns: Container[object]) -> None:
+    """Say that a column that is fitted looks like the weights of a coreset."""
+    if WEIGHT in columns:
+        say(
+            f"column {WEIGHT!r} is fitted as values; if it holds row weights, as in a file of 'bayesgmm coreset', "
+            f"add --weight-column {WEIGHT}",
+            err=True,
+        )
 
 
 def check_table(output: Path, *inputs: Path | None) -> None:

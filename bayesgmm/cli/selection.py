@@ -15,9 +15,22 @@ from bayesgmm.cli.data import (
     opened,
     placed,
     read_for,
+    require_other,
+    weights_of,
+    without_weights,
     write,
 )
-from bayesgmm.cli.options import COUNT, CardName, Columns, Covariance, DataFile, LabelColumn, Memory, NoiseColumns
+from bayesgmm.cli.options import (
+    COUNT,
+    CardName,
+    Columns,
+    Covariance,
+    DataFile,
+    LabelColumn,
+    Memory,
+    NoiseColumns,
+    WeightColumn,
+)
 from bayesgmm.cli.printed_tables import in_words, show
 from bayesgmm.cli.session import records
 from bayesgmm.cli.settings import Chains, Draws, MaxDraws, Seed, Starts, Tune, known_to
@@ -72,6 +85,7 @@ def select(
     columns: Columns = None,
     noise_columns: NoiseColumns = None,
     label_column: LabelColumn = None,
+    weight_column: WeightColumn = None,
     memory: Memory = None,
     scheduler: Annotated[
         str | None,
@@ -104,16 +118,19 @@ def select(
     known: dict[str, Any]
     if parts := in_parts(data, memory, scheduler):
         refuse({"bayes", "transform"}, "can't be used with a table that is read in parts")
-        rows, known = opened(data, chosen_columns(columns)), {"memory": memory}
+        require_other(weight_column, columns)
+        rows, known = opened(data, chosen_columns(columns), weight=weight_column), {"memory": memory}
     else:
+        weights = weights_of(data, weight_column, columns)
         given = measured(data, columns, noise_columns, label_column)
-        rows, known = given.frame, given.known
+        rows, known = without_weights(given.frame, weights), given.known | {"sample_weight": weights}
     if bayes:
         refuse({"transform"}, "can't be used with --bayes: --bayes fits the columns as they are")
         refuse({"noise_columns"}, "can't be used with --bayes: its sampler needs exact values")
         refuse({"n_init"}, "can't be used with --bayes: its sampler has other starts")
         refuse({"search"}, "can't be used with --bayes: its sampler needs no search")
         refuse({"label_column"}, "can't be used with --bayes: its sampler needs components without names")
+        refuse({"weight_column"}, "can't be used with --bayes: fit the weighted rows with bayesgmm fit")
         _show_posterior(rows, counts, covariance, output, plot, seed)
         return
     if not parts:

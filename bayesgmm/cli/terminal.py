@@ -25,6 +25,7 @@ QUOTE = "'"
 CALLS = {
     "judge(find_anomalies(data).fit, new)": "--save FILE without --new, then --fit FILE with the new table",
     " or X.select_dtypes('number')": "",
+    ", for example X.dropna()": "",
     ", or make a fit that holds some of them: with_points(fit, rows)": "",
     ", or fit a sample: source(data).sample(100_000)": "",
     ". Or fit a sample: source(data).sample(100_000)": "",

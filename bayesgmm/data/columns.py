@@ -87,9 +87,10 @@ def doubles_of(frame: "pd.DataFrame") -> Array:
             for why in dict.fromkeys(wrong.values())
             if (names := [name for name in wrong if wrong[name] == why])
         ]
+        numeric = [str(name) for name in frame if str(name) not in wrong]
         raise DataError(
             "; ".join(reasons) + "\n"
-            "  Choose the columns to use, for example columns=[...] or X.select_dtypes('number')."
+            f"  Choose the columns to use, for example columns={numeric or '[...]'} or X.select_dtypes('number')."
         )
     for name in frame.columns:
         if frame[name].dtype.kind in "iu":

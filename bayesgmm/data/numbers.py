@@ -113,6 +113,17 @@ def unmasked(data: object) -> Any:
     return np.ma.asarray(data, dtype=np.float64).filled(np.nan)
 
 
+def wrong_weights(weights: Array, index: "np.ndarray[Any, Any]") -> str:
+    """Return an error message that names the first of some rows whose weight is not allowed; empty if all are."""
+    wrong = np.flatnonzero(~((weights >= 0) & (weights < LARGEST)))
+    if not wrong.size:
+        return ""
+    return (
+        f"{plural(wrong.size, 'row has a weight that is', 'rows have weights that are')} not allowed: "
+        f"row {index[wrong[0]]} has {weights[wrong[0]]:g}\n  A weight is the number of points of a row: give 0 or more."
+    )
+
+
 def as_weights(weights: ArrayLike, n_points: int) -> Array:
     """Validate row weights; return a copy (N,).
 
@@ -131,12 +142,8 @@ def as_weights(weights: ArrayLike, n_points: int) -> Array:
         array = np.full(n_points, array)
     if array.shape != (n_points,):
         raise DataError(f"sample_weight has shape {array.shape} for {n_points} rows; give one number per row")
-    wrong = np.flatnonzero(~((array >= 0) & (array < LARGEST)))
-    if wrong.size:
-        raise DataError(
-            f"{plural(wrong.size, 'row has a weight that is', 'rows have weights that are')} not allowed: "
-            f"row {wrong[0]} has {array[wrong[0]]:g}\n  A weight is the number of points of a row: give 0 or more."
-        )
+    if words := wrong_weights(array, np.arange(n_points)):
+        raise DataError(words)
     if not array.any():
         raise DataError("all rows have weight zero, so there are no points to fit")
     return array.copy()

@@ -10,6 +10,7 @@ from bayesgmm.data.points import Points
 from bayesgmm.data.streams import Stream
 from bayesgmm.sweep.blocks import Blocks
 from bayesgmm.sweep.imputation import imputed
+from bayesgmm.sweep.latent_cells import LatentCells
 from bayesgmm.sweep.layout import BLOCK
 from bayesgmm.sweep.layout_kernels import lay_out
 from bayesgmm.sweep.stats import Array
@@ -74,12 +75,20 @@ class Standard:
         return blocks if points.labels is None else blocks.with_labels(points.labels.log)
 
     def _laid_out(self, rows: Array, threads: int) -> Blocks:
-        """Standardise complete rows (N, D), of single or double precision, and lay them out by several threads."""
-        n_blocks = max(1, -(-len(rows) // BLOCK))
-        x = np.empty(n_blocks * rows.shape[1] * BLOCK)
+        """Standardise rows (N, D), of single or double precision, and lay them out by several threads.
+
+        A further column, if there is one, holds their weights.
+        """
+        n_rows, d = len(rows), len(self.shift)
+        n_blocks = max(1, -(-n_rows // BLOCK))
+        x, values = np.empty(n_blocks * d * BLOCK), rows[:, :d]
         factor = 1 / self.scale  # exact: scales are powers of two
-        run_ranges(lambda start, stop: lay_out(rows, self.shift, factor, start, stop, x), n_blocks, threads)
-        return Blocks(x, _ones(len(rows)), *rows.shape)
+        run_ranges(lambda start, stop: lay_out(values, self.shift, factor, start, stop, x), n_blocks, threads)
+        weight = _ones(n_rows) if rows.shape[1] == d else np.pad(rows[:, d].astype(float), (0, len(x) // d - n_rows))
+        blocks = Blocks(x, weight, n_rows, d)
+        if not np.isnan(x.sum()):
+            return blocks
+        return replace(blocks, x=np.nan_to_num(x)).with_latent(LatentCells(np.isnan(values)))
 
     def filled(self, points: Points) -> Points:
         """Return points whose missing cells hold their expectations under one Gaussian: rough guesses, for starts."""
@@ -99,6 +108,5 @@ class Standard:
 
     def log_units(self, blocks: Blocks) -> float:
         """Log likelihood of points in standardised coordinates minus that in data units."""
-        if blocks.latent is None:
-            return blocks.total_weight * self.log_scale
-        return float(blocks.weight[: blocks.n_points] @ self.log_scales(blocks))
+        observed = blocks.observed_weight
+        return blocks.total_weight * self.log_scale if observed is None else float(observed @ np.log(self.scale))

@@ -13,7 +13,7 @@ from bayesgmm.families.family import Family
 from bayesgmm.inference.mixtures import Mixture, at_least_empty, maximise
 from bayesgmm.sweep.blocks import Blocks
 from bayesgmm.sweep.layout import BLOCK
-from bayesgmm.sweep.lloyd_kernels import CHUNK, assign_nearest
+from bayesgmm.sweep.lloyd_kernels import CHUNK, assign_nearest, nearer_distances
 from bayesgmm.sweep.stats import Array, Stats
 from bayesgmm.sweep.threads import enough_threads, run_ranges
 
@@ -36,20 +36,53 @@ def without_weightless(points: Points) -> Points:
 def kmeans_labels(values: Array, weight: Array | None, n_components: int, random: np.random.RandomState) -> Labels:
     """Compute the k-means cluster (N,) of each point: that of scikit-learn's ``KMeans`` with the same random numbers.
 
-    Lloyd's iterations are those of compiled code, which takes less time. Where a cluster becomes empty, scikit-learn
-    moves its centre, so that it makes the whole fit.
+    The first centres and Lloyd's iterations are those of compiled code, which takes less time. Where a cluster becomes
+    empty, scikit-learn moves its centre, so that it makes the whole fit.
     """
-    from sklearn.cluster import KMeans, kmeans_plusplus
+    from sklearn.cluster import KMeans
 
     state = random.get_state()
     about = values.mean(axis=0)
-    centres = kmeans_plusplus(values - about, n_components, sample_weight=weight, random_state=random)[0]
-    labels = nearest_labels(Blocks.from_rows(values, weight, about), centres, TOL * float(values.var(axis=0).mean()))
+    blocks = Blocks.from_rows(values, weight, about)
+    centres = values[spread_out(blocks, n_components, random)] - about
+    labels = nearest_labels(blocks, centres, TOL * float(values.var(axis=0).mean()))
     if labels is not None:
         return labels
     random.set_state(state)
     kmeans = KMeans(n_clusters=n_components, n_init=1, random_state=random)
     return np.asarray(kmeans.fit(values, sample_weight=weight).labels_, dtype=np.int64)
+
+
+def spread_out(blocks: Blocks, n_components: int, random: np.random.RandomState) -> list[int]:
+    """Choose K points far from each other by k-means++: those of scikit-learn's ``kmeans_plusplus``.
+
+    References
+    ----------
+    .. [1] Arthur & Vassilvitskii (2007), Proc. 18th ACM-SIAM Symp. Discrete Algorithms, 1027-1035.
+    """
+    n, d, x, weight = blocks.n_points, blocks.n_features, blocks.x, blocks.weight
+    n_chunks, own = -(-blocks.n_blocks // CHUNK), weight[:n]
+    nearest = np.full(len(weight), -np.inf)
+
+    def nearer(rows: Labels) -> tuple[Array, Array]:
+        """Return distances (M, N) to the nearer of each row and the centres so far, negated, and weighted sums (M,)."""
+        candidates = x.reshape(-1, d, BLOCK)[rows // BLOCK, :, rows % BLOCK].reshape(-1)
+        out, sums = np.empty(len(rows) * len(weight)), np.empty(n_chunks * len(rows))
+        threads = enough_threads(os.cpu_count() or 1, n * d * len(rows))
+        args = (x, weight, candidates, d)
+        run_ranges(lambda a, b: nearer_distances(*args, a, b, nearest, out, sums), n_chunks, threads)
+        return out.reshape(len(rows), -1), sums.reshape(n_chunks, -1).sum(axis=0)
+
+    chosen = [int(random.choice(n, p=own / own.sum()))]
+    (nearest,), (total,) = nearer(np.array(chosen))
+    for _ in range(1, n_components):
+        tried = random.uniform(size=2 + int(np.log(n_components))) * -total
+        candidates = np.minimum(np.searchsorted(np.cumsum(-own * nearest[:n]), tried), n - 1)
+        distances, totals = nearer(candidates)
+        best = int(np.argmax(totals))
+        nearest, total = distances[best], totals[best]
+        chosen.append(int(candidates[best]))
+    return chosen
 
 
 def nearest_labels(blocks: Blocks, centres: Array, tol: float) -> Labels | None:

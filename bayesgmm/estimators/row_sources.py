@@ -1,6 +1,6 @@
 """Estimators and rows that are not in memory: sources, which are read part by part, and Dask collections."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +9,11 @@ from numpy.typing import ArrayLike
 
 from bayesgmm.data.points import DataLike
 from bayesgmm.data.streams import Stream
-from bayesgmm.errors import DeclarationError
 from bayesgmm.estimators.arguments import RandomState, seed_of
 from bayesgmm.estimators.tables import is_read_in_parts
 from bayesgmm.memory import GIB
 from bayesgmm.sources.dask_collections import is_dask, open_dask, part_of
-from bayesgmm.sources.opening import source
+from bayesgmm.sources.opening import source, weight_column
 from bayesgmm.sweep.stats import Array
 from bayesgmm.sweep.threads import one_thread
 from bayesgmm.workers.streams import streamed
@@ -35,18 +34,16 @@ def rows_of(
     DataError, ClusterError
         If they can't be used.
     DeclarationError
-        If there are row weights.
+        If row weights are no column.
     """
     import pandas as pd
     from sklearn.utils.validation import validate_data
 
-    if sample_weight is not None:
-        raise DeclarationError("sample_weight can't be used with rows that are read in parts")
-    found = streamed(source(X), GIB, seed_of(random_state))
+    found = streamed(source(X, weight=weight_column(sample_weight)), GIB, seed_of(random_state), gaps=True)
     sample: Any = found.sample.values
     if found.columns != tuple(f"x{j}" for j in range(len(found.columns))):
         sample = pd.DataFrame(sample, columns=[*found.columns])
-    validate_data(estimator, sample, ensure_min_samples=2)
+    validate_data(estimator, sample, ensure_all_finite=False, ensure_min_samples=2)
     return found
 
 
@@ -57,17 +54,12 @@ def batch_by_batch[F: Callable[..., Any]](partial_fit: F) -> F:
     def fitted(self: "BaseEstimator", X: DataLike, y: object = None, sample_weight: ArrayLike | None = None) -> Any:
         if not is_read_in_parts(X):
             return partial_fit(self, X, y, sample_weight)
-        if sample_weight is not None:
-            raise DeclarationError("sample_weight can't be used with rows that are read in parts")
-        for batch in _batches(X):
-            partial_fit(self, batch)
+        for part in source(X, weight=weight_column(sample_weight)).parts(BATCH):
+            if len(part.values):
+                partial_fit(self, part.values, sample_weight=part.weights)
         return self
 
     return fitted  # type: ignore[return-value]
-
-
-def _batches(X: DataLike) -> Iterator[Array]:
-    return (part.values for part in source(X).parts(BATCH) if len(part.values))
 
 
 def by_block[F: Callable[..., Any]](method: F) -> F:

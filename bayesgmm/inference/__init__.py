@@ -46,9 +46,10 @@ from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.subsets import marginal
 from bayesgmm.progress import quiet, wanted
 from bayesgmm.sources.dask_collections import DaskSource
-from bayesgmm.sources.opening import is_read_in_parts, require_no_values_for_rows, source
+from bayesgmm.sources.opening import is_read_in_parts, require_no_values_for_rows, source, weight_column
 from bayesgmm.sources.rows import RowSource
 from bayesgmm.sources.surveys import memory_for
+from bayesgmm.sources.weights import unweighted
 from bayesgmm.transforms.columns import ColumnTransforms
 from bayesgmm.wording import in_short, listing
 from bayesgmm.workers.streams import room_for_rows, streamed
@@ -65,7 +66,7 @@ def fit(
     method: str = "nuts",
     *,
     columns: Sequence[str] | None = None,
-    sample_weight: ArrayLike | None = None,
+    sample_weight: ArrayLike | str | None = None,
     noise: ArrayLike | None = None,
     labels: object = None,
     transform: ColumnTransforms | None = None,
@@ -87,13 +88,15 @@ def fit(
     data : array, DataFrame, path or source
         (N, D), one point per row. A pattern of file names (``'measurements/*.parquet'``), a folder, a list of files, a
         ``.npy`` file, a ``.zarr`` array and a ``source`` are read part by part in each sweep, and need not fit into
-        memory. The fit does not hold their rows. The methods for them: {streaming}.
+        memory. The fit does not hold their rows. The methods for them: {streaming}; with ``batch_size`` also
+        {minibatches}.
     method : str
         Name of the engine: {names}. See the notes.
     columns : sequence of str, optional
         Columns of a DataFrame to use.
-    sample_weight : (N,) float, optional
-        Number of points that each row represents. Default: 1. A row of weight 3 counts as three equal rows.
+    sample_weight : (N,) float or str, optional
+        Number of points that each row represents. Default: 1. A row of weight 3 counts as three equal rows. For rows
+        that are read part by part, the name of the column that holds the weights.
     noise : (N, D) or (N, D, D) array, optional
         Errors of measurement: standard errors of the values, or covariances of the errors of each row, in the units of
         the data; also (D,) or one number, for all rows. The mixture is then that of the true values (extreme
@@ -197,10 +200,10 @@ def fit(
         seed = saved.seed(seed)
         points: Points | Stream
         if memory is not None or is_read_in_parts(data):
-            by_row = {"sample_weight": sample_weight, "noise": noise, "labels": labels}
-            require_no_values_for_rows(by_row | {"log_likelihood": log_likelihood or None})
+            weight = weight_column(sample_weight)
+            require_no_values_for_rows({"noise": noise, "labels": labels, "log_likelihood": log_likelihood or None})
             able = partial(engine.require_parts, chosen)
-            points = _streamed(data, columns, memory, seed, transform, progress, able)
+            points = _streamed(data, columns, weight, memory, seed, transform, progress, able)
         else:
             points = as_points(data, columns, gaps=True).weighed(sample_weight).measured(noise)
             points = points.labelled(labels, model.n_components)
@@ -255,6 +258,7 @@ def _size(density: LogPosterior) -> tuple[int, int, int]:
 def _streamed(
     data: object,
     columns: Sequence[str] | None,
+    weight: str | None,
     memory: int | str | None,
     seed: int,
     transform: ColumnTransforms | None,
@@ -265,10 +269,10 @@ def _streamed(
     room = room_for_rows(memory)
     names = columns if transform is None or columns is not None else transform.names
     convert = {} if transform is None else {"convert": transform.applied}
-    rows = source(data, names)
+    rows = source(data, names, weight)
     if rows.n_rows is not None and (needed := memory_for(rows.n_rows, len(rows.columns))) > room:
         require_parts(_advice(rows, needed))
-    read = streamed(rows, room, seed, progress=progress is True, **convert)
+    read = streamed(rows, room, seed, progress=progress is True, gaps=True, **convert)
     if not read.held:
         require_parts(_advice(rows, memory_for(read.n_points, len(read.columns))))
     return read
@@ -276,7 +280,7 @@ def _streamed(
 
 def _advice(rows: RowSource, needed: int) -> str:
     """Return the memory that suffices for all rows, in words; empty for a Dask collection, which is not read here."""
-    return "" if isinstance(rows, DaskSource) else in_words(needed)
+    return "" if isinstance(unweighted(rows), DaskSource) else in_words(needed)
 
 
 def _require_memory(settings: Mapping[str, object], density: LogPosterior) -> None:
@@ -294,6 +298,7 @@ def documented(text: str) -> str:
     streaming = [name for name, engine in ENGINES.items() if not engine.needs_rows]
     filled = cleandoc(text).replace("{names}", quoted(ENGINES)).replace("{starting}", quoted(starting))
     filled = filled.replace("{streaming}", quoted(streaming))
+    filled = filled.replace("{minibatches}", quoted(name for name, engine in ENGINES.items() if engine.minibatches))
     return filled.replace("{methods}", described(ENGINES).strip())
 
 
@@ -361,7 +366,9 @@ def finish(density: LogPosterior, points: Points | Stream, estimate: Estimate, r
         settings=run.settings,
         seed=run.seed,
         fingerprint=points.fingerprint,
-        source=SourceInfo(points.name, points.n_points) if isinstance(points, Stream) else None,
+        source=SourceInfo(points.name, points.n_points, points.totals.gaps or None)
+        if isinstance(points, Stream)
+        else None,
         seconds=round(run.seconds, 3),
         recovered=round(run.recovered, 3) if run.recovered else None,
         versions={name: version(name) for name in ("bayesgmm", "numpy", "nutpie", "arviz")},

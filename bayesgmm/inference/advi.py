@@ -13,7 +13,7 @@ import numpy as np
 import scipy  # its parts are imported when they are used
 
 from bayesgmm.inference.corrections import correct, less_missed
-from bayesgmm.inference.elbo import Bound, evaluate
+from bayesgmm.inference.elbo import Bound
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.gaussians import FullRank, MeanField, Shape, fixed_draws
 from bayesgmm.inference.importance import (
@@ -25,7 +25,7 @@ from bayesgmm.inference.importance import (
     resampling_warnings,
 )
 from bayesgmm.inference.laplace import Whitening, find_mode, whiten, whiten_at_modes
-from bayesgmm.inference.minibatches import LogDensity, draw_minibatches, subsample
+from bayesgmm.inference.minibatches import LogDensity, draw_minibatches, in_memory, subsample
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.notes import EngineNotes
 from bayesgmm.sweep.stats import Array
@@ -173,6 +173,8 @@ def fit(
     """
     shape.require(density.size, samples)
     settings = Settings(draws, samples, max_iter, tol, batch_size)
+    if density.in_parts and density.blocks.n_points < 2 * max(ROUGH, batch_size or 0):  # few: a sample is all of them
+        density = in_memory(density)
     whitening = _coordinates(density, seed, cores, progress, batch_size, sweeps)
     search = Search(shape, density, seed, cores, progress, settings)
     estimated, heavier = search.around(whitening)
@@ -335,7 +337,7 @@ def _proposals(density: LogPosterior, bound: Bound, params: Array, seed: int) ->
     def propose(count: int) -> Draws:
         normals = rng.normal(size=(count, density.size))
         q = bound.draws(params, normals)
-        return Draws(q, evaluate([density] * count, q, bound.cores)[0], bound.log_q(params, normals))
+        return Draws(q, density.values(q, bound.cores), bound.log_q(params, normals))
 
     return propose
 

@@ -18,7 +18,7 @@ from bayesgmm.inference.coordinate_ascent import Ascent, Factors
 from bayesgmm.inference.corrections import correct, less_missed
 from bayesgmm.inference.engine import Estimate, Progress, Silent, without_conjugate_update
 from bayesgmm.inference.importance import MIN_ASSESSED, Draws, assess, resampling_warnings
-from bayesgmm.inference.minibatches import one_pass, sampled, subsample
+from bayesgmm.inference.minibatches import one_pass, require_random_order, sampled, subsample
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.inference.stochastic import Minibatches, elbo_difference, natural_step
 from bayesgmm.inference.weight_shares import weight_shares
@@ -97,6 +97,7 @@ def _stochastic(
     higher ELBO on other points.
     """
     density, total = ascent.density, ascent.density.blocks.total_weight
+    require_random_order(density.blocks)
     points = max(ROUGH, batches.size or 0)
     progress.stage("variational Bayes on a sample")
     part = ascent.on(subsample(density, points, seed))

@@ -23,7 +23,7 @@ from bayesgmm.model_selection.candidates import Candidates, Row
 from bayesgmm.model_selection.rounds import SEARCHES, THOROUGH, searched
 from bayesgmm.model_selection.transform_choice import NONE, Transform, choose_transforms
 from bayesgmm.posterior.criteria import CRITERIA
-from bayesgmm.sources.opening import is_read_in_parts, require_no_values_for_rows
+from bayesgmm.sources.opening import is_read_in_parts, require_no_values_for_rows, weight_column
 from bayesgmm.workers.streams import client_of, needed, read_rows
 
 if TYPE_CHECKING:
@@ -69,8 +69,9 @@ def select(
         is better; or ``'elbo'``, higher is better.
     columns : sequence of str, optional
         Columns of a DataFrame to use.
-    sample_weight : (N,) float, optional
-        Number of points that each row represents; N in the criteria is their sum.
+    sample_weight : (N,) float or str, optional
+        Number of points that each row represents; N in the criteria is their sum. Of rows that are read in parts, the
+        name of their column.
     noise : (N, D) or (N, D, D) array, optional
         Errors of measurement, as in ``fit``.
     labels : (N,) array or Series, optional
@@ -157,8 +158,8 @@ def select(
     seed, n_init, cores = seed_of(seed), whole("n_init", n_init), cores_of(cores)
     chosen, settings = None, (covariances, seed, n_init)
     if memory is not None or is_read_in_parts(data):
-        require_no_values_for_rows({"sample_weight": sample_weight, "noise": noise, "labels": labels})
-        points = read_rows(data, columns, memory, seed, progress)
+        require_no_values_for_rows({"noise": noise, "labels": labels})
+        points = read_rows(data, columns, memory, seed, progress, weight_column(sample_weight), gaps=True)
     else:
         points = as_points(data, columns, gaps=True).weighed(sample_weight).measured(noise)
         points = points.labelled(labels, max(counts))

@@ -23,10 +23,13 @@ class SourceInfo(Facts):
     name : str
         Where they came from: a path or a pattern.
     n_rows : int
+    n_gaps : int, optional
+        Number of rows with missing values; None if there are none.
     """
 
     name: str
     n_rows: int
+    n_gaps: int | None = None
 
 
 @dataclass(frozen=True, repr=False)

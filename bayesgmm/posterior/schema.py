@@ -1,5 +1,6 @@
 """The schema of fits, common to all engines: unpack, save, load; ``packing`` makes them."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from bayesgmm.data.columns import not_numeric
 from bayesgmm.data.containers import named_frame
 from bayesgmm.data.labels import Labels
 from bayesgmm.data.points import DataLike, Points, as_points
@@ -22,13 +24,13 @@ from bayesgmm.posterior.parameters import Parameters, are_covariances, are_proba
 from bayesgmm.sweep.matrices import cholesky
 from bayesgmm.sweep.stats import Array, Table
 from bayesgmm.transforms.columns import ColumnTransforms
-from bayesgmm.tree_files import read_tree, write_tree
+from bayesgmm.tree_files import ENDINGS, read_tree, write_tree
 from bayesgmm.wording import listing, plural
 
 if TYPE_CHECKING:
     import xarray as xr
 
-FORMATS = (".nc", ".zarr")  # NetCDF and zarr
+FORMATS = ENDINGS
 KNOWN = ("noise", "plausibility")  # what is known of the fitted points beside their values
 FAR = 1.2e150  # standard deviations from the fitted points beyond which all log densities have one value, -1e300
 
@@ -248,7 +250,23 @@ def _in_columns(data: DataLike, columns: list[str]) -> Points:
             f"the fit was made for columns {listing(columns)}; the data lack {listing(missing)}\n"
             f"  They have {'no others' if not others else listing(others) + ' besides'}."
         )
+    require_numbers(columns, not_numeric(frame[[name for name in frame.columns if str(name) in columns]]))
     return as_points(frame, columns, gaps=True)
+
+
+def require_numbers(columns: Sequence[str], wrong: Mapping[str, str]) -> None:
+    """Check that data have numbers in the columns of a fit; the others are given, each with the reason.
+
+    Raises
+    ------
+    DataError
+    """
+    if text := [name for name in columns if wrong.get(name)]:
+        what = plural(len(text), "column is", "columns are")
+        raise DataError(
+            f"the fit needs numbers in {listing(columns)}; in these data {what} not numeric: {listing(text)}\n"
+            "  Convert the text to numbers, or fit the other columns."
+        )
 
 
 def _require_near(fit: "xr.DataTree", points: Points) -> None:

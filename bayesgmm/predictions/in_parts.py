@@ -10,9 +10,10 @@ from bayesgmm.checkpoints.runs import opened
 from bayesgmm.data.tables import PARQUET
 from bayesgmm.errors import CheckpointError, CheckpointWarning, DataError, warn
 from bayesgmm.files import append_csv, in_place_of
-from bayesgmm.posterior.schema import transforms_of
+from bayesgmm.posterior.schema import require_numbers, transforms_of
 from bayesgmm.progress import counted
-from bayesgmm.sources.file_sources import FileSource
+from bayesgmm.reading.settings import is_source
+from bayesgmm.sources.file_sources import FileSource, columns_of, is_pattern
 from bayesgmm.sources.opening import source
 from bayesgmm.sources.rows import Part, RowSource
 from bayesgmm.sources.surveys import rows_within
@@ -30,8 +31,17 @@ Write = Callable[["pd.DataFrame"], None]
 
 
 def rows_for(fit: "xr.DataTree", data: object) -> RowSource:
-    """Open data as a source with the columns of a fit, in data units."""
-    return source(data, transforms_of(fit).names)
+    """Open data as a source with the columns of a fit, in data units.
+
+    Raises
+    ------
+    DataError
+        If they can't be read, or a column is not numeric.
+    """
+    names = transforms_of(fit).names
+    if is_source(data) or is_pattern(data):
+        require_numbers(names, columns_of(data))  # type: ignore[arg-type]
+    return source(data, names)
 
 
 def write_in_parts(

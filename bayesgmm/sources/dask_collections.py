@@ -86,10 +86,16 @@ class DaskSource(RowSource):
 
     def parts(self, rows: int, first: int = 0) -> Iterator[Part]:
         """Yield the rows; one partition at a time is computed, by the scheduler that Dask is set to."""
-        return without_first(self._all(rows), first)
+        skipped, left = 0, first
+        lengths: tuple[int, ...] = self.collection.chunks[0] if self.n_rows is not None else ()
+        for length in lengths:
+            if left < length:
+                break
+            skipped, left = skipped + 1, left - length
+        return without_first(self._all(rows, skipped), left)
 
-    def _all(self, rows: int) -> Iterator[Part]:
-        for number, partition in enumerate(self.partitions):
+    def _all(self, rows: int, skipped: int) -> Iterator[Part]:
+        for number, partition in enumerate(self.partitions[skipped:], skipped):
             whole = part_of(partition.compute(), number, self.columns)
             for start in range(0, len(whole.values), rows):
                 one = slice(start, start + rows)

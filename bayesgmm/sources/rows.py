@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -30,21 +30,30 @@ class Part:
         Where they are, in words: a file, a row group. Empty for data in memory.
     index : (n,) int
         Numbers of the rows in that place, from 0.
+    weights : (n,) float, optional
+        Number of points that each row represents. Default: 1.
     """
 
     values: Array
     place: str
     index: NDArray[np.int64]
+    weights: Array | None = None
 
     def after(self, count: int) -> "Part":
         """Return the part without a number of rows at its start."""
-        return Part(self.values[count:], self.place, self.index[count:]) if count else self
+        weights = None if self.weights is None else self.weights[count:]
+        return Part(self.values[count:], self.place, self.index[count:], weights) if count else self
+
+    def weighed_by(self, column: int) -> "Part":
+        """Return the rows without one of their columns, which holds their weights."""
+        return replace(self, values=np.delete(self.values, column, axis=1), weights=self.values[:, column])
 
 
 class RowSource(ABC):
     """Rows of numbers that are read part by part, as often as they are needed."""
 
     in_memory: ClassVar[bool] = False  # if so, nothing is gained where rows are kept
+    weighted: ClassVar[bool] = False  # its parts have row weights
 
     @property
     @abstractmethod

@@ -8,8 +8,9 @@ from itertools import repeat
 import numpy as np
 
 from bayesgmm.data.cells import not_finite, require_range
+from bayesgmm.data.numbers import wrong_weights
 from bayesgmm.data.points import Points
-from bayesgmm.data.streams import Stream
+from bayesgmm.data.streams import Stream, Totals, points_of, with_weights
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.memory import in_words
 from bayesgmm.progress import counted
@@ -17,23 +18,30 @@ from bayesgmm.sources.moments import Moments
 from bayesgmm.sources.reservoirs import Reservoir
 from bayesgmm.sources.rows import Part, RowSource, recut
 from bayesgmm.sweep.layout import BLOCK
-from bayesgmm.sweep.parts import ahead
+from bayesgmm.sweep.parts import RUN, ahead
 from bayesgmm.sweep.stats import Array
+from bayesgmm.wording import listing, plural
 
 SAMPLE = 60_000  # rows from which starts are made
-SMALLEST, LARGEST = 256 * BLOCK, 4096 * BLOCK  # rows of a part
+SMALLEST, LARGEST = RUN * BLOCK, 4096 * BLOCK  # rows of a part
 NUMBERS = 2**19  # in a part, if the memory suffices: few enough to stay in the cache
 COPIES = 9  # of a part: it is read, converted and laid out, while the one before is in use and the next one waits
 
-INCOMPLETE = (
-    "Rows that are read in parts need all their values: leave these rows or columns out, or read the table as a whole, "
-    "without memory=; missing values are then allowed."
-)
+COMPLETE = "Leave these rows or columns out: all values are needed here."
+FINITE = "Leave these rows or columns out; missing values are allowed, infinite ones are not."
 
 Convert = Callable[[Points], Points]
+Known = tuple[int, Totals, tuple[Array, Array], Array, Array]
 
 
-def stream(source: RowSource, memory: int, seed: int, convert: Convert | None = None, progress: bool = False) -> Stream:
+def stream(
+    source: RowSource,
+    memory: int,
+    seed: int,
+    convert: Convert | None = None,
+    progress: bool = False,
+    gaps: bool = False,
+) -> Stream:
     """Read all rows once: check them, and compute what the engines need to know before they start.
 
     Parameters
@@ -47,49 +55,82 @@ def stream(source: RowSource, memory: int, seed: int, convert: Convert | None = 
         From points in the columns of the source to those that are fitted, for example their logarithms.
     progress : bool
         Show a progress bar.
+    gaps : bool
+        Accept missing values.
 
     Raises
     ------
     DataError
-        If there are no rows, or a value is missing, infinite or too large.
+        If there are no rows, or a value or a row weight can't be used.
     DeclarationError
         If the memory is too small.
     """
-    rows = rows_within(memory, len(source.columns))
+    rows = rows_within(memory, len(source.columns) + source.weighted)
 
-    def read(first: int, check: bool = False) -> Iterator[Array]:
-        parts = source.parts(rows, first)
-        checked = map(require_finite, parts, repeat(source.columns)) if check else parts
-        return recut((converted(part, source.columns, convert).values for part in checked), rows)
+    def read(first: int, size: int = rows, check: bool = False) -> Iterator[Array]:
+        parts = source.parts(size, first)
+        checked = map(require_usable, parts, repeat(source.columns), repeat(gaps)) if check else parts
+        return recut((converted(part, source.columns, convert) for part in checked), size)
 
-    columns = converted(Part(np.empty((0, len(source.columns))), "", np.arange(0)), source.columns, convert).columns
+    columns = columns_of(source, convert)
     kept = _Kept(0 if source.in_memory else memory - COPIES * 8 * rows * len(columns))
-    moments, sample = Moments.of(np.empty((0, len(columns)))), Reservoir(SAMPLE, sampler(seed))
+    d = len(columns)
+    moments, sample = Moments.of(np.empty((0, d))), Reservoir(SAMPLE, sampler(seed))
     digest = hashlib.blake2b("\0".join(columns).encode(), digest_size=16)
     with counted("first pass", source.n_rows, progress) as step:
         for part in ahead(read(0, check=True)):
             kept.add(part)
             values = np.asarray(part, dtype=np.float64)
             digest.update(np.ascontiguousarray(values))
-            moments += Moments.of(values)
+            moments += moments_of(values, d)
             sample.add(values)
             step(len(values))
-    if not moments.count:
-        raise DataError(f"{source.name} has no rows")
-    require_range(moments.low, moments.high, columns)
-    drawn = Points(sample.rows, columns, sample.at)
-    needed = memory_for(moments.count, len(columns))
+    known = known_of(moments, source.name, columns)
+    drawn = points_of(sample.rows, columns, sample.at)
+    needed = memory_for(moments.n_rows, d)
     held = needed <= memory
-    known = (moments.count, (moments.mean, moments.sd), moments.low, moments.high)
-    first = kept.prefix(beside=needed if held else 0, skips=source.n_rows is not None)
-    return Stream(source.name, columns, *known, drawn, digest.hexdigest(), read, first, held)
+    skips = source.n_rows is not None
+    first = kept.prefix(beside=needed if held else 0, skips=skips)
+    return Stream(source.name, columns, *known, drawn, digest.hexdigest(), read, first, held, skips)
 
 
-def converted(part: Part, columns: tuple[str, ...], convert: Convert | None) -> Points:
-    """Return a part in the columns that are fitted."""
-    if convert is None:
-        return Points(part.values, columns, part.index)
-    return convert(Points(np.asarray(part.values, dtype=np.float64), columns, part.index))
+def known_of(moments: Moments, name: str, columns: tuple[str, ...]) -> Known:
+    """Return what a stream knows of its rows.
+
+    Raises
+    ------
+    DataError
+        If there are none, a column has no values, or its values can't be squared.
+    """
+    if not moments.n_rows:
+        raise DataError(f"{name} has no rows")
+    if not moments.n_counted:
+        raise DataError("all rows have weight zero, so there are no points to fit")
+    if empty := [one for one, weight in zip(columns, moments.observed, strict=True) if not weight > 0]:
+        what = plural(len(empty), "column has", "columns have")
+        raise DataError(f"{what} no values: {listing(empty)}\n  Leave them out with columns=.")
+    require_range(moments.low, moments.high, columns)
+    totals = Totals(moments.n_counted, moments.n_gaps, moments.weight, moments.observed)
+    return moments.n_rows, totals, (moments.mean, moments.sd), moments.low, moments.high
+
+
+def moments_of(rows: Array, n_columns: int) -> Moments:
+    """Return the moments of rows, which may have a further column of weights."""
+    return Moments.of(rows[:, :n_columns], rows[:, n_columns] if rows.shape[1] > n_columns else None)
+
+
+def columns_of(source: RowSource, convert: Convert | None) -> tuple[str, ...]:
+    """Return the names of the columns that are fitted."""
+    none = Points(np.empty((0, len(source.columns))), source.columns, np.arange(0))
+    return none.columns if convert is None else convert(none).columns
+
+
+def converted(part: Part, columns: tuple[str, ...], convert: Convert | None) -> Array:
+    """Return the rows of a part in the columns that are fitted, with their weights."""
+    values = part.values
+    if convert is not None:
+        values = convert(Points(np.asarray(values, dtype=np.float64), columns, part.index)).values
+    return with_weights(values, part.weights)
 
 
 def sampler(seed: int) -> np.random.Generator:
@@ -161,9 +202,21 @@ def rows_within(memory: int, n_columns: int) -> int:
     return rows
 
 
-def require_finite(part: Part, columns: tuple[str, ...]) -> Part:
-    """Return a part, after a check that its values are finite."""
-    if not np.isfinite(part.values.sum()) and not np.isfinite(part.values).all():
-        place = f"{part.place}: " if part.place else ""
-        raise DataError(place + not_finite(part.values, columns, part.index, INCOMPLETE))
+def require_usable(part: Part, columns: tuple[str, ...], gaps: bool) -> Part:
+    """Return a part, after a check that its values are finite, or missing where that is allowed, and its weights too.
+
+    Raises
+    ------
+    DataError
+        The message names the first of them that is not.
+    """
+    values, place = part.values, f"{part.place}: " if part.place else ""
+    if not np.isfinite(values.sum()) and not np.isfinite(values).all():
+        if not gaps:
+            raise DataError(place + not_finite(values, columns, part.index, COMPLETE))
+        if np.isinf(values).any():
+            wrong = not_finite(np.where(np.isnan(values), 0.0, values), columns, part.index, FINITE)
+            raise DataError(place + wrong.replace("missing or infinite", "infinite", 1))
+    if part.weights is not None and (words := wrong_weights(part.weights, part.index)):
+        raise DataError(place + words)
     return part

@@ -141,6 +141,16 @@ class Blocks:
         """Sum of the row weights: N if there are none."""
         return float(self.weight.sum())
 
+    @property
+    def is_exact(self) -> bool:
+        """True if no cell is missing or has an error of measurement."""
+        return self.latent is None
+
+    @property
+    def observed_weight(self) -> Array | None:
+        """Sum of the weights of the rows in which each column is observed (D,); None if all cells are exact."""
+        return None if self.latent is None else self.weight[: self.n_points] @ self.observed()
+
     def total(self, measure: "Measure", threads: int) -> Array:
         """Return a sum over the points: a function of blocks that adds up over parts, here of all of them at once."""
         return measure(self, threads)
@@ -167,6 +177,14 @@ class Blocks:
         rows = np.arange(self.n_blocks * BLOCK).reshape(-1, BLOCK)[chosen].ravel()
         latent = None if self.latent is None else self.latent.take(rows)
         return replace(self, x=x, weight=weight, n_points=weight.size, latent=latent, labels=self.labels_of(rows))
+
+    def brought(self, chosen: NDArray[np.int64]) -> "Blocks":
+        """Return a copy of some of the blocks in memory."""
+        return self.part(chosen)
+
+    def scaled(self, ratio: float) -> "Blocks":
+        """Return the same points with their weights multiplied by a number."""
+        return replace(self, weight=self.weight * ratio)
 
     def with_latent(self, latent: LatentCells | None) -> "Blocks":
         """Return the same points with other latent cells, those of N rows."""

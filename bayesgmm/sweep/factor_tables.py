@@ -66,7 +66,7 @@ class FactorTable(Table):
 
     def suited(self, blocks: Blocks) -> Table:
         """Return this table, or a dense one for points with latent cells, labels or a background."""
-        is_plain = blocks.latent is None and blocks.labels is None and blocks.background is None
+        is_plain = blocks.is_exact and blocks.labels is None and blocks.background is None
         return self if is_plain else self.dense
 
     @cached_property

@@ -1,11 +1,14 @@
-"""Steps of k-means (Lloyd's algorithm), compiled: each point goes to the nearest centre, whose points are summed."""
+"""k-means, compiled: distances to candidates for centres, and steps of Lloyd's algorithm.
+
+In a step each point goes to the nearest centre, whose points are summed.
+"""
 
 import numpy as np
 
 from bayesgmm.late import Late
 from bayesgmm.sweep.compilation import kernel
 from bayesgmm.sweep.kernels import BLOCK, load4, store4
-from bayesgmm.sweep.layout import Array, IntArray
+from bayesgmm.sweep.layout import LANES, Array, IntArray
 
 simd = Late("bayesgmm.sweep.simd")
 CHUNK = 64  # blocks whose sums are added first: so the sums do not depend on the number of threads
@@ -53,3 +56,39 @@ def assign_nearest(
                 own[best * width] += w
                 for j in range(d):
                     own[best * width + 1 + j] += w * x[base + j * BLOCK + p]
+
+
+@kernel
+def nearer_distances(
+    x: Array,
+    weight: Array,
+    candidates: Array,
+    n_features: int,
+    start: int,
+    stop: int,
+    nearest: Array,
+    out: Array,
+    sums: Array,
+) -> None:
+    """Write minus the squared distance of each point to each candidate, or to the nearest centre if that is nearer.
+
+    ``x`` and ``weight`` are those of blocks; ``candidates``, flat (M D,); ``nearest`` has minus the squared distance of
+    each row, with the padding, to the nearest centre; ``out``, flat, has a row of such for each candidate; ``sums``,
+    flat, has the weighted sums of each chunk start to stop and candidate.
+    """
+    d, size, n_blocks = n_features, weight.size, weight.size // BLOCK
+    m = candidates.size // d
+    for chunk in range(start, stop):
+        for c in range(m):
+            total = simd.spread(0.0)
+            for block in range(chunk * CHUNK, min((chunk + 1) * CHUNK, n_blocks)):
+                base, first = block * d * BLOCK, block * BLOCK
+                for p in range(0, BLOCK, LANES):
+                    away = simd.spread(0.0)
+                    for j in range(d):
+                        v, centre = simd.load(x, base + j * BLOCK + p), simd.spread(candidates[c * d + j])
+                        away = simd.fma(v - centre, centre - v, away)
+                    away = simd.larger(away, simd.load(nearest, first + p))
+                    simd.store(out, c * size + first + p, away)
+                    total = simd.fma(simd.load(weight, first + p), away, total)
+            sums[chunk * m + c] = simd.total(total)

@@ -8,10 +8,15 @@ from operator import add
 from typing import ClassVar, NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayesgmm.sweep.blocks import BackgroundRow, Blocks, Measure
+from bayesgmm.sweep.latent_cells import LatentCells
 from bayesgmm.sweep.layout import BLOCK
 from bayesgmm.sweep.stats import Array
+
+RUN = 256  # blocks: the smallest number of successive ones that is read
+NEAR = 4  # runs that are read in vain rather than skipped, which takes longer
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,14 @@ class Parts:
         A random sample of the points.
     background : BackgroundRow, optional
         A fixed additional component.
+    sum_of_weights : float, optional
+        Sum of the row weights. Default: N.
+    observed_weight : (D,) float, optional
+        Sum of the weights of the rows in which each column is observed. Default: no value is missing.
+    read_runs : function, optional
+        From the number of a run, ``RUN`` successive blocks, to the runs from there on, in the order of the rows.
+    skips : bool
+        It reads no runs before that one.
 
     Examples
     --------
@@ -46,6 +59,10 @@ class Parts:
     n_features: int
     drawn: Blocks
     background: BackgroundRow | None = None
+    sum_of_weights: float | None = None
+    observed_weight: Array | None = None
+    read_runs: Callable[[int], Iterator[Blocks]] | None = None
+    skips: bool = False
     latent: ClassVar[None] = None
     labels: ClassVar[None] = None
 
@@ -64,13 +81,42 @@ class Parts:
 
     @property
     def total_weight(self) -> float:
-        """Sum of the row weights: N."""
-        return float(self.n_points)
+        """Sum of the row weights: N if there are none."""
+        return float(self.n_points) if self.sum_of_weights is None else self.sum_of_weights
+
+    @property
+    def is_exact(self) -> bool:
+        """True if no cell is missing."""
+        return self.observed_weight is None
 
     @property
     def sample(self) -> Blocks:
         """Points from which starts are made: those that were drawn."""
         return replace(self.drawn, background=self.background)
+
+    def part(self, chosen: NDArray[np.int64]) -> Blocks:
+        """Return some of the blocks; blocks are numbered by the order of the rows, whatever the parts."""
+        order = np.argsort(chosen, kind="stable")
+        runs = [run.part(own) for run, own in self._runs_with(chosen[order])]
+        found = joined(runs, len(chosen) * BLOCK, self.n_features).part(np.argsort(order))
+        return replace(found, background=self.background)
+
+    def brought(self, chosen: NDArray[np.int64]) -> Blocks:
+        """Return some of the blocks in memory."""
+        return self.part(chosen)
+
+    def _runs_with(self, chosen: NDArray[np.int64]) -> Iterator[tuple[Blocks, NDArray[np.int64]]]:
+        """Yield the runs that hold blocks, which are given in increasing order, with the places of these in the run."""
+        assert self.read_runs is not None
+        runs, first = np.unique(chosen // RUN, return_index=True)
+        at, reader = 0, self.read_runs(0)
+        for run, own in zip(runs.tolist(), np.split(chosen, first[1:]), strict=True):
+            if self.skips and not at <= run < at + NEAR:
+                at, reader = run, self.read_runs(run)
+            for _ in range(at, run):
+                next(reader)
+            yield next(reader), own - run * RUN
+            at = run + 1
 
     def __getattr__(self, name: str) -> NoReturn:
         raise AttributeError(f"points that are read in parts have no {name!r}: that needs all rows in memory")
@@ -93,13 +139,20 @@ def joined(parts: Iterable[Blocks], n_points: int, n_features: int) -> Blocks:
     """
     n_blocks = max(1, -(-n_points // BLOCK))
     x, weight = np.empty(n_blocks * n_features * BLOCK), np.empty(n_blocks * BLOCK)
-    first = 0
+    first, missing = 0, []
     for part in parts:
         to = first + part.n_blocks
         x[first * n_features * BLOCK : to * n_features * BLOCK] = part.x
         weight[first * BLOCK : to * BLOCK] = part.weight
+        missing += [(slice(first * BLOCK, to * BLOCK), part.latent.missing)] if part.latent is not None else []
         first = to
-    return Blocks(x, weight, n_points, n_features)
+    whole = Blocks(x, weight, n_points, n_features)
+    if not missing:
+        return whole
+    cells = np.zeros((len(weight), n_features), dtype=bool)
+    for rows, own in missing:
+        cells[rows] = own
+    return whole.with_latent(LatentCells(cells))
 
 
 _END = object()

@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from bayesgmm.errors import FitFileError
 from bayesgmm.files import in_place_of
 from bayesgmm.tree_files import netcdf_files, zarr_stores
+from bayesgmm.wording import alternatives
 
 if TYPE_CHECKING:
     import xarray as xr
 
 DIGEST = "digest"  # attribute of the root
 ZARR = ".zarr"
+ENDINGS = (".nc", ZARR)  # NetCDF and zarr
 MAX_READS = 20  # of a zarr store that others replace while it is read
 
 
@@ -105,6 +107,11 @@ def _read(path: Path, what: str) -> "xr.DataTree":
     except FitFileError:
         raise
     except Exception as error:  # each layer of the formats raises errors of its own
+        if path.suffix.lower() not in ENDINGS:
+            raise FitFileError(
+                f"{path} is not {what}: by its name it is something else\n"
+                f"  Give {what} first, a file that ends in {alternatives(ENDINGS)}, and then the table."
+            ) from None
         raise FitFileError(f"{path} can't be read as {what}: it is damaged, or something else ({error})") from error
     if not is_whole:
         raise FitFileError(f"{path} is damaged: its contents are not those that were saved (their digest differs)")

@@ -5,11 +5,15 @@ import pickle
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bayesgmm.sweep.blocks import Blocks, Measure
-from bayesgmm.sweep.parts import Parts
+from bayesgmm.sweep.layout import BLOCK
+from bayesgmm.sweep.parts import Parts, joined
 from bayesgmm.sweep.stats import Array
 from bayesgmm.workers.schedulers import gathered, plain_errors
 
@@ -32,9 +36,12 @@ class Bundle:
     ----------
     pieces : tuple of Blocks
         All bundles but the last have the same number of pieces, a power of two.
+    first : int
+        Number of its first block among those of all bundles.
     """
 
     pieces: tuple[Blocks, ...]
+    first: int = 0
 
     def __sizeof__(self) -> int:
         """Return its memory, which Dask asks for before it moves or spills data."""
@@ -60,17 +67,23 @@ class WorkerParts(Parts):
         Of a ``Bundle`` each.
     places : dict
         Keys of the bundles of each worker, by its address; empty if that is to be asked for.
+    chosen : (M,) int, optional
+        Blocks that are used. Default: all.
+    factor : float
+        Number by which all weights are multiplied.
     """
 
     client: "Client | None" = None
     bundles: "tuple[Future[Any], ...]" = ()
     places: dict[str, list[Any]] = field(default_factory=dict)
+    chosen: NDArray[np.int64] | None = None
+    factor: float = 1.0
 
     def total(self, measure: Measure, threads: int) -> Array:
         """Return a sum over all points; that of a bundle is computed in one thread of a worker."""
         assert self.client is not None
         client, name = self.client, f"bayesgmm-{_session}-{next(_sweeps)}"
-        given: Any = pickle.dumps((measure, self.background))
+        given: Any = pickle.dumps((measure, self.background, self.chosen, self.factor))
         with plain_errors(client):
             if (asked := self._asked(client, given)) is not None:
                 return pairwise_sum(asked)
@@ -82,6 +95,25 @@ class WorkerParts(Parts):
                 name += "+"
                 rows = client.map(pairwise_sum, groups, key=_keys(name, len(groups)))
             return pairwise_sum(gathered(client, rows))
+
+    def part(self, chosen: NDArray[np.int64]) -> Self:  # type: ignore[override]
+        """Return some of the blocks; they stay on the workers."""
+        own = chosen if self.chosen is None else self.chosen[chosen]
+        return replace(self, chosen=own, n_points=len(own) * BLOCK)
+
+    def scaled(self, ratio: float) -> Self:
+        """Return the same points with their weights multiplied by a number."""
+        return replace(self, factor=self.factor * ratio)
+
+    def brought(self, chosen: NDArray[np.int64]) -> Blocks:
+        """Return some of the blocks, brought here."""
+        assert self.client is not None
+        order = np.argsort(chosen, kind="stable")
+        with plain_errors(self.client):
+            own = self.client.map(blocks_of, self.bundles, chosen=chosen[order], pure=False)
+            found = [blocks for blocks in gathered(self.client, own) if blocks is not None]
+        whole = joined(found, len(chosen) * BLOCK, self.n_features).part(np.argsort(order))
+        return replace(whole, background=self.background)
 
     def _asked(self, client: "Client", given: bytes) -> list[Array] | None:
         """Return the sums of all bundles from the workers that have them; None if one can't answer."""
@@ -125,8 +157,31 @@ def _keys(name: str, number: int) -> list[str]:
 
 def measured(bundle: Bundle, given: bytes) -> Array:
     """Return the sum of a function over the pieces of a bundle: the task of a worker."""
-    measure, background = pickle.loads(given)
-    return pairwise_sum([measure(replace(piece, background=background), 1) for piece in bundle.pieces])
+    measure, background, chosen, factor = pickle.loads(given)
+    pieces = bundle.pieces if chosen is None else _chosen(bundle, chosen, factor)
+    return pairwise_sum([measure(replace(piece, background=background), 1) for piece in pieces])
+
+
+def _chosen(bundle: Bundle, chosen: NDArray[np.int64], factor: float) -> list[Blocks]:
+    """Return the chosen blocks of each piece; where there are none, the first one with weight zero."""
+    return [
+        piece.part(own).scaled(factor) if len(own) else piece.part(slice(0, 1)).scaled(0.0)
+        for piece, own in _places_in(bundle, chosen)
+    ]
+
+
+def _places_in(bundle: Bundle, chosen: NDArray[np.int64]) -> Iterator[tuple[Blocks, NDArray[np.int64]]]:
+    """Yield each piece of a bundle with the places in it of the chosen blocks."""
+    first = bundle.first
+    for piece in bundle.pieces:
+        yield piece, chosen[(chosen >= first) & (chosen < first + piece.n_blocks)] - first
+        first += piece.n_blocks
+
+
+def blocks_of(bundle: Bundle, chosen: NDArray[np.int64]) -> Blocks | None:
+    """Return the chosen blocks of a bundle, given in increasing order; None if there are none."""
+    found = [piece.part(own) for piece, own in _places_in(bundle, chosen) if len(own)]
+    return joined(found, sum(blocks.n_points for blocks in found), found[0].n_features) if found else None
 
 
 def pairwise_sum(rows: Sequence[Array]) -> Array:

@@ -9,17 +9,26 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.data.cells import require_range
 from bayesgmm.data.points import Points
-from bayesgmm.data.streams import LayOut, Stream
+from bayesgmm.data.streams import LayOut, Stream, points_of, together, with_weights
 from bayesgmm.errors import DataError
 from bayesgmm.progress import counted
-from bayesgmm.sources.dask_collections import DaskSource, part_of
+from bayesgmm.sources.dask_collections import part_of
 from bayesgmm.sources.digests import Digest
 from bayesgmm.sources.moments import Moments
 from bayesgmm.sources.reservoirs import Chances, Reservoir, drawn_by
-from bayesgmm.sources.rows import Part
-from bayesgmm.sources.surveys import SAMPLE, Convert, converted, require_finite, sampler
+from bayesgmm.sources.rows import Part, RowSource
+from bayesgmm.sources.surveys import (
+    SAMPLE,
+    Convert,
+    columns_of,
+    converted,
+    known_of,
+    moments_of,
+    require_usable,
+    sampler,
+)
+from bayesgmm.sources.weights import WeightedSource, unweighted
 from bayesgmm.sweep.layout import BLOCK
 from bayesgmm.sweep.stats import Array
 from bayesgmm.workers.layouts import Layout, Slice
@@ -84,7 +93,8 @@ class Rows:
         plan = layout.slices(self.counts)
         slices = iter(client.map(cut, *_columns(rows, plan), pure=False))
         pieces = [[next(slices) for _ in bundle] for bundle in plan]
-        bundles = client.map(laid_out, pieces, lay_out=lay_out, piece=layout.piece, pure=False)
+        first = [number * layout.bundle // BLOCK for number in range(len(pieces))]
+        bundles = client.map(laid_out, pieces, first, lay_out=lay_out, piece=layout.piece, pure=False)
         for _ in ended(client, bundles):
             pass
         self.held = []
@@ -104,7 +114,7 @@ class WorkerStream(Stream):
 
     Parameters
     ----------
-    name, columns, n_points, centre_and_sd, low, high, sample, fingerprint, read, kept, held
+    name, columns, n_points, totals, centre_and_sd, low, high, sample, fingerprint, read, kept, held
         As in ``Stream``.
     rows : Rows
     """
@@ -117,7 +127,7 @@ class WorkerStream(Stream):
         assert self.rows is not None
         with plain_errors(self.rows.client):
             rows = np.concatenate(gathered(self.rows.client, self.rows.held))
-        return Points(rows, self.columns, np.arange(self.n_points))
+        return points_of(rows, self.columns, np.arange(self.n_points))
 
     def drawn(self, chances: Chances, size: int, seed: tuple[int, ...]) -> Reservoir:
         """Draw rows with unequal chances on the workers, as ``drawn_by`` does."""
@@ -137,19 +147,26 @@ class WorkerStream(Stream):
         client = self.rows.client
         with plain_errors(client):
             bundles = self.rows.bundles(lay_out, len(self.columns))
-        sample = lay_out(self.sample.values, 1)
+        sample = self._sample_blocks(lay_out)
         read = partial(pieces_of, client, bundles)
-        return WorkerParts(read, self.n_points, len(self.columns), sample, None, client, bundles)
+        size = (self.n_points, len(self.columns))
+        return WorkerParts(read, *size, sample, None, *self._sums, skips=True, client=client, bundles=bundles)
 
 
 def survey(
-    source: DaskSource, client: "Client", seed: int, convert: Convert | None = None, progress: bool = False
+    source: RowSource,
+    client: "Client",
+    seed: int,
+    convert: Convert | None = None,
+    progress: bool = False,
+    gaps: bool = False,
 ) -> WorkerStream:
     """Check all rows on the workers, and compute what the engines need to know before they start.
 
     Parameters
     ----------
-    source : DaskSource
+    source : DaskSource or WeightedSource
+        With weights, one of a DaskSource.
     client : Client
     seed : int
         Seed of the sample.
@@ -157,39 +174,65 @@ def survey(
         From points in the columns of the source to those that are fitted, for example their logarithms.
     progress : bool
         Show a progress bar.
+    gaps : bool
+        Accept missing values.
 
     Raises
     ------
     DataError
-        If there are no rows, or a value is missing, infinite or too large.
+        If there are no rows, or a value or a row weight can't be used.
     ClusterError
         If the workers can't be used.
     """
     require_ready(client)
-    columns = converted(Part(np.empty((0, len(source.columns))), "", np.arange(0)), source.columns, convert).columns
+    columns = columns_of(source, convert)
     with plain_errors(client):
-        lazy, futures, surveys = _surveyed(source, client, convert, progress)
+        lazy, futures, surveys = _surveyed(source, client, Task.of(source, convert, gaps), progress)
         whole = reduce(add, surveys)
-        if not whole.moments.count:
-            raise DataError(f"{source.name} has no rows")
-        require_range(whole.moments.low, whole.moments.high, columns)
-        rows = Rows(client, lazy, [one.moments.count for one in surveys], futures)
-        at = drawn(whole.moments.count, SAMPLE, seed)
-        sample = Points(rows.take(at), columns, at)
-    moments = whole.moments
-    known = (moments.count, (moments.mean, moments.sd), moments.low, moments.high)
+        known = known_of(whole.moments, source.name, columns)
+        rows = Rows(client, lazy, [one.moments.n_rows for one in surveys], futures)
+        at = drawn(whole.moments.n_rows, SAMPLE, seed)
+        sample = points_of(rows.take(at), columns, at)
     return WorkerStream(source.name, columns, *known, sample, whole.digest.text(columns), _brought(source), rows=rows)
 
 
+@dataclass(frozen=True)
+class Task:
+    """How the rows of a partition are checked.
+
+    Parameters
+    ----------
+    columns, chosen : tuple of str
+        All columns of a partition, and those of the values.
+    weight : int, optional
+        Place of the column of the weights.
+    convert : function, optional
+    gaps : bool
+    """
+
+    columns: tuple[str, ...]
+    chosen: tuple[str, ...]
+    weight: int | None
+    convert: Convert | None
+    gaps: bool
+
+    @classmethod
+    def of(cls, source: RowSource, convert: Convert | None, gaps: bool) -> "Task":
+        """Return the task of a source."""
+        at = source.at if isinstance(source, WeightedSource) else None
+        return cls(unweighted(source).columns, source.columns, at, convert, gaps)
+
+
 def _surveyed(
-    source: DaskSource, client: "Client", convert: Convert | None, progress: bool
+    source: RowSource, client: "Client", task: Task, progress: bool
 ) -> "tuple[list[Delayed], list[Future[Any]], list[Survey]]":
     """Compute the rows of each partition, which stay on the workers, and what is known of them."""
     from dask.delayed import delayed
 
     read, look = delayed(rows_of), delayed(survey_of)
-    lazy = [read(raw, number, source.columns, convert) for number, raw in enumerate(source.partitions)]
-    futures = client.compute([*lazy, *map(look, lazy)])
+    lazy = [read(raw, number, task) for number, raw in enumerate(unweighted(source).partitions)]
+    n_columns = len(columns_of(source, task.convert))
+    futures = client.compute([*lazy, *(look(rows, n_columns) for rows in lazy)])
     rows, looks = futures[: len(lazy)], futures[len(lazy) :]
     with counted("first pass", len(looks), progress) as step:
         for _ in ended(client, looks):
@@ -197,12 +240,12 @@ def _surveyed(
     surveys = gathered(client, looks)
     for one in surveys:
         if isinstance(one, DataError):
-            _find(source)
+            _find(source, task)
             raise one
     return lazy, rows, surveys
 
 
-def _find(source: DaskSource) -> None:
+def _find(source: RowSource, task: Task) -> None:
     """Look here for the first value that is not finite, if the rows are those of files: so its file is named.
 
     Raises
@@ -210,26 +253,31 @@ def _find(source: DaskSource) -> None:
     DataError
         If there is one.
     """
-    for part in () if source.origin is None else source.origin.parts(STEP):
-        require_finite(part, source.columns)
+    origin = unweighted(source).origin
+    for part in () if origin is None else origin.parts(STEP):
+        _checked(part, task)
 
 
-def _brought(source: DaskSource) -> Callable[[int], Iterator[Array]]:
-    return lambda first: (part.values for part in source.parts(STEP, first))
+def _checked(part: Part, task: Task) -> Part:
+    part = part if task.weight is None else part.weighed_by(task.weight)
+    return require_usable(part, task.chosen, task.gaps)
 
 
-def rows_of(partition: Any, number: int, columns: tuple[str, ...], convert: Convert | None) -> Array | DataError:
+def _brought(source: RowSource) -> Callable[[int], Iterator[Array]]:
+    return lambda first: (with_weights(part.values, part.weights) for part in source.parts(STEP, first))
+
+
+def rows_of(partition: Any, number: int, task: Task) -> Array | DataError:
     """Return the checked rows of a partition; or what is wrong, so that the first partition with an error is named."""
     try:
-        part = require_finite(part_of(partition, number, columns), columns)
-        return converted(part, columns, convert).values
+        return converted(_checked(part_of(partition, number, task.columns), task), task.chosen, task.convert)
     except DataError as error:
         return error
 
 
-def survey_of(rows: Array | DataError) -> Survey | DataError:
+def survey_of(rows: Array | DataError, n_columns: int) -> Survey | DataError:
     """Return what is known of rows; what is wrong stays as it is."""
-    return rows if isinstance(rows, DataError) else Survey(Moments.of(rows), Digest.of(rows))
+    return rows if isinstance(rows, DataError) else Survey(moments_of(rows, n_columns), Digest.of(rows))
 
 
 def drawn(n_rows: int, size: int, seed: int) -> NDArray[np.int64]:
@@ -256,8 +304,12 @@ def cut(rows: Array, start: int, stop: int) -> Array:
     return rows[start:stop]
 
 
-def laid_out(slices: Sequence[Array], lay_out: LayOut, piece: int) -> Bundle:
+def laid_out(slices: Sequence[Array], first: int, lay_out: LayOut, piece: int) -> Bundle:
     """Lay the rows of slices out in blocks; the pieces are parts of one array, which lies in large pages of memory."""
-    blocks = lay_out(slices[0] if len(slices) == 1 else np.concatenate(slices), 1)
+    rows = slices[0] if len(slices) == 1 else np.concatenate(slices)
+    if np.isnan(rows.sum()):
+        rows = np.concatenate([together(rows[start : start + piece]) for start in range(0, len(rows), piece)])
+    blocks = lay_out(rows, 1)
     step = piece // BLOCK
-    return Bundle(tuple(blocks.part(slice(first, first + step)) for first in range(0, blocks.n_blocks, step)))
+    pieces = (blocks.part(slice(start, start + step)) for start in range(0, blocks.n_blocks, step))
+    return Bundle(tuple(pieces), first)

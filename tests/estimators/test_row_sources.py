@@ -59,9 +59,23 @@ def test_the_parts_of_a_collection_are_batches():
     np.testing.assert_array_equal(own.means_, other.means_)
 
 
-def test_row_weights_are_refused_and_other_columns_are_errors():
+def test_gaps_and_a_column_of_weights_are_those_in_memory():
+    weights = np.random.default_rng(0).integers(1, 4, len(FRAME)).astype(float)
+    holed = FRAME.mask(np.random.default_rng(1).random(FRAME.shape) < 0.05)
+    source = bg.source(holed.assign(w=weights), weight="w")
+    whole = bg.GaussianMixture(2, random_state=0).fit(holed, sample_weight=weights)
+    for given in ({}, {"sample_weight": "w"}):
+        fitted = bg.GaussianMixture(2, random_state=0).fit(source, **given)
+        np.testing.assert_allclose(fitted.means_, whole.means_, rtol=1e-6)
+        assert fitted.lower_bound_ == pytest.approx(whole.lower_bound_, rel=1e-9)
+    own, other = (bg.BayesianGaussianMixture(2, random_state=0) for _ in range(2))
+    own.partial_fit(bg.source(FRAME.assign(w=weights), weight="w"))
+    np.testing.assert_array_equal(own.means_, other.partial_fit(FRAME, sample_weight=weights).means_)
+
+
+def test_weights_that_are_no_column_and_other_columns_are_errors():
     gmm = bg.GaussianMixture(3, random_state=0)
-    with pytest.raises(DeclarationError, match="sample_weight can't be used with rows that are read in parts"):
+    with pytest.raises(DeclarationError, match="rows that are read in parts have their weights in a column"):
         gmm.fit(KINDS["array"], sample_weight=np.ones(6_000))
     gmm.fit(KINDS["frame"])
     with pytest.raises(DataError, match="there is no column 'v'"):

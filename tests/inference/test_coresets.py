@@ -190,8 +190,16 @@ def test_a_command_writes_a_coreset_that_a_fit_reads(rows, tmp_path):
     assert points["sample_weight"].values == pytest.approx(few["weight"].to_numpy())
     done = run("fit", *options, "--columns", "a,weight", "-o", "fit.nc", cwd=tmp_path)
     assert "--columns and --weight-column both name 'weight'" in done.stderr
-    done = run("fit", *options, "--memory", "1GiB", "-o", "fit.nc", cwd=tmp_path)
-    assert "--weight-column can't be used with a table that is read in parts" in done.stderr
+    loglik = bg.load(tmp_path / "fit.nc")["sample_stats"]["loglik"].item()
+    done = run("fit", *options, "--memory", "1GiB", "-o", "parts.nc", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert bg.load(tmp_path / "parts.nc")["sample_stats"]["loglik"].item() == pytest.approx(loglik, rel=1e-10)
+    for memory in ([], ["--memory", "1GiB"]):
+        done = run("fit", *options[:5], *memory, "-o", "fit.nc", cwd=tmp_path)
+        assert "column 'weight' is fitted as values; if it holds row weights" in done.stderr
+        done = run("select", "few.csv", "-k", 2, *options[5:], "--covariance", "tied", *memory, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "is fitted as values" not in done.stderr
     done = run("coreset", "few.csv", "-k", 2, "-o", "fewer.csv", cwd=tmp_path)
     assert "there is a column 'weight'" in done.stderr
 

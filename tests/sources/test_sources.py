@@ -14,6 +14,7 @@ import bayesgmm as bg
 from bayesgmm.data.points import as_points
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.memory import as_bytes
+from bayesgmm.sources.moments import Moments
 from bayesgmm.sources.reservoirs import Reservoir
 from bayesgmm.sources.rows import recut
 from bayesgmm.sources.surveys import rows_within, stream
@@ -193,9 +194,93 @@ def test_a_value_that_is_not_finite_is_found_in_its_row_group(bad, tmp_path):
     rows.loc[917, "b"] = bad
     files = pattern(tmp_path, [FRAME, rows])
     with pytest.raises(
-        DataError, match=r"part1.parquet, row group 9: 1 value is missing.*: row 17, column 'b'\n.* as a whole"
+        DataError, match=r"part1.parquet, row group 9: 1 value is missing.*: row 17, column 'b'\n.* are needed here"
     ):
         stream(bg.source(files), GIB, seed=0)
+    if np.isinf(bad):
+        rows.loc[918, "a"] = np.nan
+        parquet(tmp_path, "part1.parquet", rows)
+        with pytest.raises(
+            DataError, match=r"row group 9: 1 value is infinite: row 17, column 'b'\n.*missing values are allowed"
+        ):
+            stream(bg.source(files), GIB, seed=0, gaps=True)
+
+
+def weighted_frame():
+    """Rows with gaps, a third of them of weight zero; the weights are a column in the middle."""
+    rng, frame = np.random.default_rng(3), FRAME.copy()
+    frame = frame.mask(rng.random(frame.shape) < 0.1)
+    frame.insert(1, "w", rng.integers(0, 3, len(frame)).astype(float))
+    return frame
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "table", "dask"])
+def test_rows_with_gaps_and_weights_are_known_as_points_in_memory_are(kind, tmp_path):
+    frame = weighted_frame()
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    data = {"table": frame, "csv": tmp_path / "a.csv"}.get(kind)
+    if kind == "parquet":
+        data = pattern(tmp_path, split(frame, [0, 300, 310]))
+    if kind == "dask":
+        data = pytest.importorskip("dask.dataframe").from_pandas(frame, npartitions=3)
+    found = stream(bg.source(data, weight="w"), GIB, seed=1, gaps=True)
+    points = as_points(frame[list("abc")], gaps=True).weighed(frame["w"])
+    assert found.columns == points.columns
+    assert found.has_gaps
+    assert found.total_weight == points.total_weight
+    for own, other in zip(found.centre_and_sd, points.centre_and_sd, strict=True):
+        np.testing.assert_allclose(own, other, rtol=1e-12)
+    assert found.summary.n_points == points.summary.n_points
+    for name in ("mean", "midrange", "range", "variance"):
+        np.testing.assert_allclose(getattr(found.summary, name), getattr(points.summary, name), rtol=1e-12)
+    whole = found.whole()
+    np.testing.assert_array_equal(whole.values, points.values)
+    np.testing.assert_array_equal(whole.weights, points.weights)
+
+
+def test_moments_of_gaps_and_weights_do_not_depend_on_the_parts():
+    frame = weighted_frame()
+    values, weights = frame[list("abc")].to_numpy(copy=True), frame["w"].to_numpy()
+    values[:40, 0] = np.nan  # a part without values of a column
+    whole = Moments.of(values, weights)
+    parts = Moments.of(values[:40], weights[:40]) + Moments.of(values[40:41], weights[40:41])
+    parts += Moments.of(values[41:], weights[41:])
+    for name in ("n_rows", "n_counted", "n_gaps", "weight", "observed", "mean", "sd", "low", "high"):
+        np.testing.assert_allclose(getattr(parts, name), getattr(whole, name), rtol=1e-12)
+
+
+@pytest.mark.parametrize("bad", [-1.0, np.nan, np.inf])
+def test_a_weight_that_is_not_allowed_is_named(bad, tmp_path):
+    frame = weighted_frame()
+    frame.loc[917, "w"] = bad
+    with pytest.raises(DataError, match=r"row group 9: 1 row has a weight that is not allowed: row 17 has"):
+        stream(bg.source(parquet(tmp_path, frame=frame), weight="w"), GIB, seed=0, gaps=True)
+
+
+def test_a_column_of_weights_that_is_none_is_an_error(tmp_path):
+    path = parquet(tmp_path)
+    with pytest.raises(DataError, match="there is no column 'bb' of weights; .*did you mean 'b'"):
+        bg.source(path, weight="bb")
+    with pytest.raises(DataError, match="there is no column 'bb'"):
+        bg.source(path, ["a"], weight="bb")
+    with pytest.raises(DataError, match="no column beside that of the weights"):
+        bg.source(path, ["a"], weight="a")
+    zero = FRAME.assign(w=0.0)
+    with pytest.raises(DataError, match="all rows have weight zero"):
+        stream(bg.source(zero, weight="w"), GIB, seed=0, gaps=True)
+    with pytest.raises(DataError, match="1 column has no values: 'b'"):
+        stream(bg.source(FRAME.assign(b=np.nan)), GIB, seed=0, gaps=True)
+
+
+def test_weights_are_not_ignored_where_none_are_used():
+    rows = bg.source(weighted_frame().fillna(0.0), weight="w")
+    for call in (
+        lambda: bg.coreset(rows, 2, progress=False),
+        lambda: bg.bootstrap_test(rows, 1, replicates=2, progress=False),
+        lambda: bg.MixtureClassifier(1).fit(rows, np.arange(1000) % 2),
+    ):
+        with pytest.raises(DeclarationError, match="row weights can't be used here"):
+            call()
 
 
 def test_integers_that_doubles_do_not_hold_exactly_are_an_error(tmp_path):

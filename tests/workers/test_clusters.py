@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -179,6 +180,49 @@ def test_variational_bayes_on_workers_has_the_bound_of_the_fit_in_memory(client)
         for data in (X[:6_000], array(2_000, X[:6_000]))
     )
     assert bg.info(spread).notes.elbo == pytest.approx(bg.info(whole).notes.elbo, rel=1e-10)
+
+
+GAPS = FRAME.mask(np.random.default_rng(0).random(FRAME.shape) < 0.05)
+WEIGHTS = np.random.default_rng(1).integers(0, 4, len(FRAME)).astype(float)
+
+
+def test_gaps_and_weights_on_workers_are_those_in_memory(start, client):
+    whole = bg.fit(MODEL, GAPS, "em", sample_weight=WEIGHTS, start=start, seed=1, progress=False)
+    data = dd.from_pandas(GAPS.assign(w=WEIGHTS), npartitions=3)
+    fit = bg.fit(MODEL, data, "em", sample_weight="w", start=start, seed=1, progress=False)
+    assert loglik(fit) == pytest.approx(loglik(whole), rel=1e-10, abs=0)
+    assert bg.info(fit).source.n_gaps == GAPS.isna().any(axis=1).sum()
+
+
+def test_a_weight_on_workers_that_is_not_allowed_is_named(client):
+    data = dd.from_pandas(GAPS.assign(w=np.where(np.arange(len(FRAME)) == 150_000, -1.0, WEIGHTS)), npartitions=2)
+    with pytest.raises(DataError, match=r"partition 1: 1 row has a weight that is not allowed: row 50000"):
+        bg.fit(MODEL, data, "em", sample_weight="w", progress=False)
+
+
+@pytest.mark.parametrize("method", ["vb", "advi"])
+def test_minibatches_on_workers_are_those_in_memory(method, client):
+    few = {"draws": 50, "batch_size": 4000, "seed": 1, "progress": False}
+    few |= {"samples": 20} if method == "advi" else {"n_init": 1, "max_iter": 3}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bg.FitWarning)
+        whole, fit = (bg.fit(bg.MixtureModel(2), data, method, **few) for data in (X, array(30_000)))
+    np.testing.assert_allclose(fit["optimisation"]["elbo"], whole["optimisation"]["elbo"], rtol=1e-10)
+
+
+@pytest.mark.parametrize("asked", [64, 0])
+def test_chosen_blocks_on_workers_are_those_in_memory(asked, client, monkeypatch):
+    monkeypatch.setattr(sums, "ASKED", asked)
+    read = local.stream(bg.source(X), 2**30, seed=1)
+    whole, spread = Standard.of(read).blocks(read), on_workers(client)
+    chosen = np.random.default_rng(0).permutation(whole.n_blocks)[:300]
+    np.testing.assert_allclose(spread.brought(chosen).x, whole.part(chosen).x, atol=1e-13)
+    part = spread.part(chosen).part(np.arange(100)).scaled(2.5)
+    own, other = fold(whole.part(chosen[:100]).scaled(2.5), table()), fold(part, table())
+    for name in KNOWN:
+        np.testing.assert_allclose(getattr(own, name), getattr(other, name), rtol=1e-11, atol=1e-8)
+    none = fold(spread.part(np.array([0])), table())
+    assert none.loglik == pytest.approx(fold(whole.part(np.array([0])), table()).loglik, rel=1e-12)
 
 
 def test_without_a_cluster_collections_are_read_a_partition_at_a_time(start):
