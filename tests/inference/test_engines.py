@@ -465,10 +465,13 @@ def test_chains_that_disagree_are_reported_in_words():
 
 def test_chains_of_nuts_are_shown_to_their_end():
     class Shown(Silent):
-        """Keeps the last state of each chain."""
+        """Keeps the last state of each chain that is shown when the sampler, which has its own thread, is silent."""
+
+        last = ()
 
         def chains(self, states):
-            self.last = [(state.finished_draws, state.total_draws, state.tuning) for state in states]
+            if threading.current_thread() is threading.main_thread():
+                self.last = [(state.finished_draws, state.total_draws, state.tuning) for state in states]
 
     settings = QUICK["nuts"] | {"draws": 40, "tune": 60, "chains": 3, "disagreement": "report"}
     with warnings.catch_warnings():
