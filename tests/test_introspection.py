@@ -10,6 +10,7 @@ import pytest
 
 import bayesgmm as bg
 from bayesgmm.declared import Declared
+from bayesgmm.notebooks import declaration_html
 
 PRIVATE = re.compile(r"Annotated|BeforeValidator|SerializeAsAny|Strict|Gt\(|PydanticUndefined|prior=|<function")
 
@@ -58,6 +59,13 @@ def test_a_declaration_is_words_and_mathematics_in_a_notebook():
     assert "DirichletProcess" in shown
     assert "<th>alpha</th><td>2.0</td>" in shown
     assert "<th>prior</th>" not in shown
+
+
+@pytest.mark.parametrize("kind", DECLARATIONS)
+def test_the_words_of_a_declaration_in_a_notebook_have_no_marks_of_their_source(kind):
+    shown = declaration_html(kind, {})
+    assert re.findall(r":\w+:|`|\[\d\]_", shown) == []
+    assert re.search(r"<p><b>\w+</b>: .+\.</p>", shown)
 
 
 def test_a_card_has_html_and_texts_in_it_are_no_markup():
