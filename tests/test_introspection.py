@@ -9,9 +9,11 @@ from importlib.metadata import version
 import pytest
 
 import bayesgmm as bg
+from bayesgmm.datasets import DATASETS
 from bayesgmm.declared import Declared
 from bayesgmm.notebooks import declaration_html
 
+MODULES = {"apps", "audio", "datasets", "errors", "model", "plots", "synthesis"}  # public ones
 PRIVATE = re.compile(r"Annotated|BeforeValidator|SerializeAsAny|Strict|Gt\(|PydanticUndefined|prior=|<function")
 
 
@@ -49,6 +51,17 @@ def test_completion_offers_no_names_of_pydantic(name):
     assert hasattr(bg.MixtureModel(1), name)
     assert name not in dir(bg.MixtureModel(1))
     assert "to_toml" in dir(bg.MixtureModel(1))
+
+
+@pytest.mark.parametrize("module", [bg, bg.apps, bg.datasets, bg.plots])
+def test_completion_of_a_module_offers_its_public_names_only(module):
+    assert sorted(dir(module)) == sorted(module.__all__)
+    assert [name for name in dir(module) if not callable(getattr(module, name)) and name not in MODULES] == []
+    assert not hasattr(module, "no_such_name")
+
+
+def test_every_data_set_is_public():
+    assert set(DATASETS) <= set(bg.datasets.__all__)
 
 
 def test_a_declaration_is_words_and_mathematics_in_a_notebook():
