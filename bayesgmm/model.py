@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Annotated
+from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,6 +117,11 @@ class MixtureModel(Declared):
     @classmethod
     def _known(cls, name: object) -> str:
         return family_named(name).name
+
+    @model_validator(mode="after")
+    def _with_a_prior_of_its_family(self) -> Self:
+        self.covariances.require_family(self.family)
+        return self
 
     @property
     def family(self) -> Family:

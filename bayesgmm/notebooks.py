@@ -9,6 +9,7 @@ from typing import Any
 from bayesgmm.wording import in_short
 
 MATH = re.compile(r"\.\. math::(.*?)(?:\n\s*\n|$)", re.DOTALL)
+IN_TEXT = re.compile(r":math:`(.*?)`")
 
 
 def declaration_html(kind: type, fields: Mapping[str, Any]) -> str:
@@ -34,7 +35,7 @@ def declaration_html(kind: type, fields: Mapping[str, Any]) -> str:
     <table><tr><th>p</th><td>0.5</td></tr></table>
     """
     text = cleandoc(kind.__doc__ or "")
-    sentence = escape(" ".join(text.partition("\n\n")[0].split()).replace("``", ""))
+    sentence = IN_TEXT.sub(r"\\(\1\\)", escape(" ".join(text.partition("\n\n")[0].split()).replace("``", "")))
     formulas = [f"<p>\\[{escape(' '.join(math.split()))}\\]</p>" for math in MATH.findall(text)]
     shown = {name: value for name, value in fields.items() if value is not None}
     rows = "".join(f"<tr><th>{escape(name)}</th><td>{_cell(value)}</td></tr>" for name, value in shown.items())

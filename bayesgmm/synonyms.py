@@ -36,7 +36,13 @@ One name may mean several arguments: that which a function has is meant.
 VALUES = dict.fromkeys(("fa", "mfa", "factor_analysers", "factor_analyzers", "FactorAnalysers"), "factors:2")
 """A value of an argument as it is written here, by the names that others give to it."""
 
-OF_ESTIMATORS = {"covariance": "covariance_type='full'", "seed": "random_state=1", "progress": "verbose=0"}
+OF_ESTIMATORS = {
+    "covariance": "covariance_type='full'",
+    "seed": "random_state=1",
+    "progress": "verbose=0",
+    "data": "X=data",
+    **dict.fromkeys(("draws", "n", "size"), "n_samples=400"),
+}
 """Arguments of estimators, which have the names of scikit-learn, by the names of the functions."""
 
 

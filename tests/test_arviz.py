@@ -1,9 +1,13 @@
 """ArviZ's promise: which of its public functions take a fit as it is, which need a stored group, and which can't."""
 
+import inspect
+import re
 import warnings
 from pathlib import Path
 
 import arviz as az
+import arviz_plots
+import arviz_stats
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pytest
@@ -13,7 +17,10 @@ from tests.conftest import sampled
 
 X = bg.datasets.iris()[["petal_length", "petal_width"]]
 SOME = {"var_names": ["weight"]}
-STATISTICS = ("bfmi", "diagnose", "ess", "eti", "extract", "hdi", "histogram", "kde", "mcse", "mode", "psense", "rhat")
+STATISTICS = ("bfmi", "diagnose", "ess", "eti", "extract", "hdi", "histogram", "iqr", "kde", "mad", "mcse", "mean")
+STATISTICS += ("median", "mode", "qds", "rhat", "std", "var", "get_unconstrained_samples")
+PAIRS = ("hexbin", "histogram2d", "kde2d")  # of two arrays of draws
+DISTANCES = ("kl_divergence", "wasserstein")  # of two fits
 PLOTS = (
     "autocorr",
     "convergence_dist",
@@ -34,8 +41,20 @@ def renamed(fit):
     return fit.map_over_datasets(lambda group: group.rename(component="k") if "component" in group.dims else group)
 
 
+def both_means(fit):
+    """Draws of the mean of component 0 in both columns."""
+    mean = fit["posterior"]["mean"].isel(component=0)
+    return mean.isel(feature=0), mean.isel(feature=1)
+
+
 ALONE = {
-    **{name: lambda fit, name=name: getattr(az, name)(fit) for name in STATISTICS if name != "psense"},
+    **{name: lambda fit, name=name: getattr(az, name)(fit) for name in STATISTICS},
+    **{name: lambda fit, name=name: getattr(az, name)(*both_means(fit)) for name in PAIRS},
+    **{name: lambda fit, name=name: getattr(az, name)(fit, fit, num_samples=50) for name in DISTANCES},
+    "ecdf": lambda fit: az.ecdf(fit["posterior"].dataset),
+    "combine_plots": lambda fit: az.combine_plots(fit, [(az.plot_dist, {}), (az.plot_rank, {})], **SOME),
+    "add_lines": lambda fit: az.add_lines(az.plot_dist(fit, **SOME), values=0.5),
+    "add_bands": lambda fit: az.add_bands(az.plot_dist(fit, **SOME), values=[(0.4, 0.5)]),
     "summary": az.summary,
     "thin": az.thin,
     "ci_in_rope": lambda fit: az.ci_in_rope(fit, rope=(0.3, 0.5), **SOME),
@@ -56,6 +75,10 @@ LIKELIHOOD = {
     "loo": az.loo,
     "loo_i": lambda fit: az.loo_i(0, fit),
     "loo_subsample": lambda fit: az.loo_subsample(fit, observations=50),
+    "update_subsample": lambda fit: az.update_subsample(
+        az.loo_subsample(fit, observations=50, pointwise=True), fit, observations=20
+    ),
+    "get_log_likelihood": az.get_log_likelihood,
     "loo_approximate_posterior": lambda fit: az.loo_approximate_posterior(
         fit, fit["sample_stats"]["lp"], fit["sample_stats"]["lp"]
     ),
@@ -99,12 +122,17 @@ NOT = {
     **dict.fromkeys(("plot_lm", "bayesian_r2", "residual_r2"), REGRESSION),
     **dict.fromkeys(("plot_loo_pava", "plot_ppc_pava", "plot_ppc_pava_residuals"), "it is for categories"),
     "plot_ppc_rootogram": "it is for counts",
-    "plot_ppc_censored": "it is for times that are cut off",
+    **dict.fromkeys(
+        ("plot_ppc_censored", "kaplan_meier", "generate_survival_curves"), "it is for times that are cut off"
+    ),
+    "lfo_cv": "it is for time series",
     "plot_ecdf_pit": "it is for simulation-based calibration",
-    **dict.fromkeys(("loo_kfold", "loo_moment_match"), REFIT),
+    **dict.fromkeys(("loo_kfold", "loo_moment_match", "reloo"), REFIT),
     "bayes_factor": "it takes single numbers, not weights or means of several components",
 }
-MODULES = {"plot_collection", "plot_matrix"}
+OTHERS = {"get_function"}  # it looks a function up by its name
+OF_BASE = {"extract", "get_unconstrained_samples"}  # functions of arviz-base
+DOCS = Path(__file__).parents[1] / "docs"
 EVERY = ALONE | LIKELIHOOD | PRIOR | BOTH | PREDICTIVE
 
 
@@ -131,9 +159,14 @@ def attempt(function, fit):
 
 
 def test_every_public_function_of_arviz_for_fits_is_listed():
-    named = {name for name in dir(az) if name.startswith(("plot_", "loo", "psense")) and name not in MODULES}
-    assert named <= {*EVERY, *NOT}
-    assert {*EVERY, *NOT} <= set(dir(az))
+    named = {
+        name
+        for module in (arviz_plots, arviz_stats)
+        for name, _ in inspect.getmembers(module, inspect.isfunction)
+        if name[0] != "_"
+    }
+    assert named - OTHERS == {*EVERY, *NOT} - OF_BASE
+    assert named <= set(dir(az))
     assert EVERY.keys().isdisjoint(NOT)
 
 
@@ -157,6 +190,13 @@ def test_a_stored_group_is_what_a_function_needs(name, groups, stored):
     with pytest.raises(Exception, match=r".") as caught:
         attempt(EVERY[name], without(stored, *groups))
     assert not isinstance(caught.value, AssertionError)
+    errors = (DOCS / "messages.md").read_text().partition("\n## Errors of ArviZ\n")[2].partition("\n## ")[0]
+    answers = re.findall(r"^(`.*)\n: (.*)$", errors, re.MULTILINE)
+    found = [
+        answer for texts, answer in answers if any(text in str(caught.value) for text in re.findall("`(.*?)`", texts))
+    ]
+    assert len(found) == 1  # the page of messages says what to do
+    assert all(group.removeprefix("log_") in found[0] for group in groups)
 
 
 def test_groups_are_those_of_the_functions_that_compute_them(stored):
@@ -190,5 +230,5 @@ def test_a_log_likelihood_that_is_too_large_is_left_out_with_a_warning(monkeypat
 
 
 def test_the_guide_lists_them_all():
-    page = (Path(__file__).parents[1] / "docs/guides/arviz.md").read_text()
+    page = (DOCS / "guides/arviz.md").read_text()
     assert [name for name in {*EVERY, *NOT} if f"`{name}`" not in page] == []

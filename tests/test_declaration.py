@@ -1,5 +1,7 @@
 """Declarations: equal in Python and TOML, resolved to explicit numbers, all mistakes in one error."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,9 @@ import bayesgmm as bg
 from bayesgmm.cards.card import load_card
 from bayesgmm.data.points import as_points
 from bayesgmm.errors import CardError, DeclarationError, UnknownName
+from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.model import model_from_json
+from bayesgmm.priors.covariances import COVARIANCE_PRIORS
 
 MODELS = [
     bg.MixtureModel(3),
@@ -29,6 +33,18 @@ def test_a_declaration_is_frozen_and_can_be_a_key():
     with pytest.raises(Exception, match="frozen"):
         MODELS[0].n_components = 4
     assert {MODELS[0]: 1}[bg.MixtureModel(3)] == 1
+
+
+@pytest.mark.parametrize("covariance", [*COVARIANCES, "factors:1"])
+@pytest.mark.parametrize("prior", COVARIANCE_PRIORS.values())
+def test_a_prior_of_other_covariances_is_refused_by_the_declaration_with_one_that_is_accepted(covariance, prior):
+    try:
+        model = bg.MixtureModel(2, covariance, covariances=prior())
+    except DeclarationError as error:
+        advised = re.search(r"\n  Use covariances=(\w+)\(\)", str(error))
+        kept = {"covariances": getattr(bg, advised[1])()} if advised else {}
+        model = bg.MixtureModel(2, covariance, **kept)
+    assert model.resolve(as_points(np.random.default_rng(0).normal(size=(30, 3)))).covariance == model.covariance
 
 
 @pytest.mark.parametrize("covariance", ["full", "tied", "diag", "spherical"])

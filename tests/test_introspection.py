@@ -9,8 +9,11 @@ from importlib.metadata import version
 import pytest
 
 import bayesgmm as bg
+from bayesgmm.datasets import DATASETS
 from bayesgmm.declared import Declared
+from bayesgmm.notebooks import declaration_html
 
+MODULES = {"apps", "audio", "datasets", "errors", "model", "plots", "synthesis"}  # public ones
 PRIVATE = re.compile(r"Annotated|BeforeValidator|SerializeAsAny|Strict|Gt\(|PydanticUndefined|prior=|<function")
 
 
@@ -50,6 +53,17 @@ def test_completion_offers_no_names_of_pydantic(name):
     assert "to_toml" in dir(bg.MixtureModel(1))
 
 
+@pytest.mark.parametrize("module", [bg, bg.apps, bg.datasets, bg.plots])
+def test_completion_of_a_module_offers_its_public_names_only(module):
+    assert sorted(dir(module)) == sorted(module.__all__)
+    assert [name for name in dir(module) if not callable(getattr(module, name)) and name not in MODULES] == []
+    assert not hasattr(module, "no_such_name")
+
+
+def test_every_data_set_is_public():
+    assert set(DATASETS) <= set(bg.datasets.__all__)
+
+
 def test_a_declaration_is_words_and_mathematics_in_a_notebook():
     shown = bg.MixtureModel(2, weights=bg.DirichletProcess(bg.Gamma(2, 4)))._repr_html_()
     assert "Mixture of Gaussians with priors" in shown
@@ -58,6 +72,13 @@ def test_a_declaration_is_words_and_mathematics_in_a_notebook():
     assert "DirichletProcess" in shown
     assert "<th>alpha</th><td>2.0</td>" in shown
     assert "<th>prior</th>" not in shown
+
+
+@pytest.mark.parametrize("kind", DECLARATIONS)
+def test_the_words_of_a_declaration_in_a_notebook_have_no_marks_of_their_source(kind):
+    shown = declaration_html(kind, {})
+    assert re.findall(r":\w+:|`|\[\d\]_", shown) == []
+    assert re.search(r"<p><b>\w+</b>: .+\.</p>", shown)
 
 
 def test_a_card_has_html_and_texts_in_it_are_no_markup():

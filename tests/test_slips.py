@@ -44,6 +44,18 @@ SLIPS = {
     "GaussianMixture() has no argument 'covariance'; write covariance_type='full'": lambda: bg.GaussianMixture(
         3, covariance="full"
     ),
+    "fit() has no argument 'weights'; write sample_weight=w": lambda: bg.GaussianMixture(2).fit(X, weights=1),
+    "fit() has no argument 'seed'; give it to GaussianMixture(random_state=1)": lambda: bg.GaussianMixture(2).fit(
+        X, seed=1
+    ),
+    "fit() has no argument 'n_init'; give it to BayesianGaussianMixture(n_init=...)": lambda: (
+        bg.BayesianGaussianMixture(2).fit(X, n_init=3)
+    ),
+    "fit() has no argument 'data'; write X=data": lambda: bg.AnomalyDetector().fit(data=X),
+    "sample() has no argument 'size'; write n_samples=400": lambda: bg.GaussianMixture(2).sample(size=3),
+    "predict() has no argument 'return_sd'; did you mean 'return_std'?": lambda: bg.MixtureRegressor(2).predict(
+        X, return_sd=True
+    ),
     "covariance='FACTORS:2' is not one of": lambda: bg.MixtureModel(3, "FACTORS:2"),
     "; did you mean 'factors:2'?": lambda: bg.fit(bg.MixtureModel(3, "FACTORS:2"), X),
     "has no setting 'weights'; write sample_weight=w": lambda: bg.fit(MODEL, X, weights=1),
@@ -72,7 +84,6 @@ SLIPS = {
 }
 
 
-OF_OTHERS = {"checks_keywords", "dataclass", "names_of", "probability", "whole"}  # functions of other modules
 RESULTS = (bg.Coreset, bg.DataCheck, bg.FitInfo)  # classes that functions return, and nobody else makes
 
 
@@ -100,7 +111,7 @@ def test_factors_of_a_fit_without_its_model_are_not_looked_for():
 
 def public_functions():
     for module in (bg, bg.plots, bg.apps, bg.datasets):
-        for name in getattr(module, "__all__", ()) or dir(module):
+        for name in module.__all__:
             function = getattr(module, name)
             is_made = inspect.isclass(function) and not issubclass(function, (Exception, *RESULTS)) and module is bg
             if (inspect.isfunction(function) or is_made) and name[0] != "_":
@@ -110,12 +121,41 @@ def public_functions():
 @pytest.mark.parametrize("function", [*public_functions()])
 def test_every_public_function_says_which_arguments_it_has(function):
     kinds = {parameter.kind for parameter in inspect.signature(function).parameters.values()}
-    if function.__name__ in OF_OTHERS or inspect.Parameter.VAR_KEYWORD in kinds:
+    if inspect.Parameter.VAR_KEYWORD in kinds:
         return
     of_a_class = "no_such_argument: is not a field here"  # of a declaration
     with pytest.raises(bg.BayesGMMError, match=rf"\(\) has no argument 'no_such_argument'|{of_a_class}") as caught:
         function(no_such_argument=1)
     assert "'self'" not in str(caught.value)
+
+
+ESTIMATORS = {
+    estimator: inspect.signature(estimator).parameters
+    for estimator in (*(getattr(bg, name) for name in bg.__all__), bg.apps.SpeechClassifier)
+    if inspect.isclass(estimator) and hasattr(estimator, "get_params")
+}
+
+
+@pytest.mark.parametrize(
+    ("estimator", "name"),
+    [
+        (estimator, name)
+        for estimator in ESTIMATORS
+        for name, method in inspect.getmembers(estimator, inspect.isfunction)
+        if name[0] != "_" and method.__module__.startswith("bayesgmm.")
+    ],
+)
+def test_every_method_of_an_estimator_says_which_arguments_it_has(estimator, name):
+    with pytest.raises(bg.errors.UnknownArgument, match=rf"^{name}\(\) has no argument 'no_such_argument'\n") as caught:
+        getattr(estimator(), name)(no_such_argument=1)
+    assert "'self'" not in str(caught.value)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_an_argument_of_an_estimator_is_not_taken_by_its_methods(estimator):
+    for name in ESTIMATORS[estimator]:
+        with pytest.raises(bg.errors.UnknownArgument, match=rf"; give it to {estimator.__name__}\({name}=\.\.\.\)\n"):
+            estimator().fit(X, y=None, **{name: 1})
 
 
 @pytest.mark.parametrize(

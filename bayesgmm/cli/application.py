@@ -310,7 +310,7 @@ def _show_warning(message: Warning | str, kind: type[Warning]) -> None:
 def _warnings_in_words() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("default")
-        for kind in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
+        for kind in (DeprecationWarning, PendingDeprecationWarning, FutureWarning, ResourceWarning):
             warnings.simplefilter("ignore", kind)  # libraries address them to programmers
         warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"(bayesgmm|numpy|scipy|sklearn)\.")
         warnings.filterwarnings("ignore", category=UserWarning, module=r"(matplotlib|sklearn|scipy)\.")

@@ -7,7 +7,7 @@ import typer
 
 from bayesgmm.cli.completion import CRITERIA, files, one_of
 from bayesgmm.cli.options import FitFile
-from bayesgmm.cli.terminal import check_other, refuse, wrote
+from bayesgmm.cli.terminal import check_other, refuse, remark, wrote
 
 ReportOut = Annotated[
     Path,
@@ -59,7 +59,14 @@ def report(
     refuse({"selection", "criterion"}, "can be used only with --methods")
     _write_page(fit, output, title, quick, interactive)
     if open_it:
-        typer.launch(output.resolve().as_uri())
+        _open_in_browser(output)
+
+
+def _open_in_browser(page: Path) -> None:
+    import webbrowser
+
+    if not webbrowser.open(page.resolve().as_uri()):
+        remark(f"no browser was found: open {page} yourself", err=True)
 
 
 def _write_page(fit: Path, output: Path, title: str | None, quick: bool, interactive: bool) -> None:

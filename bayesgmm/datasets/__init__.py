@@ -21,6 +21,29 @@ if TYPE_CHECKING:
 if not TYPE_CHECKING:  # for type checkers, every other name is a mistake
     __getattr__ = names_of(__name__, globals())
 
+__all__ = [
+    "blobs",
+    "digits",
+    "galaxies",
+    "heights",
+    "iris",
+    "make_mixture",
+    "mixture",
+    "moons",
+    "one_heap",
+    "open_cluster",
+    "photo",
+    "sensors",
+    "vowels",
+    "waiting_times",
+    "wine",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__  # what completion offers
+
+
 EACH_SPECIES = 50  # flowers of iris
 GALAXIES = """
 9172 9350 9483 9558 9775 10227 10406 16084 16170 18419 18552 18600 18927 19052 19070 19330 19343 19349 19440 19473

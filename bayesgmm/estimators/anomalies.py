@@ -30,6 +30,7 @@ AUTO = "auto"
 SEED = 0  # seed of the simulation
 
 
+@checks_keywords
 class AnomalyDetector(OutlierMixin, BaseEstimator):
     r"""Anomaly detector: anomalies are points of low density under a mixture.
 
@@ -85,7 +86,6 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     array([ 1, -1])
     """
 
-    @checks_keywords
     def __init__(
         self,
         n_components: int | str = AUTO,

@@ -42,6 +42,7 @@ TOLERANCES: dict[str, Callable[[float, float], float]] = {
 """Tolerance of an engine, from scikit-learn's ``tol`` and the total weight."""
 
 
+@checks_keywords
 class BayesianGaussianMixture(PosteriorEstimator):
     """Bayesian Gaussian mixture with scikit-learn's parameters, any method of ``bayesgmm.fit``, and the full posterior.
 
@@ -171,7 +172,6 @@ class BayesianGaussianMixture(PosteriorEstimator):
     array([0, 1])
     """
 
-    @checks_keywords
     def __init__(
         self,
         n_components: int = 1,

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 MAX_COMPARED = 10_000  # maximum number of rows of a class among which distinct rows are counted
 
 
+@checks_keywords
 class MixtureClassifier(ClassifierMixin, BaseEstimator):
     r"""Mixture discriminant analysis: each class has a mixture, and Bayes' rule gives the class of a point.
 
@@ -118,7 +119,6 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
     1  classes  spherical             5
     """
 
-    @checks_keywords
     def __init__(
         self,
         n_components: int | str | Iterable[int] = 1,

@@ -14,6 +14,7 @@ from bayesgmm.declared import whole
 from bayesgmm.errors import DeclarationError
 from bayesgmm.estimators import arguments
 from bayesgmm.estimators.row_sources import by_block
+from bayesgmm.keywords import checks_keywords
 from bayesgmm.posterior.criteria import information_criteria
 from bayesgmm.sources.dask_collections import is_dask
 from bayesgmm.sweep.stats import Array
@@ -21,6 +22,7 @@ from bayesgmm.sweep.stats import Array
 Labels = NDArray[np.intp]
 
 
+@checks_keywords
 class MixtureEstimator(DensityMixin, BaseEstimator):
     """Mixture estimator: ``fit``, ``score``, ``predict`` and ``sample``.
 

@@ -49,6 +49,7 @@ NOT_CONVERGED = (
 )
 
 
+@checks_keywords
 class GaussianMixture(MixtureEstimator):
     """Gaussian mixture by maximum likelihood: scikit-learn's estimator, several times as fast, with row weights.
 
@@ -147,7 +148,6 @@ class GaussianMixture(MixtureEstimator):
     array([1, 0])
     """
 
-    @checks_keywords
     def __init__(
         self,
         n_components: int = 1,

@@ -34,6 +34,7 @@ OF_CLASSES = "For classes use MixtureClassifier; give dates and durations as num
 MAX_COMPARED = 10_000  # maximum number of rows among which distinct rows are counted
 
 
+@checks_keywords
 class MixtureRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     r"""Gaussian mixture regression: a mixture of X and y together, and the distribution of y given X.
 
@@ -84,7 +85,6 @@ class MixtureRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     array([1.9, 1.9])
     """
 
-    @checks_keywords
     def __init__(
         self,
         n_components: int = 5,

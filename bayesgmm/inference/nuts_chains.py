@@ -130,9 +130,12 @@ def draw_from_modes(
     for together in _together([len(task.chains) for task in tasks], cores):
         begun = [tasks[i].cut(look.draws) if look and look.ended else tasks[i] for i in together]
         samplers = [task.started(density, cores, shown.part(task.chains)) for task in begun]
+        is_cut = look is not None and look.ended
         interrupted = _wait_for_all(samplers, begun, history, look)
         if interrupted:
             break
+        if is_cut or not (look and look.ended):  # a sampler does not report its last draws
+            shown.finished([chain for task in begun for chain in task.chains])
     drawn = history.drawn(chains, density.size, interrupted)
     return drawn.first(look.draws) if look and look.ended and not interrupted else drawn
 
@@ -294,8 +297,10 @@ class AllChains:
     def finished(self, chains: list[int]) -> None:
         """Show chains as finished."""
         for chain in chains:
-            total = self.states[chain].total_draws
-            self.states[chain] = StartedChain(total, total, tuning=False)
+            state = self.states[chain]
+            self.states[chain] = StartedChain(state.total_draws, state.total_draws, False, state.divergences)
+        if chains:
+            self.progress.chains(self.states)
 
     def part(self, chains: list[int]) -> Callable[[Sequence[ChainState]], None]:
         """Return the callback for some chains."""

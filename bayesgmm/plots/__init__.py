@@ -79,3 +79,7 @@ __all__ = [
     "weights",
     "weights_data",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__  # what completion offers

@@ -33,6 +33,15 @@ class CovariancesPrior(Declared):
         """Native log density, made by ``prior_density``."""
 
     @abstractmethod
+    def require_family(self, family: Family) -> None:
+        """Check that this is a prior of covariances of a family.
+
+        Raises
+        ------
+        DeclarationError
+        """
+
+    @abstractmethod
     def resolve(self, data: Summary, family: Family, n_clusters: float) -> Self:
         """Return the same prior with all parameters explicit, in the shape that the family needs.
 

@@ -82,8 +82,11 @@ class WishartPrecision(CovariancesPrior):
         """True: a Wishart density of precisions falls exponentially as a covariance becomes singular."""
         return True
 
-    def resolve(self, data: Summary, family: Family, n_clusters: float) -> Self:  # noqa: D102
+    def require_family(self, family: Family) -> None:  # noqa: D102
         require_no_loadings("WishartPrecision", family)
+
+    def resolve(self, data: Summary, family: Family, n_clusters: float) -> Self:  # noqa: D102
+        self.require_family(family)
         width = family.form.block_size(len(data.columns))
         dof = width + 2.0 if self.dof is None else self.dof
         minimum = width - 1
@@ -227,13 +230,16 @@ class LKJCovariance(CovariancesPrior):
     cites: ClassVar = "lewandowski2009"
     density: ClassVar = lkj_density
 
-    def resolve(self, data: Summary, family: Family, n_clusters: float) -> Self:  # noqa: D102
+    def require_family(self, family: Family) -> None:  # noqa: D102
         require_no_loadings("LKJCovariance", family)
         if not family.is_conjugate:
             raise DeclarationError(
                 f"LKJCovariance has no restrictions of volume, shape and orientation, and covariance={family.name!r} "
                 "has some\n  Use covariances=DecomposedCovariance(), or covariance='full'."
             )
+
+    def resolve(self, data: Summary, family: Family, n_clusters: float) -> Self:  # noqa: D102
+        self.require_family(family)
         if self.sd is None:
             data.varied_range()
             sigma = np.sqrt(family.form.pooled(data.variance))

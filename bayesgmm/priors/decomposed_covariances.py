@@ -14,6 +14,7 @@ from bayesgmm.families.decomposed_charts import Decomposition
 from bayesgmm.families.family import Family
 from bayesgmm.priors.covariance_densities import decomposed_density
 from bayesgmm.priors.covariance_priors import CovariancesPrior
+from bayesgmm.priors.multiplicative_gamma import require_no_loadings
 from bayesgmm.priors.native_calls import PriorDensity
 from bayesgmm.priors.scalars import AnyScalar, LogNormal, Scalar
 from bayesgmm.priors.shapes import draw_shapes, log_constant
@@ -76,8 +77,12 @@ class DecomposedCovariance(CovariancesPrior):
         """True if the prior of the volume excludes zero; a shape is never singular."""
         return self.sd is None or self.sd.excludes_zero
 
-    def resolve(self, data: Summary, family: Family, n_clusters: float) -> Self:  # noqa: D102
+    def require_family(self, family: Family) -> None:  # noqa: D102
+        require_no_loadings("DecomposedCovariance", family)
         chart_of_parts(family)
+
+    def resolve(self, data: Summary, family: Family, n_clusters: float) -> Self:  # noqa: D102
+        self.require_family(family)
         scale, sd = self._scale(data, family), self.sd
         if sd is None:
             data.varied_range()

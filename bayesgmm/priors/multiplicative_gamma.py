@@ -76,6 +76,9 @@ class MultiplicativeGamma(CovariancesPrior):
         """True: an inverse gamma density falls exponentially as the noise vanishes."""
         return True
 
+    def require_family(self, family: Family) -> None:  # noqa: D102
+        factor_chart_of(family)
+
     def resolve(self, data: Summary, family: Family, n_clusters: float) -> Self:  # noqa: D102
         chart = factor_chart_of(family)
         given, q = np.atleast_1d(np.asarray(self.a, dtype=np.float64)), chart.restriction.n_factors
@@ -180,6 +183,6 @@ def require_no_loadings(prior: str, family: Family) -> None:
     """
     if has_loadings(family):
         raise DeclarationError(
-            f"{prior} is a prior of covariances without restrictions, and covariance={family.name!r} has loadings and "
-            "noise\n  Use covariances=MultiplicativeGamma(), the default of factor analysers."
+            f"{prior} is not a prior of loadings and noise, of which covariance={family.name!r} is made\n"
+            "  Use covariances=MultiplicativeGamma(), the default of factor analysers."
         )

@@ -183,10 +183,23 @@ def test_warnings_for_users_are_printed_and_in_the_document_and_those_for_progra
     def warns():
         warnings.warn("the chains disagree", FitWarning, stacklevel=1)
         warnings.warn("use something newer", DeprecationWarning, stacklevel=1)
+        warnings.warn("subprocess 1 is still running", ResourceWarning, stacklevel=1)
 
     done = run("fail", "--json", of=failing(warns))
     assert done.stderr == "warning: the chains disagree\n"
     assert json.loads(done.stdout)["warnings"] == ["the chains disagree"]
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_a_report_is_opened_where_there_is_a_browser(found, tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address) or found)
+    monkeypatch.setattr("bayesgmm.cli.reports._write_page", lambda *settings: None)
+    (tmp_path / "fit.nc").touch()
+    done = run("report", "fit.nc", "-o", "report.html", "--open", cwd=tmp_path)
+    assert opened == [(tmp_path / "report.html").as_uri()]
+    assert done.returncode == 0
+    assert done.stderr == ("" if found else "no browser was found: open report.html yourself\n")
 
 
 # messages

@@ -461,3 +461,20 @@ def test_chains_that_disagree_are_reported_in_words():
     x = np.random.default_rng(0).normal(size=40)
     with pytest.warns(FitWarning, match="The chains have not mixed well|diverged"):
         bg.fit(bg.MixtureModel(5), x, draws=20, tune=20, seed=1, progress=False)
+
+
+def test_chains_of_nuts_are_shown_to_their_end():
+    class Shown(Silent):
+        """Keeps the last state of each chain that is shown when the sampler, which has its own thread, is silent."""
+
+        last = ()
+
+        def chains(self, states):
+            if threading.current_thread() is threading.main_thread():
+                self.last = [(state.finished_draws, state.total_draws, state.tuning) for state in states]
+
+    settings = QUICK["nuts"] | {"draws": 40, "tune": 60, "chains": 3, "disagreement": "report"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
+        bg.fit(bg.MixtureModel(2), bg.datasets.galaxies(), seed=1, progress=(shown := Shown()), **settings)
+    assert shown.last == [(100, 100, False)] * 3

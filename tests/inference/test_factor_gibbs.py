@@ -258,4 +258,4 @@ def test_what_gibbs_can_not_draw_for_factors_is_refused_by_name(x, fit):
         with pytest.raises(DeclarationError, match="covariances=MultiplicativeGamma"):
             fitted(x[0], model={"covariances": prior})
     with pytest.raises(DeclarationError, match="MultiplicativeGamma is a prior of loadings and noise"):
-        bg.fit(bg.MixtureModel(2, covariances=bg.MultiplicativeGamma()), x[0], progress=False)
+        bg.MixtureModel(2, covariances=bg.MultiplicativeGamma())

@@ -205,9 +205,9 @@ def test_each_structure_has_its_own_default_prior():
 def test_priors_that_do_not_fit_a_structure_are_refused_by_name():
     x = np.random.default_rng(0).normal(size=(30, 2))
     with pytest.raises(DeclarationError, match="LKJCovariance has no restrictions.*covariance='VEV'"):
-        bg.fit(bg.MixtureModel(2, "VEV", covariances=bg.LKJCovariance()), x, "map", progress=False)
+        bg.MixtureModel(2, "VEV", covariances=bg.LKJCovariance())
     with pytest.raises(DeclarationError, match="'full' covariances are not made of them"):
-        bg.fit(bg.MixtureModel(2, covariances=bg.DecomposedCovariance()), x, "map", progress=False)
+        bg.MixtureModel(2, covariances=bg.DecomposedCovariance())
     with pytest.raises(DeclarationError, match="depend on the units"):
         bg.fit(bg.MixtureModel(2, "VEV", covariances=bg.DecomposedCovariance(scale=(1.0, 2.0))), x, progress=False)
     wishart = bg.MixtureModel(2, "VEV", covariances=bg.WishartPrecision())

@@ -24,12 +24,14 @@ from bayesgmm.declared import whole
 from bayesgmm.errors import DataError, DeclarationError, choose, warn
 from bayesgmm.estimators import arguments
 from bayesgmm.estimators.arguments import RandomState
+from bayesgmm.keywords import checks_keywords
 from bayesgmm.progress import Count, quiet
 from bayesgmm.sweep.stats import Array
 
 AUTO = "auto"
 
 
+@checks_keywords
 class SpeechClassifier(Recogniser):
     r"""Classifier of recorded words or sounds, by hidden Markov models with Gaussian mixtures.
 

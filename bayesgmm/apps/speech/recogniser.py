@@ -18,6 +18,7 @@ from bayesgmm.apps.speech.speech_files import SpeechModel
 from bayesgmm.declared import whole
 from bayesgmm.errors import DataError
 from bayesgmm.estimators import arguments
+from bayesgmm.keywords import checks_keywords
 from bayesgmm.progress import track
 from bayesgmm.sweep.stats import Array
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 LEAVE_OUT = "Fix them, or leave them out."
 
 
+@checks_keywords
 class Recogniser(ClassifierMixin, BaseEstimator):
     """Answers of a trained model: labels, probabilities, transcripts, and the mixture of a state."""
 

@@ -46,6 +46,7 @@ MIN_DRAWS, MAX_DRAWS = 100, 1000  # posterior draws for mergers and the partitio
 RESTARTS = 4  # random starts of the search for the partition
 
 
+@checks_keywords
 @dataclass(frozen=True)
 class Clusters(FoundClusters):
     """Clusters of a table, as ``cluster_table`` returns them.
