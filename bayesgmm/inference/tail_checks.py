@@ -121,7 +121,7 @@ def share_outside(known: Array, values: Array) -> float:
 
 
 _ADVICE = (
-    "\n  Try another seed, or method='gibbs'; the higher log evidence (bg.evidence in Python) is that of the fit "
+    "\n  Try method='gibbs', or another seed; the higher log evidence (bg.evidence in Python) is that of the fit "
     "with the heavier region."
 )
 _WARNING = "A short Gibbs run has {:.0%} of the posterior where these chains have no draws." + _ADVICE
