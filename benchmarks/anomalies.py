@@ -48,7 +48,7 @@ def tables(folder=None):
         ("wine", public.load_wine(), 0, 10),
     ):
         yield name, *thinned(data.data, data.target == rare, count)
-    for name, (column, rare, count) in MLBENCH.items() if shutil.which("Rscript") else ():
+    for name, (column, rare, count) in MLBENCH.items() if has_mlbench() else ():
         table = mlbench(name).dropna()
         kept = [c for c in table if c != column and not {c, f"{c}.{name}"} & LEFT_OUT]
         yield name, *thinned(table[kept].to_numpy(float), table[column].astype(str).isin(rare).to_numpy(), count)
@@ -57,6 +57,11 @@ def tables(folder=None):
     for path in sorted(Path(folder).glob("*.npz")) if folder else ():
         with np.load(path) as stored:
             yield path.stem, *thinned(stored["X"].astype(float), stored["y"] > 0, None)
+
+
+def has_mlbench():
+    found = ["Rscript", "-e", "quit(status = !requireNamespace('mlbench', quietly = TRUE))"]
+    return shutil.which("Rscript") is not None and subprocess.run(found, capture_output=True).returncode == 0
 
 
 def mlbench(name):

@@ -120,11 +120,9 @@ def share_outside(known: Array, values: Array) -> float:
     return float(((values < low) | (values > high)).mean(axis=(0, 1)).max())
 
 
-_WARNING = (
-    "A short Gibbs run has {:.0%} of the posterior where these chains have no draws.\n  Try method='gibbs' with "
-    "tempering='parallel', or more draws."
+_ADVICE = (
+    "\n  Try method='gibbs', or another seed; the higher log evidence (bg.evidence in Python) is that of the fit "
+    "with the heavier region."
 )
-_UNKNOWN = (
-    "A short Gibbs run has found another region of the posterior, and its probability is unknown.\n  Try "
-    "method='gibbs' with tempering='parallel', or more draws."
-)
+_WARNING = "A short Gibbs run has {:.0%} of the posterior where these chains have no draws." + _ADVICE
+_UNKNOWN = "A short Gibbs run has found another region of the posterior, and its probability is unknown." + _ADVICE

@@ -62,6 +62,8 @@ def test_chains_that_can_not_be_replaced_give_a_warning(monkeypatch):
     checked = check(chains_of(smallest > np.quantile(smallest, 0.2)))
     assert checked.better is None
     assert "of the posterior where these chains have no draws" in checked.warnings[0]
+    assert "another seed" in checked.warnings[0]  # tempering does not move between such regions either
+    assert "tempering" not in checked.warnings[0]
     assert not check(chains_of(smallest > np.quantile(smallest, 0.03))).warnings
 
 

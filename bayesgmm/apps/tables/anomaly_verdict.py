@@ -2,7 +2,7 @@
 
 from bayesgmm.apps.tables.cluster_words import verdict_words
 from bayesgmm.apps.tables.judging import Anomalies
-from bayesgmm.apps.tables.p_values import calibration_words, reference_of
+from bayesgmm.apps.tables.p_values import calibration_words, null_of, reference_of
 from bayesgmm.diagnosis import diagnose
 from bayesgmm.findings import Findings
 from bayesgmm.posterior.subsets import without_rows
@@ -26,7 +26,7 @@ def verdict(found: Anomalies, findings: Findings) -> list[str]:
         From ``findings_of``.
     """
     p_value = found.rows["p_value"].dropna().to_numpy()
-    lines = [calibration_words(p_value)] if reference_of(found.fit) is None else [HELD_OUT]
+    lines = [calibration_words(p_value, null_of(found.fit))] if reference_of(found.fit) is None else [HELD_OUT]
     flagged = int(found.rows["anomaly"].sum())
     without = f", without the flagged {'row' if flagged == 1 else 'rows'}" if flagged else ""
     others = [finding for finding in findings if finding.check != SHAPE and finding.severity != "note"]

@@ -147,7 +147,7 @@ class Detector:
         rule = Rule.of(fdr, alpha, top, contamination)
         rows = judge_rows(self.fit, self.table, rule, is_own=True)
         if rule.fdr is not None and rows["anomaly"].any() and reference_of(self.fit) is None:
-            warn(filter(None, [heavy_tail(rows["p_value"].dropna().to_numpy())]))
+            warn(filter(None, [heavy_tail(rows["p_value"].dropna().to_numpy(), null_of(self.fit))]))
         return Anomalies(rows, self.fit, self.table, rule, self.tried, self.time, self.words())
 
 

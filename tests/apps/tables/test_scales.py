@@ -5,10 +5,11 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import log_ndtr, ndtri
 
 import bayesgmm as bg
 from bayesgmm.apps import cluster_table, find_anomalies, judge
-from bayesgmm.apps.tables.p_values import heavy_tail
+from bayesgmm.apps.tables.p_values import EmpiricalNull, heavy_tail
 from bayesgmm.apps.tables.scales import scales_of
 
 QUIET = {"progress": False}
@@ -38,6 +39,27 @@ def test_distant_anomalies_are_no_heavy_tail():
     p_value = np.append(np.full(40, 1e-9), (np.arange(960) + 0.5) / 960)
     assert heavy_tail(p_value) == ""
     assert heavy_tail(np.append(p_value, np.full(20, 0.003)))
+
+
+def test_a_tail_that_is_heavier_far_out_is_corrected_and_said():
+    """The central half is normal, z-scores below the tenth percentile are half as far again from it as they should."""
+    z = np.random.default_rng(0).normal(size=4000)
+    start = ndtri(0.1)
+    log_p = log_ndtr(np.where(z < start, start + 1.5 * (z - start), z))
+    null = EmpiricalNull.of(log_p)
+    assert null.spread < 1.1
+    assert 1.3 < null.tail < 1.7
+    corrected = null.p_values(log_p)
+    assert np.exp(log_p).min() < 0.05 / 4000 < corrected.min()
+    assert np.allclose(null.without_tail(corrected), EmpiricalNull(null.middle, null.spread).p_values(log_p))
+    assert "heavier tails" in heavy_tail(corrected, null)
+
+
+def test_distant_anomalies_do_not_make_the_tail_heavier():
+    p_value = (np.arange(960) + 0.5) / 960
+    with_anomalies = np.append(p_value, np.full(40, 1e-9))
+    assert EmpiricalNull.of(np.log(p_value)).tail < 1.02
+    assert EmpiricalNull.of(np.log(with_anomalies)).p_values(np.log(with_anomalies)).min() < 1e-8
 
 
 @pytest.fixture(scope="module")
