@@ -15,6 +15,9 @@ from bayesgmm.diagnosis import diagnose
 from bayesgmm.errors import FitWarning
 from bayesgmm.estimators.initialisation import kmeans_labels
 from bayesgmm.inference import fit
+from bayesgmm.inference.em import local_maxima
+from bayesgmm.inference.em_steps import Sweep
+from bayesgmm.inference.native_em import NativeEM
 from bayesgmm.labels.alignments import Responsibilities
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.log_posterior import LogPosterior
@@ -82,6 +85,12 @@ def _steps() -> list[Step]:
         for model, rows in ((unknown, x), (bound, x), (shared, x), (few, wide)):
             fit(model, rows, "gibbs", seed=0, cores=1, progress=False, draws=100, tune=100, chains=2)
 
+    def steps_of_em() -> None:
+        sweep = Sweep(Blocks.from_rows(x), MixtureModel(2, covariance="VVE").family)
+        mixture = local_maxima(sweep, 2, 0, n_init=2, sweeps=1)[0].mixture
+        sweep(mixture)
+        NativeEM(sweep.blocks, sweep.family, 2).extrapolate(mixture, 0.0, 3)
+
     def with_gaps() -> None:
         holed = np.where(np.arange(x.size).reshape(x.shape) % 7 == 0, np.nan, x)
         impute(fit(model, holed, "em", seed=0, cores=1, progress=False, n_init=1))
@@ -96,7 +105,7 @@ def _steps() -> list[Step]:
     return [
         *densities,
         lambda: fit_by("em", n_init=1),
-        lambda: fit(MixtureModel(2, covariance="VVE"), x, "em", seed=0, cores=1, progress=False, n_init=1),
+        steps_of_em,
         lambda: fit(few, wide, "em", seed=0, cores=1, progress=False, n_init=1),
         lambda: fit_by("mle", n_init=1),
         in_parts,

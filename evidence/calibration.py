@@ -16,7 +16,7 @@ import bayesgmm as bg
 from bayesgmm.errors import BayesGMMError
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.predictions.elicitation import draw, simulate
-from evidence.declared import Declared, declarations
+from evidence.declared import Declared, every_declaration, structured_declarations, taken_by
 from evidence.errors import estimate
 
 Array = NDArray[np.float64]
@@ -292,12 +292,23 @@ def of_advi(replicates: int, seed: int) -> tuple[str, pd.DataFrame]:
     return _of_engines(("advi",), replicates, seed)
 
 
-def _of_engines(methods: tuple[str, ...], replicates: int, seed: int) -> tuple[str, pd.DataFrame]:
+def of_structures(replicates: int, seed: int) -> tuple[str, pd.DataFrame]:
+    """Calibrate ``gibbs`` and ``nuts`` on every decomposed family and on factor analysers."""
+    return _of_engines(("gibbs", "nuts"), replicates, seed, structured_declarations(), {})
+
+
+def _of_engines(
+    methods: tuple[str, ...],
+    replicates: int,
+    seed: int,
+    declarations: list[Declared] | None = None,
+    every: dict[str, int] = EVERY,
+) -> tuple[str, pd.DataFrame]:
     """Calibrate engines; with few replicates, one engine on one declaration."""
-    tables = []
+    declared, tables = every_declaration() if declarations is None else declarations, []
     for method in methods[: None if replicates >= FEW else 1]:
-        chosen = declarations(method)[:: EVERY.get(method, 1)][: None if replicates >= FEW else 1]
-        simulations = [Simulation(method, declared, seed, SETTINGS.get(method, {})) for declared in chosen]
+        chosen = taken_by(method, declared)[:: every.get(method, 1)][: None if replicates >= FEW else 1]
+        simulations = [Simulation(method, one, seed, SETTINGS.get(method, {})) for one in chosen]
         for number in range(replicates):
             for simulation in simulations:
                 simulation.step()

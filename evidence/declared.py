@@ -1,4 +1,4 @@
-"""Declarations for simulation-based calibration: every registered prior, in every covariance family."""
+"""Declarations for simulation-based calibration: every registered prior, and every covariance family."""
 
 from itertools import product
 
@@ -24,7 +24,7 @@ Declared = tuple[str, int, bg.MixtureModel]
 
 
 def every_declaration() -> list[Declared]:
-    """Return (title, D, model) for each family, prior of means and of precisions; priors of weights in turn."""
+    """Return (title, D, model) for each family of ``FAMILIES``, prior of means and of precisions; weights in turn."""
     found, weights = [], weight_priors(K)
     for i, family in enumerate(FAMILIES):
         for j, w in product(range(3), range(2)):
@@ -38,6 +38,12 @@ def every_declaration() -> list[Declared]:
     for family, chosen in (("full", weights[0]), ("diag", weights[3])):
         priors = chosen, mean_priors(2)[0], _wishart(2, family, 0)
         found.append(_declared(2, family, *priors, bg.Background(0.1, location=0.0, scale=9.0)))
+    return found
+
+
+def structured_declarations() -> list[Declared]:
+    """Return (title, D, model) for each decomposed family, and for factor analysers; all other priors in turn."""
+    found, weights = [], weight_priors(K)
     for i, family in enumerate(DECOMPOSED):
         priors = weights[i % 2], mean_priors(2)[i % 3], decomposed_priors()[i % 2]
         found.append(_declared(2, family, *priors))
@@ -46,9 +52,9 @@ def every_declaration() -> list[Declared]:
     return found
 
 
-def declarations(method: str) -> list[Declared]:
+def taken_by(method: str, declarations: list[Declared]) -> list[Declared]:
     """Return the declarations that an engine can fit."""
-    return [one for one in every_declaration() if not engine_named(method).refused(one[2])]
+    return [one for one in declarations if not engine_named(method).refused(one[2])]
 
 
 def _wishart(d: int, family: str, index: int) -> bg.WishartPrecision:

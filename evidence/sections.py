@@ -59,6 +59,7 @@ SECTIONS = {
         Section("sbc-nuts", "Calibration of NUTS", "evidence.calibration:of_nuts", 20, 1),
         Section("sbc-vb", "Calibration of variational Bayes", "evidence.calibration:of_vb", 20, 1),
         Section("sbc-advi", "Calibration of ADVI", "evidence.calibration:of_advi", 20, 1),
+        Section("sbc-structures", "Calibration of structures", "evidence.calibration:of_structures", 20, 1),
         Section("sbc-measured", "Calibration with gaps, errors and labels", "evidence.measured:of_measured", 30, 1),
         Section(
             "posteriordb",

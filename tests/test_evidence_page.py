@@ -13,7 +13,7 @@ from bayesgmm.priors.covariances import COVARIANCE_PRIORS
 from bayesgmm.priors.means import MEANS
 from bayesgmm.priors.weights import WEIGHTS
 from evidence import __main__, alarms, calibration, enumeration, errors, marginal_likelihoods, page, results
-from evidence.declared import every_declaration
+from evidence.declared import every_declaration, structured_declarations
 from evidence.sections import SECTIONS
 
 
@@ -98,7 +98,7 @@ def test_calibrated_quantities_ignore_labels_and_use_the_density():
 
 
 def test_every_prior_is_calibrated():
-    models = [model for _, _, model in every_declaration()]
+    models = [model for _, _, model in [*every_declaration(), *structured_declarations()]]
     assert {type(model.weights) for model in models} == set(WEIGHTS.values()) - {
         bg.FiniteMixture
     }  # its draws have an unknown K

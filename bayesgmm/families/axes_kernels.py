@@ -1,4 +1,4 @@
-"""Axes that several covariances have in common: rotations plane by plane; compiled."""
+"""Axes of one covariance, and those that several have in common: rotations plane by plane; compiled."""
 
 import math
 
@@ -7,34 +7,95 @@ from bayesgmm.sweep.layout import Array
 
 STILL = 1e-9  # sine of the largest rotation of a round, after which the axes count as found
 ROUNDS = 200  # maximum number of rounds over all planes
+SMALLEST = 1e-15  # a correlation that is smaller does not turn the axes of a matrix
 
 
 @kernel
 def rotate_to_common_axes(covariance: Array, n: Array, equal_volumes: bool, axes: Array) -> None:
     """Rotate the axes (S, D, D), columns, of S mixtures until they fit all their covariances (S, K, D, D) best.
 
+    ``covariance`` must be symmetric, in the coordinates of the axes; it is overwritten by those of the result.
+    """
+    for s in range(covariance.shape[0]):
+        turn_to_common_axes(covariance[s], n[s], equal_volumes, axes[s], ROUNDS)
+
+
+@jit
+def turn_to_common_axes(covariance: Array, n: Array, equal_volumes: bool, axes: Array, rounds: int) -> None:
+    """Rotate axes (D, D), columns, towards those that fit covariances (K, D, D) best, in at most some rounds.
+
     It minimises the sum of ``n log(d)`` over components and axes, where d is the variance of a component along an axis;
     with equal volumes, the logarithm of the sum of ``n |d|**(1 / D)``, |d| the product over axes. In each plane of two
     axes the best rotation has a closed form for given d: the axes of a weighted sum of the covariances. So no rotation
-    raises the sum, whatever the start. ``covariance`` must be symmetric; it is overwritten by the covariances in the
-    coordinates of the axes.
+    raises the sum, whatever the start.
 
     References
     ----------
     .. [1] Flury & Gautschi (1986), SIAM J. Sci. Stat. Comput. 7(1), 169-184.
     .. [2] Browne & McNicholas (2014), Stat. Comput. 24, 203-210.
     """
-    n_features = covariance.shape[2]
-    for s in range(covariance.shape[0]):
-        for _ in range(ROUNDS):
-            largest = 0.0
-            for i in range(1, n_features):
-                for j in range(i):
-                    cosine, sine = _best_rotation(covariance[s], n[s], equal_volumes, i, j)
-                    largest = max(largest, abs(sine))
-                    _turn(covariance[s], axes[s], i, j, cosine, sine)
-            if not largest > STILL:
-                break
+    n_features = covariance.shape[1]
+    for _ in range(rounds):
+        largest = 0.0
+        for i in range(1, n_features):
+            for j in range(i):
+                cosine, sine = _best_rotation(covariance, n, equal_volumes, i, j)
+                largest = max(largest, abs(sine))
+                _turn_axes(axes, i, j, cosine, sine)
+                for k in range(covariance.shape[0]):
+                    _turn(covariance[k], i, j, cosine, sine)
+        if not largest > STILL:
+            break
+
+
+@jit
+def turn_to_own_axes(matrix: Array, axes: Array) -> None:
+    """Make a symmetric matrix (D, D) diagonal, and write its eigenvectors to the columns of axes: Jacobi's algorithm.
+
+    The eigenvalues are in ascending order.
+
+    References
+    ----------
+    .. [1] Golub & Van Loan (2013), Matrix Computations, section 8.5.
+    """
+    d = matrix.shape[0]
+    axes[:] = 0.0
+    for i in range(d):
+        axes[i, i] = 1.0
+    for _ in range(ROUNDS):
+        turned = False
+        for i in range(1, d):
+            for j in range(i):
+                between = matrix[i, j]
+                if not abs(between) > SMALLEST * math.sqrt(abs(matrix[i, i] * matrix[j, j])):
+                    continue
+                turned = True
+                ratio = (matrix[j, j] - matrix[i, i]) / (2 * between)
+                tangent = 1 / (abs(ratio) + math.sqrt(1 + ratio * ratio))
+                tangent = -tangent if ratio >= 0 else tangent
+                cosine = 1 / math.sqrt(1 + tangent * tangent)
+                _turn(matrix, i, j, cosine, tangent * cosine)
+                _turn_axes(axes, i, j, cosine, tangent * cosine)
+                matrix[i, j] = matrix[j, i] = 0.0
+        if not turned:
+            break
+    _sort(matrix, axes)
+
+
+@jit
+def _sort(matrix: Array, axes: Array) -> None:
+    """Sort the diagonal of a diagonal matrix in ascending order, and its axes."""
+    d = matrix.shape[0]
+    for i in range(d):
+        least = i
+        for j in range(i + 1, d):
+            if matrix[j, j] < matrix[least, least]:
+                least = j
+        if least == i:
+            continue
+        matrix[i, i], matrix[least, least] = matrix[least, least], matrix[i, i]
+        for t in range(d):
+            axes[t, i], axes[t, least] = axes[t, least], axes[t, i]
 
 
 @jit
@@ -57,16 +118,17 @@ def _best_rotation(covariance: Array, n: Array, equal_volumes: bool, i: int, j: 
 
 
 @jit
-def _turn(covariance: Array, axes: Array, i: int, j: int, cosine: float, sine: float) -> None:
-    """Replace axes i and j by their rotation, and the covariances by those in the new coordinates."""
-    n_features = covariance.shape[1]
-    for t in range(n_features):
+def _turn_axes(axes: Array, i: int, j: int, cosine: float, sine: float) -> None:
+    """Replace the columns i and j of axes by their rotation."""
+    for t in range(axes.shape[0]):
         a, b = axes[t, i], axes[t, j]
         axes[t, i], axes[t, j] = cosine * a + sine * b, cosine * b - sine * a
-    for k in range(covariance.shape[0]):
-        for t in range(n_features):
-            a, b = covariance[k, t, i], covariance[k, t, j]
-            covariance[k, t, i], covariance[k, t, j] = cosine * a + sine * b, cosine * b - sine * a
-        for t in range(n_features):
-            a, b = covariance[k, i, t], covariance[k, j, t]
-            covariance[k, i, t], covariance[k, j, t] = cosine * a + sine * b, cosine * b - sine * a
+
+
+@jit
+def _turn(matrix: Array, i: int, j: int, cosine: float, sine: float) -> None:
+    """Replace a matrix by the same in the coordinates of turned axes."""
+    _turn_axes(matrix, i, j, cosine, sine)
+    for t in range(matrix.shape[0]):
+        a, b = matrix[i, t], matrix[j, t]
+        matrix[i, t], matrix[j, t] = cosine * a + sine * b, cosine * b - sine * a

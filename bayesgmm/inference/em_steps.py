@@ -7,13 +7,17 @@ import numpy as np
 from bayesgmm.errors import ComponentError
 from bayesgmm.families.family import Family
 from bayesgmm.inference.acceleration import ROUNDING, remaining_gain
+from bayesgmm.inference.em_kernels import CONVERGED, IRREGULAR
 from bayesgmm.inference.extrapolation import extrapolate
 from bayesgmm.inference.mixtures import CovariancePrior, Mixture, maximise
+from bayesgmm.inference.native_em import NativeEM
 from bayesgmm.inference.quasi_newton import Anchor, ascend
 from bayesgmm.sweep.blocks import Blocks
 from bayesgmm.sweep.stats import Array, fold
 
 PATIENCE = 10  # if EM needs more further iterations than this, faster steps replace them
+EXTRAPOLATED = 300  # maximum number of compiled sweeps, if quasi-Newton steps can follow
+AHEAD = 0.03  # share of the wanted gap that extrapolation leaves: it costs a few sweeps, and the mixture is closer
 CLEAR = 1e-3  # a floor below this share of every variance does not change the maximum
 
 
@@ -58,6 +62,11 @@ class Sweep:
         self.watch()
         stats = fold(self.blocks, mixture.table(self.family), self.threads)
         return stats.loglik, maximise(self.family, stats, self.prior, self.floor, mixture.core_roots)
+
+    def native(self, n_components: int) -> NativeEM | None:
+        """Return compiled EM for mixtures of K components; None if the problem is not of its kind."""
+        found = NativeEM(self.blocks, self.family, n_components, self.prior, self.floor)
+        return found if type(self).__call__ is Sweep.__call__ and found.suits() else None
 
     def watch(self) -> None:
         """Do nothing: called before each sweep; a subclass may raise an error to stop."""
@@ -120,9 +129,14 @@ def take_steps(
     """
     wanted = tol * max(1.0, sweep.blocks.total_weight)
     history: list[float] = []
-    gains: list[float] = []
     mixture = start
-    for iteration in range(1, max_iter + 1):
+    if (native := sweep.native(len(start.weight))) is not None and max_iter:
+        sweep.watch()
+        why, mixture, history = native.take_steps(start, max_iter, wanted, patience)
+        if why != IRREGULAR:
+            return EMResult(mixture, history[-1], len(history), why == CONVERGED, tuple(history))
+    gains = np.abs(np.diff(history)).tolist()
+    for iteration in range(len(history) + 1, max_iter + 1):
         loglik, following = sweep(mixture)
         gains += [abs(loglik - history[-1])] if history else []
         history.append(loglik)
@@ -148,13 +162,12 @@ def run(sweep: Sweep, start: Mixture, max_iter: int = 1000, tol: float = 1e-8) -
     result = accelerate(sweep, take_steps(sweep, start, max_iter, tol, PATIENCE), max_iter, tol)
     if result.converged or result.n_iter >= max_iter:
         return result
-    rest = take_steps(sweep, result.mixture, max_iter - result.n_iter, tol)
-    return replace(rest, n_iter=result.n_iter + rest.n_iter, history=result.history + rest.history)
+    return _joined(result, take_steps(sweep, result.mixture, max_iter - result.n_iter, tol))
 
 
 def accelerate(sweep: Sweep, result: EMResult, max_iter: int, tol: float) -> EMResult:
     """Continue an EM result by quasi-Newton steps, or under further restrictions by extrapolation, to convergence."""
-    phases = 0
+    result, phases = _extrapolated(sweep, result, max_iter, tol), 0
     while not result.converged and result.n_iter + 2 < max_iter and sweep.is_smooth(result.mixture):
         try:
             further = _phase(sweep, result, phases, max_iter, tol)
@@ -164,6 +177,30 @@ def accelerate(sweep: Sweep, result: EMResult, max_iter: int, tol: float) -> EMR
             break
         result, phases = further, phases + 1
     return result
+
+
+def _extrapolated(sweep: Sweep, result: EMResult, max_iter: int, tol: float) -> EMResult:
+    """Continue a small problem by compiled extrapolation in phases, after each of which plain steps check convergence.
+
+    If quasi-Newton steps can follow, at most EXTRAPOLATED sweeps are made: where EM is very slow, those are faster.
+    """
+    native, wanted = sweep.native(len(result.mixture.weight)), tol * max(1.0, sweep.blocks.total_weight)
+    last = max_iter if sweep.family.changes is None else min(max_iter, result.n_iter + EXTRAPOLATED)
+    while native and not result.converged and result.n_iter + 2 < last and sweep.is_smooth(result.mixture):
+        sweep.watch()
+        mixture, history, sweeps = native.extrapolate(result.mixture, AHEAD * wanted, last - result.n_iter)
+        reached = EMResult(mixture, history[-1], result.n_iter + sweeps, False, (*result.history, *history))
+        if reached.n_iter >= max_iter:
+            return reached
+        try:
+            result = _joined(reached, take_steps(sweep, mixture, max_iter - reached.n_iter, tol, PATIENCE))
+        except ComponentError:  # plain EM may still succeed
+            break
+    return result
+
+
+def _joined(result: EMResult, rest: EMResult) -> EMResult:
+    return replace(rest, n_iter=result.n_iter + rest.n_iter, history=result.history + rest.history)
 
 
 def _phase(sweep: Sweep, result: EMResult, phase: int, max_iter: int, tol: float) -> EMResult:

@@ -9,6 +9,8 @@ ends when many combinations in turn are no better, or its budget is spent.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -35,6 +37,7 @@ BURST = 10  # iterations between checks of convergence
 BURSTS = 4  # maximum number of them
 MANY_BURSTS = 15  # maximum number if small components are not kept: EM is slow where they vanish
 REACH = 5.0  # a mixture is dropped if this many times its estimated remaining gain would not make it the best
+_rows: WeakKeyDictionary[Blocks, dict[str, tuple[Rows, Any]]] = WeakKeyDictionary()
 LEFT = 0.05  # a mixture has converged when its remaining gain is less than this, in nats
 SAME = 0.2  # two maxima whose values differ by less are the same, if their mixtures are alike
 ALIKE = 0.3  # mixtures are alike if moments of their means differ by less, in the scale of the points
@@ -251,7 +254,7 @@ class Exploration:
         return Population.of(starts) if starts else None
 
     def _partitioned(self, kinds: list[str]) -> Population | None:
-        labels = [PROPOSALS[kind](self.rows, self.n_components, self.rng) for kind in kinds]
+        labels = self.rows.partitioned(kinds, self.n_components, self.rng)
         return from_partitions(self.climb, self.rows, labels, self.n_components) if labels else None
 
     def refined(self, found: Found) -> Found:
@@ -289,12 +292,8 @@ class Exploration:
         """Run a number of iterations of EM; return the mixtures and their values before each iteration (count, S)."""
 
         def compute() -> tuple[Population, Array]:
-            now, values = population, []
-            for _ in range(count):
-                self.watch()
-                value, now = self.climb.step(now)
-                values.append(np.where(np.isfinite(value), value, -np.inf))
-            return now, np.array(values)
+            values, now = self.climb.steps(population, count, self.watch)
+            return now, np.where(np.isfinite(values), values, -np.inf)
 
         self.spent += count * len(population)
         return once(compute, population.weight, population.mean, population.core_roots)
@@ -378,7 +377,7 @@ def explore(
     .. [1] Biernacki, Celeux & Govaert (2003), Comput. Stat. Data Anal. 41, 561-575.
     """
     rng = np.random.default_rng(seed)
-    rows = _part(Rows(*sample_points(blocks, rng)), n_components, rng)
+    rows = _rows_of(blocks, n_components, rng)
     explored = replace(rows.blocks(), background=blocks.background)
     climb = _climb(explored, family, prior, rows, threads, exponents)
     exploration = Exploration(climb, rows, n_components, rng, budget, watch)
@@ -404,10 +403,20 @@ def _in_order(mixture: Mixture, family: Family, groups: Groups) -> Mixture:
     return reordered(mixture, sort_within(rank, groups), family)
 
 
-def _part(rows: Rows, n_components: int, rng: np.random.Generator) -> Rows:
+def _rows_of(blocks: Blocks, n_components: int, rng: np.random.Generator) -> Rows:
+    """Return the rows that are explored; searches over the same blocks from the same seed share them."""
+    most = max(EXPLORED, EXPLORED_EACH * n_components)
+    asked, known = f"{most} {rng.bit_generator.state}", _rows.setdefault(blocks, {})
+    if asked not in known:
+        rows = _part(Rows(*sample_points(blocks, rng)), most, rng)
+        known[asked] = rows, rng.bit_generator.state
+    rows, rng.bit_generator.state = known[asked]
+    return rows
+
+
+def _part(rows: Rows, most: int, rng: np.random.Generator) -> Rows:
     """Return the rows that are explored."""
-    most = max(EXPLORED, EXPLORED_EACH * n_components) // BLOCK * BLOCK
     if len(rows.values) <= most:
         return rows
-    chosen = np.sort(rng.choice(len(rows.values), most, replace=False))
+    chosen = np.sort(rng.choice(len(rows.values), most // BLOCK * BLOCK, replace=False))
     return rows.take(chosen)

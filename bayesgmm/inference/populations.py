@@ -1,6 +1,6 @@
 """A population of mixtures that EM improves side by side: one call of the compiled sweep for all of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 from bayesgmm.families.family import Family
 from bayesgmm.inference.faults import fault_of
 from bayesgmm.inference.mixtures import NONE, CovariancePrior, Exponents, Mixture
+from bayesgmm.inference.native_em import NativeEM
 from bayesgmm.sweep.blocks import Blocks
 from bayesgmm.sweep.stats import Array, Stats, Table, fold_each
 
 IntArray = NDArray[np.intp]
 EMPTY = 1e-10  # number of points of an empty component, so that its mean does not change
+MANY = 16  # times as many products as for one mixture, up to which the steps of several are compiled
 SMALL = 0.5  # a component is small if it holds at most this number of points more than its covariance needs
 
 
@@ -113,13 +115,46 @@ class Climb:
         few = 2 * self.family.points_needed(population.mean.shape[-1]) if self.is_weak else 0
         return np.asarray(population.weight.min(axis=1) * self.blocks.total_weight >= few)
 
+    def steps(self, population: Population, count: int, watch: Callable[[], None]) -> tuple[Array, Population]:
+        """Return the penalised log likelihood before each of several iterations (count, S), and the mixtures after.
+
+        ``watch`` is called before each sweep, or all of them if they are short.
+        """
+        watch()
+        if (found := self._native_steps(population, count)) is not None:
+            return found
+        values = []
+        for _ in range(count):
+            watch()
+            value, population = self.step(population)
+            values.append(value)
+        return np.array(values), population
+
+    def _native_steps(self, population: Population, count: int) -> tuple[Array, Population] | None:
+        """Return what ``steps`` returns, compiled; None if the problem is too large, or a step is not regular."""
+        k, parts = population.mean.shape[1], (self.blocks, self.family)
+        native = NativeEM(*parts, k, self.prior, exponents=self.exponents, keeps=True)
+        if not native.suits(MANY):
+            return None
+        states = native.packed(*population._arrays)
+        found = native.climb(states, count, self.threads)
+        if found is None:
+            return None
+        values, fewest = found
+        if self.drops_small:
+            values = np.where(fewest > self._enough(population), values, -np.inf)
+        return values, Population(*native.unpacked(states))
+
+    def _enough(self, population: Population) -> float:
+        return self.family.points_needed(population.mean.shape[-1]) + SMALL
+
     def step(self, population: Population) -> tuple[Array, Population]:
         """Return the penalised log likelihood (S,) of each mixture, and the mixtures after one iteration of EM."""
         loglik, stats = fold_each(self.blocks, population.tables(self.family), self.threads)
         value = loglik + self._log_prior(population)
         if self.drops_small:
-            enough = self.family.points_needed(population.mean.shape[-1]) + SMALL
-            value = np.where(stats.n.reshape(len(population), -1).min(axis=1) > enough, value, -np.inf)
+            fewest = stats.n.reshape(len(population), -1).min(axis=1)
+            value = np.where(fewest > self._enough(population), value, -np.inf)
         return value, self.maximise(stats, len(population), population.core_roots)
 
     def maximise(self, stats: Stats, size: int, before: Array | None = None) -> Population:

@@ -5,9 +5,10 @@ far from normal; elongated groups by whitened coordinates and model-based agglom
 random cuts. All kinds work in standardised or whitened coordinates, so that units do not matter.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ PURSUIT_STEPS = 10
 LLOYD_STEPS = 3  # number of k-means iterations after k-means++
 CELLS = 8  # number of small cells for each component before they are merged
 MAX_CELLS = 40
+REMEMBERED = 100  # number of sets of starts that are remembered
 
 Labels = np.ndarray
 
@@ -44,6 +46,21 @@ class Rows:
     weight: Array
     latent: LatentCells | None = None
     labels: Array | None = None
+    _made: dict[str, tuple[list[Labels], Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def partitioned(self, kinds: Sequence[str], count: int, rng: np.random.Generator) -> list[Labels]:
+        """Return a partition into ``count`` groups of each kind; for the same state of the generator, those before.
+
+        So families of the same number of components share their first starts, which take longer than their steps.
+        """
+        asked = f"{kinds} {count} {rng.bit_generator.state}"
+        if asked not in self._made:
+            if len(self._made) == REMEMBERED:
+                self._made.clear()
+            labels = [PROPOSALS[kind](self, count, rng) for kind in kinds]
+            self._made[asked] = labels, rng.bit_generator.state
+        labels, rng.bit_generator.state = self._made[asked]
+        return labels
 
     def blocks(self) -> Blocks:
         """Lay out the rows in blocks."""

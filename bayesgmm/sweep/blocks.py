@@ -39,7 +39,7 @@ class BackgroundRow:
         return np.concatenate([[self.log_rest, self.offset], self.mean, self.root])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Blocks:
     """Points in blocks, features outermost: the data of a sweep.
 

@@ -13,7 +13,7 @@ from bayesgmm.inference.laplace import find_mode, straightened, whiten
 from bayesgmm.posterior.log_posterior import LogPosterior
 from evidence.calibration import COMMON, Calibration, Simulation
 from evidence.declared import DECOMPOSED as CALIBRATED
-from evidence.declared import every_declaration
+from evidence.declared import structured_declarations
 from tests.families.registry import DECOMPOSED
 
 IRIS = bg.datasets.iris().drop(columns="species")
@@ -113,7 +113,7 @@ def test_intervals_are_calibrated():
 
     False alarm: 1e-6 for each of seven quantities. ``python -m evidence sbc-nuts`` takes more.
     """
-    chosen = [one for one in every_declaration() if one[0].split(",")[0] in CALIBRATED]
+    chosen = [one for one in structured_declarations() if one[0].split(",")[0] in CALIBRATED]
     assert len(chosen) == 8
     settings = {"draws": 150, "chains": 1, "max_draws": 1, "cores": 1, "sweeps": 300}
     simulations = [Simulation("nuts", one, 5, settings) for one in chosen]

@@ -1,0 +1,147 @@
+"""EM that runs without Python between the sweeps, for problems that are so small that Python would take longer."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from bayesgmm.checkpoints.units import is_kept
+from bayesgmm.families.family import SINGULAR, VANISHING, Family
+from bayesgmm.families.maximisation_kernels import EQUAL, IDENTITY, VARIABLE, Rules
+from bayesgmm.inference import em_kernels
+from bayesgmm.inference.mixtures import NONE, CovariancePrior, Exponents, Mixture
+from bayesgmm.sweep.blocks import Blocks
+from bayesgmm.sweep.stats import KEPT_SWEEP, Array
+from bayesgmm.sweep.threads import PER_THREAD, enough_threads, run_ranges
+
+COLUMNS = 16  # with more, matrix functions of LAPACK are faster than plain loops
+LETTERS = {"E": EQUAL, "V": VARIABLE, "I": IDENTITY}
+
+
+@dataclass(frozen=True)
+class NativeEM:
+    """EM over some blocks, compiled.
+
+    Parameters
+    ----------
+    blocks : Blocks
+    family : Family
+        One of mclust's fourteen.
+    n_components : int
+    prior : CovariancePrior, optional
+    floor : (D,) float, optional
+    exponents : Exponents
+    keeps : bool
+        True to keep covariances however small.
+    """
+
+    blocks: Blocks
+    family: Family
+    n_components: int
+    prior: CovariancePrior | None = None
+    floor: Array | None = None
+    exponents: Exponents = NONE
+    keeps: bool = False
+
+    @property
+    def _products(self) -> int:
+        """Number of multiplications of a sweep."""
+        return self.blocks.n_points * self.n_components * self.blocks.n_features * (self.blocks.n_features + 2)
+
+    def suits(self, most: int = 1) -> bool:
+        """Return True if the problem is of a kind that the compiled functions take, and small.
+
+        A sweep has fewer multiplications than ``most`` times those for which threads are started.
+        """
+        return (
+            type(self.blocks) is Blocks
+            and bool(self.family.mclust)
+            and self.blocks.n_features <= COLUMNS
+            and self._products < most * PER_THREAD
+            and (not is_kept() or self.blocks.n_points * self.n_components < KEPT_SWEEP)
+        )
+
+    @cached_property
+    def rules(self) -> Rules:
+        """The rules of the M step."""
+        d, keeps = self.blocks.n_features, self.keeps or (self.floor is not None and bool(self.floor.any()))
+        block = self.family.form.block_size(d)
+        volume, shape, orientation = (LETTERS[letter] for letter in self.family.mclust)
+        return Rules(
+            volume,
+            shape,
+            orientation,
+            added=0.0 if self.prior is None else self.prior.dof + block + 1.0,
+            scale=np.empty(0) if self.prior is None else np.array(self.prior.scale, np.float64).ravel(),
+            floor=np.empty(0) if self.floor is None else np.array(self.floor, np.float64),
+            needed=float(self.family.points_needed(d)),
+            needed_together=block + 1.0,
+            vanishing=0.0 if keeps else VANISHING,
+            singular=0.0 if keeps else SINGULAR,
+            weight=float(self.exponents.weight),
+            pivots=np.array(self.exponents.pivots, np.float64),
+        )
+
+    @property
+    def _sizes(self) -> tuple[int, int]:
+        k = self.n_components
+        return k, k + k * self.blocks.n_features
+
+    def packed(self, weight: Array, mean: Array, core_roots: Array) -> Array:
+        """Return states (S, ...) from weights (S, K), means (S, K, D) and roots in core shape."""
+        roots = self.family.expand(core_roots, *mean.shape[-2:])
+        return np.concatenate([part.reshape(len(weight), -1) for part in (weight, mean, roots)], axis=1)
+
+    def unpacked(self, states: Array) -> tuple[Array, Array, Array]:
+        """Return weights, means and roots in core shape from states (S, ...)."""
+        (k, middle), d, count = self._sizes, self.blocks.n_features, self.family.sharing.count(self.n_components)
+        shape, table_shape = self.family.form.shape(d), self.family.form.table_shape(d)
+        roots = states[:, middle:].reshape(-1, k, *table_shape)[:, :count]
+        if shape != table_shape:
+            roots = roots[..., : shape[0]]
+        return states[:, :k].copy(), states[:, k:middle].reshape(-1, k, d).copy(), roots.copy()
+
+    def _state(self, mixture: Mixture) -> Array:
+        return self.packed(mixture.weight[None], mixture.mean[None], mixture.core_roots[None])[0]
+
+    def _mixture(self, state: Array) -> Mixture:
+        weight, mean, core_roots = self.unpacked(state[None])
+        return Mixture(weight[0], mean[0], core_roots[0])
+
+    def take_steps(
+        self, start: Mixture, max_iter: int, wanted: float, patience: float
+    ) -> tuple[int, Mixture, list[float]]:
+        """Run plain EM; return why it ended (``em_kernels``), the last mixture, and the log likelihoods."""
+        state, values = self._state(start), np.empty(max_iter)
+        why, count = em_kernels.take_steps(
+            self.blocks.native, self.n_components, self.rules, state, float(wanted), float(patience), values
+        )
+        return why, self._mixture(state), values[:count].tolist()
+
+    def extrapolate(self, start: Mixture, gap: float, max_sweeps: int) -> tuple[Mixture, list[float], int]:
+        """Run extrapolated EM; return the last mixture, the log likelihoods, and the number of sweeps."""
+        state, values = self._state(start), np.empty(max(3, max_sweeps))
+        count, sweeps = em_kernels.extrapolate(
+            self.blocks.native, self.n_components, self.rules, state, float(gap), values
+        )
+        return self._mixture(state), values[:count].tolist(), sweeps
+
+    def climb(self, states: Array, count: int, threads: int) -> tuple[Array, Array] | None:
+        """Make steps of several states (S, ...), in place; None if one is not regular.
+
+        Returns
+        -------
+        values : (count, S) float
+            Penalised log likelihood before each step.
+        fewest : (count, S) float
+            Number of points of the smallest component.
+        """
+        values, fewest = np.empty((len(states), count)), np.empty((len(states), count))
+        regular: list[bool] = []
+
+        def task(start: int, stop: int) -> None:
+            own = states[start:stop], values[start:stop], fewest[start:stop]
+            regular.append(em_kernels.climb(self.blocks.native, self.n_components, self.rules, *own))
+
+        run_ranges(task, len(states), enough_threads(threads, self._products * values.size))
+        return (values.T, fewest.T) if all(regular) else None
