@@ -1,6 +1,7 @@
 """The house rules: rooms import only from rooms below, the package is quick to import, versions are pinned once."""
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -57,6 +58,10 @@ FLOORS = {room: floor for floor, line in enumerate(ROOMS.strip().splitlines()) f
 Imports = dict[str, set[str]]
 
 
+parsed = functools.cache(ast.parse)  # each module is looked at twice
+
+
+@functools.cache
 def modules() -> dict[str, Path]:
     """Every module of the package, by its name within it."""
     folder = ROOT / "bayesgmm"
@@ -68,7 +73,7 @@ def modules() -> dict[str, Path]:
 def imported(source: str, known: set[str]) -> set[str]:
     """Modules of the package that a source imports, at run time or for types."""
     found = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "bayesgmm":
             inner = node.module.removeprefix("bayesgmm").lstrip(".")
             names = {f"{inner}.{alias.name}".lstrip(".") for alias in node.names}
@@ -147,7 +152,7 @@ def test_the_picture_of_the_rooms_is_current():
 
 
 def top_level_imports(path: Path) -> set[str]:
-    nodes = ast.parse(path.read_text()).body
+    nodes = parsed(path.read_text()).body
     plain = {alias.name.split(".")[0] for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     return plain | {node.module.split(".")[0] for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
 

@@ -39,8 +39,12 @@ def like_iris(n_points: int, seed: int) -> "pd.DataFrame":
     known = dict(list(datasets.iris().groupby("species")))
     species = rng.choice(list(known), n_points)
     measured = {name: frame.drop(columns="species") for name, frame in known.items()}
-    rows = [rng.multivariate_normal(measured[name].mean(), measured[name].cov()) for name in species]
-    return pd.DataFrame(rows, columns=measured[species[0]].columns).round(1).assign(species=species)
+    columns = measured[species[0]].columns
+    rows = rng.standard_normal((n_points, len(columns)))
+    for name, frame in measured.items():
+        axes, variances, _ = np.linalg.svd(frame.cov())
+        rows[species == name] = rows[species == name] @ (axes * np.sqrt(variances)).T + frame.mean().to_numpy()
+    return pd.DataFrame(rows, columns=columns).round(1).assign(species=species)
 
 
 def new_flowers() -> "pd.DataFrame":

@@ -4,7 +4,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bayesgmm.diagnosis import components, engines, measurement, mixing, modes, points, predictions, priors, tempering
+from bayesgmm.diagnosis import (
+    chain_statistics,
+    components,
+    engines,
+    measurement,
+    mixing,
+    modes,
+    points,
+    predictions,
+    priors,
+    tempering,
+)
 from bayesgmm.errors import choose
 from bayesgmm.findings import Finding, Findings
 from bayesgmm.posterior import draws
@@ -27,7 +38,7 @@ def _chains(fit: "xr.DataTree") -> str:
 def _long_chains(fit: "xr.DataTree") -> str:
     if reason := _chains(fit):
         return reason
-    return "fewer than 4 draws per chain" if draws.size(fit)[1] < mixing.MIN_DRAWS else ""
+    return "fewer than 4 draws per chain" if draws.size(fit)[1] < chain_statistics.MIN_DRAWS else ""
 
 
 def _several_chains(fit: "xr.DataTree") -> str:

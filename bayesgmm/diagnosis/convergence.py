@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesgmm.data.points import Points
+from bayesgmm.diagnosis.chain_statistics import MIN_DRAWS
+from bayesgmm.diagnosis.mixing import rhat_and_ess
 from bayesgmm.labels.alignments import Responsibilities
 from bayesgmm.labels.relabelling import KEPT, component_order, inverse, relabel, reorder
 from bayesgmm.labels.subsamples import Rows, evenly
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 
 REFERENCES = 20  # number of points at which the density is computed
 POINTS = 10_000  # maximum number of points in sums over the points
-MIN_DRAWS = 4  # per chain: with fewer, R-hat is not defined
 
 
 @takes_fit
@@ -180,14 +181,12 @@ def _labelled(fit: "xr.DataTree", posterior: Posterior) -> "xr.Dataset":
 
 def _measured(values: "xr.Dataset") -> "pd.DataFrame":
     """Compute R-hat and bulk ESS of every quantity, by ArviZ's names."""
-    import arviz_stats as az
     import pandas as pd
 
     if values.sizes["draw"] < MIN_DRAWS:
         blank = values.isel(chain=0, draw=0, drop=True) * np.nan
         return pd.DataFrame({"rhat": _listed(blank), "ess": _listed(blank)})
-    with np.errstate(invalid="ignore", divide="ignore"):  # NaN for constants
-        rhat, ess = az.rhat(values), az.ess(values)
+    rhat, ess = rhat_and_ess(values)
     measured = pd.DataFrame({"rhat": _listed(rhat), "ess": _listed(ess)})
     measured.loc[measured["rhat"].isna() & (values.sizes["chain"] > 1), "ess"] = np.nan
     return measured

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.data.points import Points
+from bayesgmm.diagnosis.chain_statistics import MIN_DRAWS, of_dataset
 from bayesgmm.findings import Finding
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.posterior.draws import components, number_varies, sampled, size, statistic
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 HIGH_RHAT = 1.01
 ALARMING_RHAT = 1.05  # above it: a problem, not a warning
 LOW_ESS = 100  # per chain
-MIN_DRAWS = 4  # per chain: with fewer, R-hat is not defined
 REFERENCES = 8  # number of points at which the density is monitored
 LOW_BFMI = 0.3
 RARE = 0.01  # share of draws up to which divergences are no problem by themselves
@@ -34,13 +34,10 @@ def convergence(fit: "xr.DataTree") -> Summary:
 
     That is the weights, means, standard deviations and hyperparameters, and the total log likelihood.
     """
-    import arviz_stats as az
-
     chosen = _by_component(fit)
     if (loglik := statistic(fit, "loglik")) is not None:
         chosen = chosen.assign(loglik=loglik)
-    with np.errstate(invalid="ignore", divide="ignore"):  # NaN for a constant, such as the weight of a single component
-        return az.rhat(chosen), az.ess(chosen)
+    return rhat_and_ess(chosen)
 
 
 def _by_component(fit: "xr.DataTree") -> "xr.Dataset":
@@ -188,10 +185,7 @@ def _mixing(fit: "xr.DataTree") -> list[Finding]:
 
 def rhat_and_ess(values: "xr.Dataset") -> Summary:
     """Compute R-hat and bulk ESS of some quantities."""
-    import arviz_stats as az
-
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return az.rhat(values), az.ess(values)
+    return of_dataset(values)
 
 
 def _findings(fit: "xr.DataTree", rhat: "xr.Dataset", ess: "xr.Dataset", severity: str, why: str) -> list[Finding]:

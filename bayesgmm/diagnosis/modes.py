@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy  # its parts are imported when they are used
 
+from bayesgmm.diagnosis.chain_statistics import rhat_and_bulk_ess
 from bayesgmm.diagnosis.convergence import label_free
 from bayesgmm.diagnosis.engines import unseen_regions
 from bayesgmm.diagnosis.mixing import chains_named
@@ -27,8 +28,6 @@ STACKED_DRAWS = 500  # per chain
 
 def separation(fit: "xr.DataTree") -> Array:
     """(C, C) largest R-hat of each pair of chains over label-free quantities; 1 on the diagonal."""
-    from arviz_stats.base.array import array_stats
-
     chains, draws = size(fit)
     arrays = [
         v.transpose("chain", "draw", ...).values.reshape(chains, draws, -1)
@@ -37,8 +36,7 @@ def separation(fit: "xr.DataTree") -> Array:
     values = np.concatenate(arrays, axis=2)
     out = np.ones((chains, chains))
     for a, b in combinations(range(chains), 2):
-        with np.errstate(invalid="ignore", divide="ignore"):
-            rhat = array_stats.rhat(values[[a, b]], chain_axis=0, draw_axis=1)
+        rhat, _ = rhat_and_bulk_ess(values[[a, b]])
         out[a, b] = out[b, a] = np.nanmax(rhat) if np.isfinite(rhat).any() else 1.0
     return out
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bayesgmm.diagnosis.chain_statistics import MIN_DRAWS, rhat_and_bulk_ess
 from bayesgmm.diagnosis.mixing import ALARMING_RHAT, HIGH_RHAT, LOW_ESS
 from bayesgmm.labels.groups import Groups, sort_within
 from bayesgmm.posterior.log_posterior import LogPosterior
@@ -11,7 +12,6 @@ from bayesgmm.sweep.stats import Array, log_densities
 
 REFERENCES = 8  # points of the data at which the density is monitored
 SMALLEST = 5  # points of a cluster that is counted
-MIN_DRAWS = 4  # with fewer draws in each chain R-hat is not defined
 APART = 1.2  # R-hat above which chains that mix well are in different modes
 RESERVE = 1.2  # factor of the number of draws that the effective size so far predicts
 MIN_FACTOR = 1.5  # minimum factor of one extension
@@ -72,16 +72,11 @@ def agreement(values: Array) -> Agreement:
     >>> agreement(np.random.default_rng(0).normal(size=(4, 500, 1))).is_good(ess=1000)
     True
     """
-    from arviz_stats.base.array import array_stats
-
     varies = np.ptp(values, axis=(0, 1)) > 0
     if values.shape[1] < MIN_DRAWS or not varies.any():
         return Agreement(1.0, float(values[..., 0].size))
-    values = np.moveaxis(values[..., varies], 2, 0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        rhat = array_stats.rhat(values, chain_axis=1, draw_axis=2) if values.shape[1] > 1 else np.ones(1)
-        ess = array_stats.ess(values, chain_axis=1, draw_axis=2)
-    return Agreement(float(np.nanmax(rhat)), float(np.nanmin(ess)))
+    rhat, ess = rhat_and_bulk_ess(values[..., varies])
+    return Agreement(float(np.nanmax(rhat)) if len(values) > 1 else 1.0, float(np.nanmin(ess)))
 
 
 def ess_within_chains(values: Array) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 
 from bayesgmm.blas import one_blas_thread
 from bayesgmm.declared import whole
+from bayesgmm.diagnosis.chain_statistics import rhat_and_bulk_ess
 from bayesgmm.diagnosis.tempering import MIN_TRIPS
 from bayesgmm.errors import DeclarationError, SamplingError, UnreliableEvidence
 from bayesgmm.inference.bridges import bridge
@@ -308,12 +309,10 @@ def _few(effective: float) -> str:
 
 def _rhat(values: Array) -> float:
     """Compute the maximum R-hat of several quantities (chains, draws, quantities); NaN for one chain."""
-    from arviz_stats.base.array import array_stats
-
     varied = values[..., np.ptp(values, axis=(0, 1)) > 0]
     if len(values) < 2 or not varied.size:
         return np.nan
-    return float(np.max([array_stats.rhat(one, chain_axis=0, draw_axis=1) for one in np.moveaxis(varied, 2, 0)]))
+    return float(rhat_and_bulk_ess(varied)[0].max())
 
 
 def _objections(found: Evidence, weighted: float) -> list[str]:

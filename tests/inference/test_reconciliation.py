@@ -8,7 +8,7 @@ import pytest
 
 import bayesgmm as bg
 from bayesgmm.data.points import as_points
-from bayesgmm.inference import gibbs_chains, laplace, mean_orders, nuts, reconciliation
+from bayesgmm.inference import gibbs_chains, independence_chains, laplace, mean_orders, nuts, reconciliation
 from bayesgmm.inference.agreement import agreement, label_free
 from bayesgmm.inference.corrected_draws import IndependenceStep
 from bayesgmm.inference.engine import Silent
@@ -105,7 +105,14 @@ def test_chains_in_different_modes_end_early_where_a_gibbs_sampler_replaces_them
     )
 
 
-def test_chains_that_ended_early_are_drawn_again_where_no_gibbs_sampler_replaces_them(monkeypatch):
+@pytest.fixture
+def small_budgets(monkeypatch):
+    """Chains that find no answer stop after a tenth of their budget."""
+    monkeypatch.setattr(reconciliation, "GIBBS_WORTH", reconciliation.GIBBS_WORTH // 10)
+    monkeypatch.setattr(independence_chains, "WORTH", independence_chains.WORTH // 10)
+
+
+def test_chains_that_ended_early_are_drawn_again_where_no_gibbs_sampler_replaces_them(monkeypatch, small_budgets):
     returned = spied(monkeypatch)
     monkeypatch.setattr(reconciliation, "_lost", lambda *_: 1.0)
     fit = bg.fit(DIAGONAL, symmetric(), seed=0, max_draws=1, progress=False)
@@ -187,7 +194,7 @@ def test_gibbs_chains_without_split_merge_moves_are_no_result_though_they_agree(
     assert not chains.mix(400)
 
 
-def test_gibbs_chains_that_have_lost_a_region_are_not_the_result(monkeypatch):
+def test_gibbs_chains_that_have_lost_a_region_are_not_the_result(monkeypatch, small_budgets):
     density = LogPosterior.of(bg.MixtureModel(2), as_points(overlapping(0)[:60]))
     q = gibbs_chains.run(density, 1, 1, draws=250, tune=100, chains=4)
     lp = np.array([[density.value(one) for one in chain] for chain in q])

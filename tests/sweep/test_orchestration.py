@@ -107,10 +107,10 @@ def test_labels_are_drawn_from_the_responsibilities(case):
 
 
 def users(names, sources):
-    """Functions that read one of the names."""
+    """Functions that read one of the names; a module whose text has none of them need not be parsed."""
     found = set()
-    for module, tree in sources.items():
-        for node in ast.walk(tree):
+    for module, text in sources.items():
+        for node in ast.walk(ast.parse(text)) if any(name in text for name in names) else ():
             if isinstance(node, ast.FunctionDef):
                 read = {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
                 read |= {inner.attr for inner in ast.walk(node) if isinstance(inner, ast.Attribute)}
@@ -120,7 +120,7 @@ def users(names, sources):
 
 @pytest.fixture(scope="module")
 def sources():
-    return {str(path.relative_to(ROOT).with_suffix("")): ast.parse(path.read_text()) for path in ROOT.rglob("*.py")}
+    return {str(path.relative_to(ROOT).with_suffix("")): path.read_text() for path in ROOT.rglob("*.py")}
 
 
 def test_points_are_scored_in_one_place(sources):
@@ -140,5 +140,5 @@ def test_the_background_is_a_row_of_the_table_in_one_place(sources):
 
 
 def test_the_check_of_places_can_fail():
-    a, b = ast.parse("def f():\n    kernels.score_full(x)"), ast.parse("def g(): pass")
-    assert users({"score_full"}, {"a": a, "b": b}) == {"a.f"}
+    sources = {"a": "def f():\n    kernels.score_full(x)", "b": "def g(): pass", "c": "def score_full(): pass"}
+    assert users({"score_full"}, sources) == {"a.f"}
