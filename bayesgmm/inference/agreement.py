@@ -91,8 +91,9 @@ def ess_within_chains(values: Array) -> float:
     >>> ess_within_chains(apart) > 500 > 10 > agreement(apart).ess
     True
     """
-    own = [[agreement(chain[None, :, [m]]).ess for m in range(values.shape[2])] for chain in values]
-    return float(np.sum(own, axis=0).min())
+    if values.shape[1] < MIN_DRAWS:
+        return float(values[..., 0].size)
+    return float(np.sum([rhat_and_bulk_ess(chain[None])[1] for chain in values], axis=0).min())
 
 
 def label_free(density: LogPosterior, q: Array, lp: Array) -> Array:
