@@ -22,6 +22,7 @@ if not TYPE_CHECKING:  # for type checkers, every other name is a mistake
     __getattr__ = names_of(__name__, globals())
 
 __all__ = [
+    "Sample",
     "blobs",
     "digits",
     "galaxies",
