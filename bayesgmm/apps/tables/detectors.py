@@ -258,7 +258,8 @@ class _Training:
             tree = with_expected(tree)
             log_p = model_p_values(tree, rows)[1]
             tree = with_null(tree, log_p)
-            likely = null_of(tree).p_values(log_p) <= LOST / len(rows)
+            null = replace(null_of(tree), tail=1.0)  # a heavier tail may be that of anomalies, which would bend the fit
+            likely = null.p_values(log_p) <= LOST / len(rows)
             is_done = not (kept & likely).any() and (number > 0 or bool(likely[~kept].all()))
             if not fitted.tried or is_done or likely.mean() > MAX_TRIMMED:
                 break
