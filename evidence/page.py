@@ -28,13 +28,13 @@ def cell(value: Any) -> str:
 
     Examples
     --------
-    >>> cell(21147), cell(0.0123456), cell(2.0), cell(None), cell("vi")
-    ('21,147', '0.0123', '2', '', 'vi')
+    >>> cell(21147), cell(0.0123456), cell(2.0), cell(-0.0), cell(None), cell("vi")
+    ('21,147', '0.0123', '2', '0', '', 'vi')
     """
     if value is None or value != value:
         return ""
     if isinstance(value, float | np.floating):
-        number = float(value)
+        number = float(value) + 0.0  # no minus before zero
         return f"{number:.3g}" if 0 < abs(number) < 1000 else f"{number:,.0f}"
     return f"{value:,}" if isinstance(value, int | np.integer) and not isinstance(value, bool) else str(value)
 

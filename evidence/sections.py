@@ -60,6 +60,7 @@ SECTIONS = {
         Section("sbc-vb", "Calibration of variational Bayes", "evidence.calibration:of_vb", 20, 1),
         Section("sbc-advi", "Calibration of ADVI", "evidence.calibration:of_advi", 20, 1),
         Section("sbc-structures", "Calibration of structures", "evidence.calibration:of_structures", 20, 1),
+        Section("held-out", "Held-out density of structures", "evidence.held_out:of_structures", 10, 1),
         Section("sbc-measured", "Calibration with gaps, errors and labels", "evidence.measured:of_measured", 30, 1),
         Section(
             "posteriordb",

@@ -5,13 +5,12 @@ from functools import cached_property
 
 import numpy as np
 
-from bayesgmm.checkpoints.units import is_kept
 from bayesgmm.families.family import SINGULAR, VANISHING, Family
 from bayesgmm.families.maximisation_kernels import EQUAL, IDENTITY, VARIABLE, Rules
 from bayesgmm.inference import em_kernels
 from bayesgmm.inference.mixtures import NONE, CovariancePrior, Exponents, Mixture
 from bayesgmm.sweep.blocks import Blocks
-from bayesgmm.sweep.stats import KEPT_SWEEP, Array
+from bayesgmm.sweep.stats import Array
 from bayesgmm.sweep.threads import PER_THREAD, enough_threads, run_ranges
 
 COLUMNS = 16  # with more, matrix functions of LAPACK are faster than plain loops
@@ -58,7 +57,6 @@ class NativeEM:
             and bool(self.family.mclust)
             and self.blocks.n_features <= COLUMNS
             and self._products < most * PER_THREAD
-            and (not is_kept() or self.blocks.n_points * self.n_components < KEPT_SWEEP)
         )
 
     @cached_property

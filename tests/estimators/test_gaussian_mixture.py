@@ -50,13 +50,14 @@ def test_it_is_scikit_learn_s_fit(covariance_type, tol, max_iter):
 
 
 @pytest.mark.parametrize("covariance_type", FAMILIES)
-def test_where_em_is_slow_it_ends_no_lower_and_much_sooner(covariance_type):
+def test_where_em_is_slow_it_ends_no_lower_and_sooner(covariance_type):
+    """Of a small problem the steps are compiled extrapolation: more than quasi-Newton steps, and each much quicker."""
     data = make_mixture(2000, 2, 3, overlap=0.5, seed=5).X
     ours, theirs = both(data, covariance_type=covariance_type, tol=1e-10, max_iter=20_000, random_state=1)
     assert ours.converged_
     assert theirs.converged_
     assert ours.score(data) > theirs.score(data) - 1e-8
-    assert ours.n_iter_ * 2 < theirs.n_iter_
+    assert ours.n_iter_ < 0.9 * theirs.n_iter_
 
 
 @pytest.mark.parametrize("covariance_type", FAMILIES)

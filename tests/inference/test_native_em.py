@@ -86,6 +86,15 @@ def test_no_compiled_step_lowers_the_likelihood(family, rows):
     assert np.diff(history).min() > -1e-9
 
 
+@every_family
+def test_no_extrapolation_that_is_kept_lowers_the_likelihood(family, rows):
+    """From a start far away extrapolations go astray; each value is that of a state that is kept."""
+    native = Sweep(rows.blocks(), family).native(K)
+    values = native.extrapolate(start_of(rows, family), 0.0, 80)[1]
+    assert len(values) > 20
+    assert np.diff(values).min() > -1e-9
+
+
 def test_a_step_that_is_not_regular_has_the_error_of_the_family(rows):
     """One component holds two points only."""
     blocks = rows.blocks()
