@@ -27,6 +27,7 @@ MAX_ROWS = 2_000  # a sample of them is enough to choose
 MIN_ROWS = 50  # with fewer, no transform is chosen
 MIN_GAIN = 10.0  # in BIC, for which a column is transformed: very strong evidence (Kass & Raftery 1995)
 N_INIT = 3
+FEW = 0.01  # share of the values that may be left out at each end: those that are far from all others
 SPIKE = 0.05  # share of one value in a column, above which it is no evidence for a transform
 MAX_ITER = 100
 TOLERANCE = 1e-4  # in mean log likelihood
@@ -182,14 +183,31 @@ def _tried(x: Array, families: Sequence[str], seed: int) -> Iterator[tuple[str, 
 def _evidence(x: Array, rng: np.random.Generator) -> Array:
     """Sample of a column without repeated values, at which a slope of any height would be taken as evidence.
 
-    Rounded values are spread within the rounding, and a very frequent value, such as 0, is left out.
+    Rounded values are spread within the rounding, and a very frequent value, such as 0, is left out. So are a few
+    values far from all others: one wrong value would be evidence for heavy tails.
     """
     if (lattice := lattice_of(x)) is not None:
         x = lattice.spread_out(x, rng)
     number, count = np.unique(x, return_counts=True)
     if count.max() > SPIKE * len(x):
         x = x[x != number[np.argmax(count)]]
+    x = -_without_isolated(-_without_isolated(x))
     return x if len(x) <= MAX_ROWS else rng.choice(x, MAX_ROWS, replace=False)
+
+
+def _without_isolated(x: Array) -> Array:
+    """Return the values (N,) without a few that are farther above all others than these are from each other.
+
+    Examples
+    --------
+    >>> _without_isolated(np.array([1.0, 2.0, 3.0, 9.0])), _without_isolated(np.array([1.0, 2.0, 3.0, 4.5]))
+    (array([1., 2., 3.]), array([1. , 2. , 3. , 4.5]))
+    """
+    upper = np.sort(x)[-max(1, int(FEW * len(x))) - 1 :]
+    below, above = upper[:-1], upper[1:]
+    rest = below - x.min(initial=np.inf)
+    far = (rest > 0) & (above - below > rest)
+    return x[x < above[np.argmax(far)]] if far.any() else x
 
 
 def _lowest_bic(x: Array, curve: Curve | None, families: Sequence[str], seed: int) -> tuple[int, float]:

@@ -79,6 +79,14 @@ def test_a_declared_transform_is_used_as_it_is():
     assert bg.choose_transforms(RNG.normal(size=60), declared) is declared
 
 
+@pytest.mark.parametrize("wrong", [2e4, -2e4])
+def test_one_wrong_value_is_no_evidence_for_a_transform(wrong):
+    """Heavier tails would make it regular. A log-normal column keeps its transform without its largest value."""
+    income = np.concatenate([RNG.normal(mean, 100, size=80) for mean in (1500, 3000, 9000)])
+    assert not bg.choose_transforms(np.append(income, wrong), min_gain=0).changed
+    assert bg.choose_transforms(np.append(RNG.lognormal(size=240), 500.0)).changed
+
+
 def test_few_rows_are_not_transformed_by_themselves():
     assert not bg.choose_transforms(RNG.lognormal(size=40)).changed
     assert bg.choose_transforms(RNG.lognormal(size=40), "log").changed

@@ -32,6 +32,15 @@ def test_an_absurd_income_is_called_and_alone_blamed(value):
     assert (found.rows["p_value"] > 0).all()
 
 
+def test_a_value_of_twice_the_largest_is_called_at_the_defaults():
+    """As evidence for heavy tails it would choose a transform after which it is regular."""
+    rng = np.random.default_rng(0)
+    groups = [rng.normal([age, income], [3, 100], size=(80, 2)) for age, income in ((20, 1500), (50, 3000), (80, 9000))]
+    table = pd.DataFrame(np.concatenate(groups), columns=["age", "income"])
+    table.loc[5, "income"] = 2e4
+    assert [*find_anomalies(table, progress=False).flagged.index] == [5]
+
+
 def test_absurd_rows_of_several_kinds_do_not_hide_each_other():
     """Two of them are alike, and could hold a component of their own."""
     table = three_groups()
