@@ -124,6 +124,20 @@ def score_diagonal(d: Array, root: Array, at: int, n_features: int, offset: floa
 
 
 @jit
+def exponentials(a: Array, n_components: int, p: int) -> tuple[Vector, Vector]:
+    """Replace the scores of eight points by their exponentials, divided by the largest; return it and their sum."""
+    top = simd.spread(_FLOOR)
+    for k in range(n_components):
+        top = simd.larger(top, simd.load(a, k * BLOCK + p))
+    summed = simd.spread(0.0)
+    for k in range(n_components):
+        e = simd.exp(simd.load(a, k * BLOCK + p) - top)
+        simd.store(a, k * BLOCK + p, e)
+        summed = summed + e
+    return top, summed
+
+
+@jit
 def logsumexp(a: Array, n_components: int, p: int) -> tuple[Vector, Vector]:
     """Replace the scores of eight points by their exponentials, divided by the largest.
 
@@ -134,29 +148,41 @@ def logsumexp(a: Array, n_components: int, p: int) -> tuple[Vector, Vector]:
     scale : vector
         Reciprocal of the sum of what was stored.
     """
-    top = simd.spread(_FLOOR)
-    for k in range(n_components):
-        top = simd.larger(top, simd.load(a, k * BLOCK + p))
-    summed = simd.spread(0.0)
-    for k in range(n_components):
-        e = simd.exp(simd.load(a, k * BLOCK + p) - top)
-        simd.store(a, k * BLOCK + p, e)
-        summed = summed + e
+    top, summed = exponentials(a, n_components, p)
     return top + simd.log(summed), simd.spread(1.0) / summed
 
 
 @jit
 def normalise(a: Array, n_components: int, w: Array, at: int) -> float:
-    """Turn a block's scores into responsibilities, times the weights w; return its weighted log likelihood."""
-    loglik = simd.spread(0.0)
+    """Turn a block's scores into responsibilities, times the weights w; return its weighted log likelihood.
+
+    Where all weights are 0 or 1, the logarithm of a product takes the place of four logarithms.
+    """
+    loglik, product = simd.spread(0.0), simd.spread(1.0)
+    one, plain = simd.spread(1.0), has_plain_weights(w, at)
     for p in range(0, BLOCK, LANES):
-        logsum, scale = logsumexp(a, n_components, p)
+        top, summed = exponentials(a, n_components, p)
         weight = simd.load(w, at + p)
-        loglik = simd.fma(weight, logsum, loglik)
-        scale = scale * weight
+        loglik = simd.fma(weight, top, loglik)
+        if plain:
+            product = product * simd.fma(weight, summed - one, one)
+        else:
+            loglik = simd.fma(weight, simd.log(summed), loglik)
+        scale = weight / summed
         for k in range(n_components):
             simd.store(a, k * BLOCK + p, simd.load(a, k * BLOCK + p) * scale)
-    return simd.total(loglik)
+    return simd.total(loglik + simd.log(product))
+
+
+@jit
+def has_plain_weights(w: Array, at: int) -> bool:
+    """Return whether all weights of a block are 0 or 1."""
+    away = simd.spread(0.0)
+    for p in range(at, at + BLOCK, LANES):
+        weight = simd.load(w, p)
+        distance = weight * weight - weight
+        away = simd.fma(distance, distance, away)
+    return simd.total(away) == 0.0
 
 
 @jit
