@@ -72,6 +72,7 @@ SECTIONS = {
         Section("numbers", "Published numbers of components", "evidence.numbers:galaxies", 20, 1),
         Section("coverage", "Coverage of intervals", "evidence.coverage:of_engines", 12, 1),
         Section("warnings", "Warnings of right and of wrong fits", "evidence.alarms:of_fits", 20, 1),
+        Section("truncation", "Processes with few sticks", "evidence.truncation:of_sticks", 2, 1),
         Section("p-values", "P-values of new points and false discoveries", "evidence.p_values:of_new_points", 10, 1),
         Section("false-alarms", "False discoveries in skewed tables", "evidence.false_alarms:of_tables", 14, 1),
         Section("partitions", "Partitions against all set partitions", "evidence.partitions:against_all", 100, 1),

@@ -4,10 +4,11 @@ import numpy as np
 
 from bayesgmm.diagnosis.components import LAST_STICK, cut_off
 from bayesgmm.estimators.variational_search import Approximation
+from bayesgmm.inference.truncation import truncation
 from bayesgmm.posterior.info import FitInfo
-from bayesgmm.posterior.notes import TruncationInfo
+from bayesgmm.posterior.schema import Posterior
 
-DRAWS = 100  # of a learned concentration
+DRAWS = 1000
 
 
 def truncated_early(approximation: Approximation, is_declared: bool) -> list[str]:
@@ -17,19 +18,19 @@ def truncated_early(approximation: Approximation, is_declared: bool) -> list[str
     then has a cluster. So the weight that counts is the expected weight of what is cut off: without the truncation, the
     last stick would leave the share c / (1 + c + n) of its weight to others, with a concentration c and n points.
     """
-    model, weight, rng = approximation.model, approximation.weights, np.random.default_rng(0)
+    model, points, weight = approximation.model, approximation.points, approximation.weights
     if weight[-1] < LAST_STICK:
         return []
-    learned = approximation.draw(rng, DRAWS).extras.get("concentration") if model.weights.n_extra else None
-    mass = model.weights.truncated_mass(learned, len(weight))
-    if mass is None:  # not of a process
+    drawn = approximation.draw(np.random.default_rng(0), DRAWS)
+    effect = truncation(model, Posterior(drawn, points.columns, approximation.standard), points)
+    if effect is None:  # not of a process
         return []
-    last, concentration = float(weight[-1]), model.weights.concentration
+    concentration = model.weights.concentration
     if not is_declared and isinstance(concentration, float):
-        left = concentration / (1 + concentration + last * approximation.n_points)
-        if last * left < LAST_STICK:
+        left = concentration / (1 + concentration + weight[-1] * approximation.n_points)
+        if weight[-1] * left < LAST_STICK:
             return []
-    truncation = TruncationInfo(last, float(mass.mean()), min(2.0, 4 * approximation.n_points * float(mass.mean())))
-    found = cut_off(FitInfo(model=model, truncation=truncation), approximation.n_points)
+    found = cut_off(FitInfo(model=model, truncation=effect), approximation.n_points)
     name = "concentration" if is_declared else "weight_concentration_prior"
-    return [str(finding).replace("smaller concentration", f"smaller {name}") for finding in found]
+    told = [str(finding) for finding in found if finding.severity != "note"]
+    return [message.replace("smaller concentration", f"smaller {name}") for message in told]

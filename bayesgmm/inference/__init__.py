@@ -33,6 +33,7 @@ from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.inference.remedies import advising
 from bayesgmm.inference.stored_factors import factor_groups
 from bayesgmm.inference.stored_groups import with_log_likelihood, with_prior
+from bayesgmm.inference.truncation import truncation
 from bayesgmm.labels import relabelling
 from bayesgmm.memory import in_words, require_memory
 from bayesgmm.model import MixtureModel, as_model
@@ -40,7 +41,7 @@ from bayesgmm.posterior import schema
 from bayesgmm.posterior.arguments import FitLike, as_fit
 from bayesgmm.posterior.info import FitInfo, annotate
 from bayesgmm.posterior.log_posterior import LogPosterior
-from bayesgmm.posterior.notes import SourceInfo, TruncationInfo
+from bayesgmm.posterior.notes import SourceInfo
 from bayesgmm.posterior.packing import pack
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.subsets import marginal
@@ -373,13 +374,14 @@ def finish(density: LogPosterior, points: Points | Stream, estimate: Estimate, r
         recovered=round(run.recovered, 3) if run.recovered else None,
         versions={name: version(name) for name in ("bayesgmm", "numpy", "nutpie", "arviz")},
         notes=estimate.notes,
-        truncation=None if of_likelihood else _truncation(density, parameters),
+        truncation=None if of_likelihood else truncation(density.model, drawn, points),
         relabelled=labels.method,
         labels=labels,
     )
     tree = annotate(tree, info)  # so that the checks know that it is relabelled
     found = [*cut_off(info, points.summary.n_points), *hidden_spread(tree)]
-    messages = [*estimate.warnings, *map(str, found), *mixing.fit_warnings(tree)]
+    told = [str(finding) for finding in found if finding.severity != "note"]
+    messages = [*estimate.warnings, *told, *mixing.fit_warnings(tree)]
     warn(messages)
     return annotate(tree, replace(info, warnings=(*run.conflicts, *messages)))
 
@@ -390,19 +392,3 @@ def _read(density: LogPosterior, estimate: Estimate) -> tuple[Parameters, dict[s
         return estimate.parameters, estimate.stats
     log_prior = np.apply_along_axis(density.log_prior, -1, estimate.q)
     return density.parameters(estimate.q), {**estimate.stats, "loglik": estimate.stats["lp"] - log_prior}
-
-
-def _truncation(density: LogPosterior, parameters: Parameters) -> TruncationInfo | None:
-    """Compute the truncation error of a stick-breaking process; None for other priors.
-
-    The integrated absolute difference between the marginal densities of N points under the truncated and the full
-    process is at most 4 N times the omitted mass, and at most 2 (Ishwaran & James 2001, J. Am. Stat. Assoc. 96,
-    161-173).
-    """
-    weights = density.model.weights
-    mass = weights.truncated_mass(parameters.extras.get("concentration"), density.n_components)
-    if mass is None:
-        return None
-    last = float(parameters.weight[..., -1].mean())
-    error = min(2.0, 4 * density.blocks.total_weight * float(mass.mean()))
-    return TruncationInfo(last, float(mass.mean()), error)

@@ -44,6 +44,9 @@ class TruncationInfo(Facts):
         Expected prior weight of the omitted sticks, averaged over the draws.
     error_bound : float
         Upper bound on the integrated absolute error of the marginal density of the data, from 0 to 2 [1]_.
+    several_points : float, optional
+        Posterior probability that the last stick holds several points. With one point, or none, it approximates
+        nothing: then the truncated and the full process are the same.
 
     References
     ----------
@@ -53,6 +56,7 @@ class TruncationInfo(Facts):
     last_weight: float
     mass: float
     error_bound: float
+    several_points: float | None = None
 
 
 @dataclass(frozen=True, repr=False)

@@ -335,6 +335,15 @@ def test_a_last_stick_with_mass_is_a_finding():
     assert not components.cut_off(one)
 
 
+def test_a_last_stick_that_probably_holds_one_point_or_none_is_a_note():
+    heavy = TruncationInfo(0.2, 0.1, 2.0, several_points=components.SEVERAL)
+    told = FitInfo(model=bg.MixtureModel(4), truncation=heavy)
+    assert components.cut_off(told)[0].severity == "warning"
+    (found,) = components.cut_off(replace(told, truncation=replace(heavy, several_points=0.14)))
+    assert found.severity == "note"
+    assert "20.0% of the weight, but holds several points only with probability 0.14" in found.what
+
+
 # ---- the prior ----
 
 
