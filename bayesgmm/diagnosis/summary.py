@@ -170,7 +170,8 @@ def component_sizes(fit: "xr.DataTree") -> Array:
     if not holds_points(fit) and (source := info(fit).source) is not None:
         behind = background(fit)
         share = fit["posterior"].to_dataset()["weight"].mean(("chain", "draw")).values
-        return np.asarray(source.n_rows * share * (1 - (behind.share if behind else 0.0)))
+        total = source.n_rows if source.total_weight is None else source.total_weight
+        return np.asarray(total * share * (1 - (behind.share if behind else 0.0)))
     weights, share = observed(fit).weights, assignments(fit)["probability"].values
     return share.sum(axis=0) if weights is None else weights @ share
 

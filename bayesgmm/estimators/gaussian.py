@@ -319,9 +319,7 @@ class GaussianMixture(MixtureEstimator):
             method="em",
             settings={name: getattr(self, name) for name in SETTINGS},
             seed=self.random_state if isinstance(self.random_state, int) else None,
-            source=SourceInfo(points.name, points.n_points, points.totals.gaps or None)
-            if isinstance(points, Stream)
-            else None,
+            source=SourceInfo.of(points) if isinstance(points, Stream) else None,
             notes=EngineNotes(converged=self.converged_),
             warnings=(*empty, *(() if self.converged_ else (NOT_CONVERGED,))),
         )

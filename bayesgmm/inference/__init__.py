@@ -367,9 +367,7 @@ def finish(density: LogPosterior, points: Points | Stream, estimate: Estimate, r
         settings=run.settings,
         seed=run.seed,
         fingerprint=points.fingerprint,
-        source=SourceInfo(points.name, points.n_points, points.totals.gaps or None)
-        if isinstance(points, Stream)
-        else None,
+        source=SourceInfo.of(points) if isinstance(points, Stream) else None,
         seconds=round(run.seconds, 3),
         recovered=round(run.recovered, 3) if run.recovered else None,
         versions={name: version(name) for name in ("bayesgmm", "numpy", "nutpie", "arviz")},

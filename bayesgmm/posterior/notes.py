@@ -1,7 +1,9 @@
 """Facts about a fit, one class for each part: what ``FitInfo`` holds beside the model and the settings."""
 
 from dataclasses import MISSING, Field, dataclass, fields
-from typing import Literal
+from typing import Literal, Self
+
+from bayesgmm.data.streams import Stream
 
 
 @dataclass(frozen=True, repr=False)
@@ -25,11 +27,20 @@ class SourceInfo(Facts):
     n_rows : int
     n_gaps : int, optional
         Number of rows with missing values; None if there are none.
+    total_weight : float, optional
+        Sum of the row weights; None if rows have none.
     """
 
     name: str
     n_rows: int
     n_gaps: int | None = None
+    total_weight: float | None = None
+
+    @classmethod
+    def of(cls, points: Stream) -> Self:
+        """Describe the rows of a stream."""
+        counted, weight = float(points.n_points), points.totals.weight
+        return cls(points.name, points.n_points, points.totals.gaps or None, weight if weight != counted else None)
 
 
 @dataclass(frozen=True, repr=False)

@@ -14,6 +14,7 @@ import bayesgmm as bg
 from bayesgmm.data.points import as_points
 from bayesgmm.data.standards import Standard
 from bayesgmm.datasets import make_mixture
+from bayesgmm.diagnosis.summary import component_sizes
 from bayesgmm.engines import ENGINES
 from bayesgmm.errors import DataError, DeclarationError, FitFileError
 from bayesgmm.families.structures import COVARIANCES
@@ -215,6 +216,7 @@ def test_gaps_and_weights_in_parts_are_those_in_memory(method, memory, tmp_path)
     whole = bg.fit(bg.MixtureModel(4), GAPS, method, sample_weight=WEIGHTED["w"], **given)
     parts = bg.fit(bg.MixtureModel(4), files, method, sample_weight="w", memory=memory, **given)
     assert loglik(parts) == pytest.approx(loglik(whole), rel=1e-10, abs=0)
+    assert component_sizes(parts) == pytest.approx(component_sizes(whole), rel=1e-3)  # the table of the components
 
 
 @pytest.mark.parametrize("covariance", ["tied", "spherical", "VVE", "factors:1"])
