@@ -3,6 +3,7 @@
 import warnings
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from bayesgmm.priors.weights import WeightsPrior
 Array = NDArray[np.float64]
 STICKS = (4, 6, 8, 12)
 REFERENCE = 24  # sticks with which the others are compared
-DRAWS = {"draws": 1000, "max_draws": 1000, "chains": 4}
+DRAWS: dict[str, Any] = {"draws": 1000, "max_draws": 1000, "chains": 4}
 CORNERS = np.array([[0.0, 0], [9, 0], [0, 9], [9, 9], [18, 0], [18, 9]])
 EACH = 10  # points of a cluster
 FEW = 2  # with fewer replicates, one short pair of fits
@@ -45,7 +46,7 @@ def data_sets() -> dict[str, Array]:
 PROCESSES: dict[str, WeightsPrior] = {"DirichletProcess": bg.DirichletProcess(), "PitmanYor": bg.PitmanYor()}
 
 
-def fitted(x: Array, weights: WeightsPrior, sticks: int, seed: int, **settings: int) -> xr.DataTree:
+def fitted(x: Array, weights: WeightsPrior, sticks: int, seed: int, **settings: Any) -> xr.DataTree:
     """Fit a process by Gibbs sampling."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bg.FitWarning)
