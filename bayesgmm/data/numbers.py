@@ -132,6 +132,11 @@ def as_weights(weights: ArrayLike, n_points: int) -> Array:
     DataError
         When the number of weights is not N, one is negative or not finite, or all are zero.
     """
+    if isinstance(weights, str):
+        raise DataError(
+            f"sample_weight is a name, {weights!r}, and these rows are in memory\n"
+            f"  Give the numbers, for example table[{weights!r}], and leave that column out of the data."
+        )
     try:
         array = as_doubles(weights)
     except (TypeError, ValueError, OverflowError) as error:

@@ -246,6 +246,13 @@ def test_weights_are_numbers(weights):
         as_points([1.0, 2.0, 3.0]).weighed(weights)
 
 
+def test_a_name_of_weights_is_for_rows_that_are_read_in_parts():
+    with pytest.raises(
+        DataError, match=r"is a name, 'w', and these rows are in memory\n  Give the numbers, for .*table\['w'\]"
+    ):
+        as_points([1.0, 2.0, 3.0]).weighed("w")
+
+
 def test_weights_may_come_from_any_library():
     for weights in (pd.Series([1, 2, 3]), pl.Series([1, 2, 3]), pa.array([1, 2, 3]), [True, 2, 3.0]):
         assert as_points([1.0, 2.0, 3.0]).weighed(weights).weights.tolist() == [1, 2, 3]
