@@ -23,6 +23,7 @@ TINY = 1e-30
 COMMON = 0.9  # maximum share of a column's variance that the factors explain at a start
 STEPS = 500  # maximum number of iterations for given scatters
 SLOPE = 1e-9  # at which they end, for a point and a coordinate
+REACHED = 1e-9  # nats for a point: the covariances are those of the scatters
 
 
 @dataclass(frozen=True)
@@ -147,16 +148,34 @@ def principal(scatter: Array, n: Array, restriction: Restriction) -> Array:
     return _roots(loadings, variance - (loadings**2).sum(axis=-1), n, restriction)
 
 
-def maximum(scatter: Array, n: Array, start: Array, restriction: Restriction) -> Array:
-    """Maximise the likelihood of scatters (S, K, D, D) over roots of one restriction, by L-BFGS from a start.
+def maximum(scatter: Array, n: Array, restriction: Restriction, more_starts: int = 0) -> Array:
+    """Maximise the likelihood of scatters (S, K, D, D) over roots of one restriction, by L-BFGS from principal axes.
+
+    The likelihood has several maxima where the factors can't explain the scatters: at most of them, columns of some
+    component have almost no noise [2]_, and from the principal axes a lower one may be reached. The highest that is
+    found also from ``more_starts`` random ones is returned, unless the first has the covariances of the scatters.
 
     References
     ----------
     .. [1] Lawley & Maxwell (1971), Factor Analysis as a Statistical Method, chapter 4.
+    .. [2] Rubin & Thayer (1982), EM algorithms for ML factor analysis, Psychometrika 47(1), 69-76.
     """
+    begun = np.array([principal(scatter, n, restriction), *_random_starts(scatter, n, restriction, more_starts)])
     with one_blas_thread():
-        parts = zip(scatter, n, start, strict=True)
-        return np.array([_Objective(own, count, restriction).solved(root) for own, count, root in parts])
+        parts = zip(scatter, n, np.swapaxes(begun, 0, 1), strict=True)
+        return np.array([_Objective(own, count, restriction).highest(starts) for own, count, starts in parts])
+
+
+def _random_starts(scatter: Array, n: Array, restriction: Restriction, count: int) -> list[Array]:
+    """Draw roots whose factors explain about half of each column's variance, the same for the same scatters."""
+    variance = _averaged(np.diagonal(scatter, axis1=-2, axis2=-1) / n[..., None], n)[..., None]
+    rng, shape = np.random.default_rng(0), (scatter.shape[-1], restriction.n_factors)
+    made = []
+    for _ in range(count):
+        loadings = rng.normal(size=(1 if restriction.ties_loadings else n.shape[1], *shape))
+        loadings = loadings * np.sqrt(variance / (2 * restriction.n_factors))
+        made.append(_roots(loadings, variance[..., 0] / 2, n, restriction))
+    return made
 
 
 @dataclass(frozen=True)
@@ -167,8 +186,24 @@ class _Objective:
     n: Array
     restriction: Restriction
 
-    def solved(self, root: Array) -> Array:
-        """Return the roots (K, D, q + 1) at the minimum."""
+    def highest(self, starts: Array) -> Array:
+        """Return the roots (K, D, q + 1) at the lowest of the minima that starts (M, K, D, q + 1) lead to."""
+        least, roots = self.solved(starts[0])
+        for start in starts[1:]:
+            if least < self._bound() + REACHED:
+                break
+            value, found = self.solved(start)
+            if value < least:
+                least, roots = value, found
+        return roots
+
+    def _bound(self) -> float:
+        """Return the value at covariances without restriction: no other is lower."""
+        log_det = np.linalg.slogdet(self.scatter / self.n[:, None, None])[1]
+        return float(0.5 * (self.n @ log_det / self.n.sum() + self.scatter.shape[-1]))
+
+    def solved(self, root: Array) -> tuple[float, Array]:
+        """Return the value and the roots (K, D, q + 1) at the minimum that is reached from roots."""
         from scipy.optimize import minimize
 
         shape = self._shape(root.shape)
@@ -190,7 +225,7 @@ class _Objective:
                 scaled, start / unit, jac=True, method="L-BFGS-B", bounds=bounds, options=options
             )
         loadings, noise = self._parts(unit * result.x, root.shape)
-        return _roots(loadings[None], np.exp(noise)[None], self.n[None], self.restriction)[0]
+        return float(result.fun), _roots(loadings[None], np.exp(noise)[None], self.n[None], self.restriction)[0]
 
     def _shape(self, shape: tuple[int, ...]) -> tuple[int, int, int]:
         """Return the numbers of different loadings, of different noises, and of variances of each."""

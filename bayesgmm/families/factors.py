@@ -311,9 +311,7 @@ class FactorAnalysers(Family):
         """Compute roots (S K, D, q + 1) from matrices (S, K, D, D)."""
         own = self._restriction
         if before is None or _is_dense(before):
-            roots = factor_steps.principal(scatter, n, own)
-            if not is_start:
-                roots = factor_steps.maximum(scatter, n, roots, own)
+            roots = (factor_steps.principal if is_start else factor_steps.maximum)(scatter, n, own)
         else:
             roots, square = before, np.diagonal(scatter, axis1=-2, axis2=-1)
             for _ in range(STEPS):
@@ -331,7 +329,8 @@ class FactorAnalysers(Family):
         """Compute the roots (S K, D, q + 1) closest to unrestricted covariances (S K, D, D)."""
         count = n.reshape(n_mixtures, -1)
         scatter = core.reshape(*count.shape, *core.shape[1:]) * count[..., None, None]
-        return self._from_scatters(scatter, count, None, is_start=False)
+        roots = factor_steps.maximum(scatter, count, self._restriction, MORE_STARTS)
+        return roots.reshape(-1, *roots.shape[2:])
 
     def roots(self, core: Array, vanishing: float = VANISHING, singular: float = SINGULAR) -> Array:
         """Check roots (..., D, q + 1): they are the family's core, too.
@@ -377,8 +376,7 @@ class FactorAnalysers(Family):
         """Compute the roots (..., K, D, q + 1) closest to covariances (..., K, D, D)."""
         many = covariance.reshape(-1, *covariance.shape[-3:])
         ones = np.ones(many.shape[:2])
-        start = factor_steps.principal(many, ones, self._restriction)
-        found = factor_steps.maximum(many, ones, start, self._restriction)
+        found = factor_steps.maximum(many, ones, self._restriction)
         return found.reshape(*covariance.shape[:-2], *found.shape[-2:])
 
     def roots_near(self, covariance: Array) -> Array:  # noqa: D102
@@ -433,6 +431,7 @@ class FactorAnalysers(Family):
         return np.asarray(core_roots[..., -1] * left)
 
 
+MORE_STARTS = 7  # random starts of a maximum for given scatters: from principal axes alone it is often missed
 STEPS = 5  # EM steps for the factors where the scatters are known: each takes less time than the sweep
 
 

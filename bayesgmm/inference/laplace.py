@@ -132,12 +132,17 @@ def local_modes(density: LogPosterior, seed: int, threads: int, sweeps: int) -> 
     Those of the posterior are modes in the sampler's coordinates, up to priors that EM can't use.
     """
     family, k = density.model.family, density.n_components
-    likely = em_steps.Sweep(density.blocks, family, threads=threads)
-    given = [one.mixture for one in em.local_maxima(likely, k, (seed, 0), sweeps=sweeps // 2)[:GIVEN]]
+    given = likelihood_maxima(density, seed, threads, sweeps // 2)[:GIVEN]
     prior, exponents = prior_of_coordinates(density)
     sweep = em_steps.Sweep(density.blocks, family, prior, threads=threads)
     optima = em.local_maxima(sweep, k, (seed, 1), sweeps=sweeps // 2, given=given, exponents=exponents)
     return [optimum.mixture for optimum in optima]
+
+
+def likelihood_maxima(density: LogPosterior, seed: int, threads: int, sweeps: int) -> list[Mixture]:
+    """Search by EM for local maxima of the likelihood, whatever the prior is."""
+    sweep = em_steps.Sweep(density.blocks, density.model.family, threads=threads)
+    return [one.mixture for one in em.local_maxima(sweep, density.n_components, (seed, 0), sweeps=sweeps)]
 
 
 def prior_of_coordinates(density: LogPosterior) -> tuple[CovariancePrior, Exponents]:
