@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 LAST_STICK = 0.01  # weight of the last stick from which the truncation of a process may be too early
-SEVERAL = 0.4  # probability of several points in the last stick from which results move: see ``cut_off``
+SEVERAL = 0.5  # probability of several points in the last stick from which results move: see ``cut_off``
 MUCH_LONGER = 10  # a process is not truncated at more than this many times the number of components
 DRAWS = 200
 POINTS = 1000
