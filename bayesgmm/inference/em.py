@@ -25,7 +25,7 @@ from bayesgmm.wording import FEWER, advice, plural
 
 SHORT_RUN = 20  # iterations of a short run
 POLISHED = 3  # maximum number of maxima of the search that are continued until they converge
-STALLED = 500  # if EM has not converged after so many iterations, it is at a saddle, and no maximum is found
+STALLED = 500  # if EM has not converged after this number of iterations, it is at a saddle, and no maximum is found
 RANKING = 15.0  # the weak prior of the search changes differences of log likelihoods by less than this, in nats
 MARGIN = 5.0  # a short run is dropped if this many times its estimated remaining gain would not make it the best
 SEARCH, PLAIN = "search", "k-means++"  # initialisations: starts of several kinds, or of one

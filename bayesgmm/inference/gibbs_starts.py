@@ -74,7 +74,7 @@ def _fixed_starts(chain: Chains, chains: int, rows: Array, weight: Array, rng: n
 def _search(density: LogPosterior) -> Callable[[LogPosterior, int, int, int], list[Mixture]]:
     """Return the search by EM that suits a fixed number of components.
 
-    EM knows the priors of loadings and noise only as an inverse Wishart prior, which among many columns is worth more
+    EM knows the priors of loadings and noise only as an inverse Wishart prior, which among many columns counts as more
     points than a component holds: its maxima are far from those of the posterior.
     """
     if density.model.weights.is_overfitted:

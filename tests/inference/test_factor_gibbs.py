@@ -268,7 +268,7 @@ def test_what_gibbs_can_not_draw_for_factors_is_refused_by_name(x, fit):
 
 
 def test_chains_start_at_maxima_of_the_likelihood_among_many_columns():
-    """The inverse Wishart prior that EM knows is worth more points here than a component holds: it ends far below."""
+    """The inverse Wishart prior that EM knows counts as more points here than a component holds: it ends far below."""
     x = load_digits().data
     x = x[:, x.std(axis=0) > 0]
     density = LogPosterior.of(bg.MixtureModel(10, bg.FactorAnalysers(4, isotropic=True)), as_points(x))

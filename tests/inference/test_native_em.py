@@ -88,7 +88,7 @@ def test_no_compiled_step_lowers_the_likelihood(family, rows):
 
 @every_family
 def test_no_extrapolation_that_is_kept_lowers_the_likelihood(family, rows):
-    """From a start far away extrapolations go astray; each value is that of a state that is kept."""
+    """From a start far away extrapolations fail; each value is that of a state that is kept."""
     native = Sweep(rows.blocks(), family).native(K)
     values = native.extrapolate(start_of(rows, family), 0.0, 80)[1]
     assert len(values) > 20
