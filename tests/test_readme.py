@@ -15,7 +15,7 @@ from tests.commands import run
 README = Path(__file__).parents[1] / "README.md"
 FEWER = {
     'drop(columns="species")': 'drop(columns="species").iloc[::3, 1:]',
-    "draws=1000, chains=4": "draws=100, chains=2",
+    "draws=1000, chains=4": "draws=200, chains=2",
     "n_components=[2, 3]": "n_components=[2]",
     "find_anomalies(readings,": "find_anomalies(readings, n_components=(1, 2),",
 }

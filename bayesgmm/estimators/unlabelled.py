@@ -97,7 +97,7 @@ def in_free_structure(model: MixtureModel, counts: Sequence[int]) -> MixtureMode
     DeclarationError
         If the components of a class share a covariance, which those of other classes would share, too.
     """
-    free = model.family.free
+    free = model.family.signature(1, 2)  # the structure of a single component
     if free == model.covariance:
         return model
     if max(counts) > 1:

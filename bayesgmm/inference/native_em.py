@@ -54,7 +54,8 @@ class NativeEM:
         """
         return (
             type(self.blocks) is Blocks
-            and bool(self.family.mclust)
+            and len(self.family.mclust) == len(LETTERS)
+            and set(self.family.mclust) <= set(LETTERS)  # a structure of others may have a name of its own
             and self.blocks.n_features <= COLUMNS
             and self._products < most * PER_THREAD
         )

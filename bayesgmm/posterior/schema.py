@@ -250,7 +250,8 @@ def _in_columns(data: DataLike, columns: list[str]) -> Points:
             f"the fit was made for columns {listing(columns)}; the data lack {listing(missing)}\n"
             f"  They have {'no others' if not others else listing(others) + ' besides'}."
         )
-    require_numbers(columns, not_numeric(frame[[name for name in frame.columns if str(name) in columns]]))
+    own = frame[[name for name in frame.columns if str(name) in columns]].infer_objects()
+    require_numbers(columns, not_numeric(own))
     return as_points(frame, columns, gaps=True)
 
 

@@ -107,7 +107,7 @@ def _read(path: Path, what: str) -> "xr.DataTree":
     except FitFileError:
         raise
     except Exception as error:  # each layer of the formats raises errors of its own
-        if path.suffix.lower() not in ENDINGS:
+        if path.suffix and path.suffix.lower() not in ENDINGS:
             raise FitFileError(
                 f"{path} is not {what}: by its name it is something else\n"
                 f"  Give {what} first, a file that ends in {alternatives(ENDINGS)}, and then the table."

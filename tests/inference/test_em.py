@@ -187,7 +187,7 @@ def test_a_start_does_not_depend_on_the_order_of_the_rows_or_on_how_they_are_cou
         (np.full(2000, -1.0), "2,000 rows have weights that are not allowed: row 0 has -1"),
         (np.r_[np.ones(1999), np.nan], "1 row has a weight that is not allowed: row 1999 has nan"),
         (np.zeros(2000), "all rows have weight zero"),
-        ("heavy", "Give one number per row, 2000 in all"),
+        ("heavy", "is a name, .heavy., and these rows are in memory"),
         (np.r_[np.ones(1), np.zeros(1999)], "1 row can't hold 3 components"),
     ],
 )
