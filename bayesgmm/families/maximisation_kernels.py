@@ -46,6 +46,15 @@ pivots : (B,) float
 
 
 @jit
+def add_up(values: Array) -> float:
+    """Return the sum. Numba's own needs its compiler's functions also where compiled code is read."""
+    total = 0.0
+    for value in values:
+        total += value
+    return total
+
+
+@jit
 def is_one_for_all(rules: Rules) -> bool:
     """Return True if all components share one covariance."""
     return rules.volume == EQUAL and rules.shape != VARIABLE and rules.orientation != VARIABLE
@@ -120,7 +129,7 @@ def _diagonals(sums: Array, d: int, rules: Rules, n: Array, root: Array) -> bool
             variances[k, i] /= power[k]
         if rules.floor.size:
             for i in range(d):
-                variances[k, i] += rules.floor.mean() if repeats > 1 else rules.floor[i]
+                variances[k, i] += add_up(rules.floor) / rules.floor.size if repeats > 1 else rules.floor[i]
     if count > 1 and rules.shape != IDENTITY:
         restrict_spectra(variances, power, rules.volume, rules.shape)
     elif count > 1 and rules.volume == EQUAL:
@@ -138,7 +147,7 @@ def _diagonals(sums: Array, d: int, rules: Rules, n: Array, root: Array) -> bool
 def restrict_spectra(variances: Array, n: Array, volume: int, shape: int) -> None:
     """Restrict variances (K, D) along axes to equal volumes (geometric means), equal shapes, or both."""
     k_all, d = variances.shape
-    total = n.sum()
+    total = add_up(n)
     if volume == VARIABLE and shape == VARIABLE:
         return
     if volume == VARIABLE:
@@ -169,7 +178,7 @@ def _equal_shapes(variances: Array, share: Array) -> None:
     k_all, d = variances.shape
     volume, shape = np.empty(k_all), np.empty(d)
     for k in range(k_all):
-        volume[k] = variances[k].mean()
+        volume[k] = add_up(variances[k]) / variances.shape[1]
     for _ in range(STEPS):
         shape[:] = 0.0
         for k in range(k_all):
@@ -346,10 +355,12 @@ def _root_of(matrix: Array, rules: Rules, root: Array) -> bool:
 def _proportional(core: Array, n: Array, rules: Rules, root: Array) -> bool:
     """Write the roots of proportional covariances: volumes and the common matrix in turn."""
     count, d = core.shape[0], core.shape[1]
-    volume, share = np.empty(count), n / n.sum()
+    volume, share = np.empty(count), n / add_up(n)
     common, inverse = np.empty((d, d)), np.empty((d, d))
     for m in range(count):
-        volume[m] = np.trace(core[m]) / d
+        volume[m] = 0.0
+        for i in range(d):
+            volume[m] += core[m, i, i] / d
     for _ in range(STEPS):
         common[:] = 0.0
         for m in range(count):

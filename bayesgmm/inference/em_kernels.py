@@ -63,7 +63,7 @@ def _step(points: NativePoints, k: int, rules: Rules, state: Array, following: A
     following[:] = state
     middle = k + k * d
     regular = maximise(sums, d, rules, following[:k], following[k:middle], following[middle:])
-    return sums[0], regular and np.isfinite(sums[0])
+    return sums[0], regular and math.isfinite(sums[0])
 
 
 @kernel
@@ -172,7 +172,7 @@ def _number(state: Array, t: int, k: int, d: int) -> float:
 def _restricted(state: Array, k: int, d: int, rules: Rules) -> bool:
     """Replace the roots of a state by the closest ones of the family; return False if they are not regular."""
     for t in range(state.size):
-        if not np.isfinite(state[t]):
+        if not math.isfinite(state[t]):
             return False
     weight, root = state[:k], state[k + k * d :]
     is_free = rules.volume == rules.shape or (rules.shape == IDENTITY)

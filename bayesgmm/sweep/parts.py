@@ -19,7 +19,7 @@ RUN = 256  # blocks: the smallest number of successive ones that is read
 NEAR = 4  # runs that are read in vain rather than skipped, which takes longer
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Parts:
     """Points in parts, which stand in for ``Blocks`` where all that is wanted are sums over the points.
 

@@ -22,12 +22,15 @@ TIED = bg.MixtureModel(2, covariance="tied")
 DIAGONAL = bg.MixtureModel(3, covariance="diag")
 
 
-def symmetric():
+def symmetric(away=1.7):
     """Points that do not change when the columns are exchanged: every posterior is as symmetric as they are."""
     b = np.random.default_rng(1).normal(size=(2, 2))
     b = np.r_[b, b * [-1, 1], b * [1, -1], -b]
     b = np.r_[b, b[:, ::-1]]
-    return np.concatenate([np.array(m) + b for m in ((-1.7, -1.7), (-1.7, 1.7), (1.7, -1.7), (1.7, 1.7))])
+    return np.concatenate([np.array(m) * away + b for m in ((-1, -1), (-1, 1), (1, -1), (1, 1))])
+
+
+APART = symmetric(2.0)  # chains of the diagonal model hardly move between their modes
 
 
 def overlapping(seed):
@@ -40,7 +43,7 @@ def overlapping(seed):
 @functools.cache
 def reconciled(model, method):
     """A fit to the symmetric points, whose chains were in different modes."""
-    return bg.fit(model, symmetric(), method, seed=0, progress=False)
+    return bg.fit(model, APART if model is DIAGONAL else symmetric(), method, seed=0, progress=False)
 
 
 @pytest.mark.parametrize(
@@ -53,15 +56,19 @@ def reconciled(model, method):
     ],
 )
 def test_every_mode_is_visited_as_often_as_it_is_probable(model, method, by):
-    """Both densities are equal by symmetry; one mode alone gives .045 and .009. A standard error is some 2 %."""
+    """Both densities are equal by symmetry; one mode alone gives .045 and .009. A standard error is some 2 %.
+
+    Those of the diagonal model are from 160,000 draws of Gibbs sampling; there a standard error is some 6 %.
+    """
     fit = reconciled(model, method)
     assert not bg.info(fit).warnings
     facts = bg.info(fit).notes.reconciled
     if method == "nuts":  # Gibbs sampling crosses between the modes by itself, if slowly
         assert facts.by == by
     density = np.exp(bg.density(fit, [[0, 2.0], [2, 0.0]])["log_density"].values)
-    assert density == pytest.approx(0.0268, rel=0.1)
-    assert density[0] == pytest.approx(density[1], rel=0.15)
+    right, error = (0.0177, 0.06) if model is DIAGONAL else (0.0268, 0.02)
+    assert density == pytest.approx(right, rel=4 * error)
+    assert density[0] == pytest.approx(density[1], rel=6 * error)
 
 
 def test_overlapping_components_have_the_right_smallest_weight():
@@ -76,7 +83,7 @@ def test_overlapping_components_have_the_right_smallest_weight():
 @pytest.mark.parametrize("model", [TIED, DIAGONAL], ids=["tied", "diag"])
 def test_the_same_draws_on_any_number_of_threads(model):
     other = 1 if (os.cpu_count() or 1) > 1 else 2
-    fit = bg.fit(model, symmetric(), seed=0, cores=other, progress=False)
+    fit = bg.fit(model, APART if model is DIAGONAL else symmetric(), seed=0, cores=other, progress=False)
     known = reconciled(model, "nuts")
     assert bg.info(fit).notes.reconciled == bg.info(known).notes.reconciled
     for name in ("weight", "mean"):
@@ -97,12 +104,10 @@ def spied(monkeypatch):
 
 def test_chains_in_different_modes_end_early_where_a_gibbs_sampler_replaces_them(monkeypatch):
     returned = spied(monkeypatch)
-    fit = bg.fit(DIAGONAL, symmetric(), seed=0, progress=False)
+    fit = bg.fit(DIAGONAL, APART, seed=0, progress=False)
     assert [drawn.draws for drawn in returned] == [reconciliation.SHORTEST]
     assert fit["posterior"].sizes["draw"] == 1000
-    assert reconciliation.are_apart(
-        LogPosterior.of(DIAGONAL, as_points(symmetric())), returned[0].q, returned[0].stats["lp"]
-    )
+    assert reconciliation.are_apart(LogPosterior.of(DIAGONAL, as_points(APART)), returned[0].q, returned[0].stats["lp"])
 
 
 @pytest.fixture
@@ -115,7 +120,8 @@ def small_budgets(monkeypatch):
 def test_chains_that_ended_early_are_drawn_again_where_no_gibbs_sampler_replaces_them(monkeypatch, small_budgets):
     returned = spied(monkeypatch)
     monkeypatch.setattr(reconciliation, "_lost", lambda *_: 1.0)
-    fit = bg.fit(DIAGONAL, symmetric(), seed=0, max_draws=1, progress=False)
+    with pytest.warns(bg.FitWarning, match="not mixed well"):
+        fit = bg.fit(DIAGONAL, APART, seed=0, max_draws=1, progress=False)
     assert [drawn.draws for drawn in returned] == [reconciliation.SHORTEST, 1000]
     assert fit["posterior"].sizes["draw"] == 1000
     np.testing.assert_array_equal(returned[0].q, returned[1].q[:, : reconciliation.SHORTEST])
@@ -127,7 +133,7 @@ def test_ctrl_c_while_chains_are_replaced_keeps_those_that_ended_early(monkeypat
 
     monkeypatch.setattr(_GibbsChains, "mix", stop)
     with pytest.warns(bg.FitWarning) as warned:
-        fit = bg.fit(DIAGONAL, symmetric(), seed=0, progress=False)
+        fit = bg.fit(DIAGONAL, APART, seed=0, progress=False)
     assert "Interrupted: kept 200 of 1000 draws of 4 of 4 chains." in [str(one.message) for one in warned]
     assert fit["posterior"].sizes["draw"] == reconciliation.SHORTEST
 

@@ -59,8 +59,8 @@ class EmpiricalNull:
 
     Examples
     --------
-    >>> EmpiricalNull.of(np.log((np.arange(999) + 1) / 1000))
-    EmpiricalNull(middle=0.0, spread=1.0, tail=1.0)
+    >>> EmpiricalNull.of(np.log((np.arange(999) + 1) / 1000))  # doctest: +ELLIPSIS
+    EmpiricalNull(middle=0.0, spread=1.0, tail=1.0...)
     """
 
     middle: float = 0.0
