@@ -418,10 +418,10 @@ def test_the_bootstrap_is_the_same_on_any_number_of_cores():
 
 def test_ctrl_c_keeps_the_replicates_that_are_done(monkeypatch):
     interrupt_after(monkeypatch, 2 + 2 * 4)
-    with pytest.warns(bg.FitWarning, match="Interrupted: 4 of 50 replicates were done"):
+    with pytest.warns(bg.FitWarning, match="Interrupted: [45] of 50 replicates were done"):
         test = bg.bootstrap_test(SAMPLE.X, 1, replicates=50, seed=1, cores=1, n_init=1, progress=False)
-    assert test.replicates.shape == (4,)
-    assert test.p_value >= 0.2
+    assert test.replicates.size in (4, 5)  # a small fit under way is finished
+    assert test.p_value >= 1 / 6
 
 
 def test_replicates_that_can_not_be_fitted_are_not_used(monkeypatch):
