@@ -29,14 +29,15 @@ STALLED = 500  # if EM has not converged after this number of iterations, it is 
 RANKING = 15.0  # the weak prior of the search changes differences of log likelihoods by less than this, in nats
 MARGIN = 5.0  # a short run is dropped if this many times its estimated remaining gain would not make it the best
 SEARCH, PLAIN = "search", "k-means++"  # initialisations: starts of several kinds, or of one
-WEAK_PRIORS = (  # of the search; the next if all maxima under those before degenerate or are suspect
+WEAK_PRIORS = (  # of the searches; from the third on, if all maxima under those before degenerate or are suspect
     WeakPrior(0.1),
     WeakPrior(0.01, drops_small=True),
     WeakPrior(0.003, drops_small=True),
     WeakPrior(1.0),
     WeakPrior(4.0),
 )
-SWEEPS = 4000  # default budget of the search
+SEARCHES = 2  # always made if covariances differ: under the first prior, maxima with narrow components are low
+SWEEPS = 4000  # default budget of a search
 
 
 def short_runs(
@@ -156,11 +157,12 @@ def maximise_likelihood(
             result = once(lambda: maximise_likelihood(own, n_components, seed, *settings))
             return run(sweep, result.mixture, max_iter, tol)
     reached: list[EMResult] = []
-    for weak in WEAK_PRIORS if init == SEARCH and n_init > 1 else ():
+    searches = SEARCHES if sweep.family.sharing.count(n_components) > 1 else 1
+    for number, weak in enumerate(WEAK_PRIORS if init == SEARCH and n_init > 1 else (), start=1):
         optima = local_maxima(sweep, n_components, seed, n_init, sweeps, weak)
         reached += maxima_from(sweep, optima, max_iter, tol)
         proper = [result for result in reached if not _is_suspect(sweep, result)]
-        if any(result.converged or max_iter < STALLED for result in proper):
+        if number >= searches and any(result.converged or max_iter < STALLED for result in proper):
             break
     if reached:
         return most_credible(sweep, reached)
