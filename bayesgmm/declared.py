@@ -200,7 +200,7 @@ def _line(problem: "ErrorDetails", kind: type[Declared]) -> str:
         return f"{place}: is required"
     if problem["type"] == "extra_forbidden":
         known = {name: None for name in kind.model_fields if len(problem["loc"]) == 1}
-        return f"{place}: is not a field here{instead_of(place, known)}"
+        return f"{place}: is not a field here{instead_of(place, known, problem['input'])}"
     if problem["type"] == "value_error":
         return f"{place}: {message}" if place else message
     if problem["type"] in ("model_type", "dataclass_type"):

@@ -104,19 +104,19 @@ class Engine:
             If a setting does not exist, or a value is not valid.
         """
         known = {setting.name: setting for setting in self.settings}
-        for name in given:
+        for name, value in given.items():
             if name not in known:
-                instead = self._instead(name, others)
+                instead = self._instead(name, others, value)
                 raise DeclarationError(
                     f"method {self.name!r} has no setting {name!r}{instead}\n  It has {allowed(known)}."
                 )
         return self.defaults | {name: known[name].checked(value) for name, value in given.items()}
 
-    def _instead(self, name: str, others: Iterable[str]) -> str:
+    def _instead(self, name: str, others: Iterable[str], value: object) -> str:
         """Return what to write instead of a setting that the engine lacks."""
         if able := [other.name for other in ENGINES.values() if name in other.defaults]:
             return f"; a setting of method {alternatives([repr(other) for other in able])}"
-        return instead_of(name, dict.fromkeys([*self.defaults, *others]))
+        return instead_of(name, dict.fromkeys([*self.defaults, *others]), value)
 
     def refused(self, model: object) -> dict[Limit, dict[str, str]]:
         """Return the limitations that exclude a MixtureModel, each with the unsupported parts and alternatives."""

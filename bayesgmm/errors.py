@@ -225,15 +225,17 @@ def allowed(registry: Mapping[str, object]) -> str:
     return ", ".join(repr(name) for name in sorted(registry))
 
 
-def instead_of(name: object, registry: Mapping[str, object]) -> str:
+def instead_of(name: object, registry: Mapping[str, object], value: object = None) -> str:
     """Return what to write instead of an argument that does not exist: one of equal meaning, or similar.
+
+    The value that it has is kept where it is one of the other argument, too.
 
     Examples
     --------
     >>> instead_of("random_state", {"seed": 1}), instead_of("seeds", {"seed": 1}), instead_of("x", {"seed": 1})
     ('; write seed=1', "; did you mean 'seed'?", '')
     """
-    here = written_here(name, registry)
+    here = written_here(name, registry, value)
     return f"; write {here}" if here else did_you_mean(name, registry)
 
 

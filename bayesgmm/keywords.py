@@ -42,9 +42,9 @@ def refuse_unknown(function: Callable[..., Any], given: Mapping[str, object], ow
     known = _names(function)
     if known is None:
         return
-    for name in given:
+    for name, value in given.items():
         if name not in known:
-            instead = _of_owner(name, known, owner) or instead_of(name, known)
+            instead = _of_owner(name, known, owner) or instead_of(name, known, value)
             has = f"has {allowed(known)}" if known else "takes no arguments"
             raise UnknownArgument(f"{_title(function)}() has no argument {name!r}{instead}\n  It {has}.")
 

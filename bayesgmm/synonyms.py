@@ -36,6 +36,9 @@ One name may mean several arguments: that which a function has is meant.
 VALUES = dict.fromkeys(("fa", "mfa", "factor_analysers", "factor_analyzers", "FactorAnalysers"), "factors:2")
 """A value of an argument as it is written here, by the names that others give to it."""
 
+OF_COVARIANCES = ("covariance", "covariance_type")
+"""Arguments that have other names elsewhere, and the same values."""
+
 OF_ESTIMATORS = {
     "covariance": "covariance_type='full'",
     "seed": "random_state=1",
@@ -57,8 +60,10 @@ def meanings(name: str) -> list[str]:
     return [here for here, others in SYNONYMS.items() if name in others]
 
 
-def written_here(name: object, known: Container[str]) -> str:
+def written_here(name: object, known: Container[str], value: object = None) -> str:
     """Return the argument to write instead of one that has another name elsewhere, if it is a known one, else ``""``.
+
+    Its value is the given one, where that is a positive number or the name of a covariance; else an example.
 
     Examples
     --------
@@ -71,6 +76,12 @@ def written_here(name: object, known: Container[str]) -> str:
 
     >>> written_here("seed", {"covariance_type", "random_state"})
     'random_state=1'
+    >>> written_here("covariance", {"covariance_type", "random_state"}, "diag")
+    "covariance_type='diag'"
     """
     candidates = [*meanings(str(name)), OF_ESTIMATORS.get(str(name), "")]
-    return next((here for here in candidates if here.partition("=")[0] in known), "")
+    here = next((here for here in candidates if here.partition("=")[0] in known), "")
+    argument, _, example = here.partition("=")
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+    keeps = (is_number and example[:1].isdigit()) or (isinstance(value, str) and argument in OF_COVARIANCES)
+    return f"{argument}={value!r}" if keeps else here

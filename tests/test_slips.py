@@ -23,7 +23,7 @@ SLIPS = {
     "write concentration=1.0": lambda: bg.Dirichlet(alpha=1.0),
     "has no setting 'random_state'; write seed=1": lambda: bg.fit(MODEL, X, random_state=1),
     "has no setting 'random_seed'; write seed=1": lambda: bg.fit(MODEL, X, random_seed=1),
-    "write draws=1000": lambda: bg.fit(MODEL, X, n_samples=100),
+    "write draws=100": lambda: bg.fit(MODEL, X, n_samples=100),
     "a setting of method 'vb', 'mle', or 'em'": lambda: bg.fit(MODEL, X, n_init=5),
     "the data are given before the model; give the model first": lambda: bg.fit(X, MODEL),
     "model=a DataFrame of shape (150, 4): must be a MixtureModel": lambda: bg.fit(X, X),
@@ -37,13 +37,14 @@ SLIPS = {
     "posterior_predictive() has no argument 'random_seed'; write seed=1": lambda: bg.posterior_predictive(
         FIT, random_seed=1
     ),
-    "assignments() has no argument 'n_draws'; write draws=1000": lambda: bg.assignments(FIT, n_draws=1),
+    "assignments() has no argument 'n_draws'; write draws=1": lambda: bg.assignments(FIT, n_draws=1),
     "pairs() has no argument 'column'; did you mean 'columns'?": lambda: bg.plots.pairs(FIT, column=["a"]),
     "blobs() has no argument 'random_state'; write seed=1": lambda: bg.datasets.blobs(random_state=1),
     "GaussianMixture() has no argument 'seed'; write random_state=1": lambda: bg.GaussianMixture(3, seed=1),
-    "GaussianMixture() has no argument 'covariance'; write covariance_type='full'": lambda: bg.GaussianMixture(
-        3, covariance="full"
+    "GaussianMixture() has no argument 'covariance'; write covariance_type='diag'": lambda: bg.GaussianMixture(
+        3, covariance="diag"
     ),
+    "has no setting 'random_seed'; write seed=7": lambda: bg.fit(MODEL, X, random_seed=7),
     "fit() has no argument 'weights'; write sample_weight=w": lambda: bg.GaussianMixture(2).fit(X, weights=1),
     "fit() has no argument 'seed'; give it to GaussianMixture(random_state=1)": lambda: bg.GaussianMixture(2).fit(
         X, seed=1
@@ -52,7 +53,7 @@ SLIPS = {
         bg.BayesianGaussianMixture(2).fit(X, n_init=3)
     ),
     "fit() has no argument 'data'; write X=data": lambda: bg.AnomalyDetector().fit(data=X),
-    "sample() has no argument 'size'; write n_samples=400": lambda: bg.GaussianMixture(2).sample(size=3),
+    "sample() has no argument 'size'; write n_samples=3": lambda: bg.GaussianMixture(2).sample(size=3),
     "predict() has no argument 'return_sd'; did you mean 'return_std'?": lambda: bg.MixtureRegressor(2).predict(
         X, return_sd=True
     ),
@@ -60,7 +61,7 @@ SLIPS = {
     "; did you mean 'factors:2'?": lambda: bg.fit(bg.MixtureModel(3, "FACTORS:2"), X),
     "has no setting 'weights'; write sample_weight=w": lambda: bg.fit(MODEL, X, weights=1),
     "coreset() has no argument 'k'; write n_components=3": lambda: bg.coreset(X, k=3),
-    "coreset() has no argument 'n'; write size=10_000": lambda: bg.coreset(X, 3, n=30),
+    "coreset() has no argument 'n'; write size=30": lambda: bg.coreset(X, 3, n=30),
     "coreset() has no argument 'random_state'; write seed=1": lambda: bg.coreset(X, 3, random_state=1),
     "FactorAnalysers() has no argument 'n_components'; write n_factors=2": lambda: bg.FactorAnalysers(n_components=2),
     "FactorAnalysers() has no argument 'k'; write n_factors=2": lambda: bg.FactorAnalysers(k=2),
@@ -69,7 +70,7 @@ SLIPS = {
         bg.MixtureModel(5, weights=bg.FiniteMixture(), covariance=bg.FactorAnalysers(1)), X, "gibbs"
     ),
     "write ci_prob=0.9": lambda: bg.density(FIT, ci=0.9),
-    "write fdr=0.05": lambda: bg.anomaly_scores(FIT, alpha=0.1),
+    "write fdr=0.1": lambda: bg.anomaly_scores(FIT, alpha=0.1),
     "write data=X": lambda: bg.assignments(FIT, X=X),
     "write loss='vi'": lambda: bg.partition(FIT, method="vi"),
     "'tied'; did you mean 'factors:2'?": lambda: bg.fit(bg.MixtureModel(3, "mfa"), X),
@@ -179,7 +180,7 @@ def test_a_table_in_place_of_a_fit_is_answered_with_the_order(tmp_path):
     X.to_csv(tmp_path / "x.csv", index=False)
     bg.save(FIT, tmp_path / "fit.nc")
     refused = run("score", "x.csv", "fit.nc", "-o", "scores.csv", cwd=tmp_path)
-    assert "x.csv is not a fit: by its name it is something else\n  Give a fit first" in refused.stderr
+    assert "x.csv is not a fit: its name ends in .csv\n  Give a fit first" in refused.stderr
     assert "a file that ends in .nc or .zarr" in refused.stderr
 
 

@@ -120,7 +120,8 @@ def wrong_weights(weights: Array, index: "np.ndarray[Any, Any]") -> str:
         return ""
     return (
         f"{plural(wrong.size, 'row has a weight that is', 'rows have weights that are')} not allowed: "
-        f"row {index[wrong[0]]} has {weights[wrong[0]]:g}\n  A weight is the number of points of a row: give 0 or more."
+        f"row {index[wrong[0]]} has {weights[wrong[0]]:g}\n"
+        f"  A weight is the number of points of a row: give numbers from 0 to {LARGEST:g}."
     )
 
 

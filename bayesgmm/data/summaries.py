@@ -41,8 +41,8 @@ class Summary:
             rows = plural(self.n_points, "row")
             raise DataError(
                 f"{'column' if len(constant) == 1 else 'columns'} {listing(constant)} "
-                f"{'is' if len(constant) == 1 else 'are'} constant ({rows}), so the data can't set the scale of "
-                "a prior.\n"
+                f"{'is' if len(constant) == 1 else 'are'} constant ({rows}): that distinguishes no clusters, and the "
+                "data can't set the scale of a prior.\n"
                 f"  {DROP}, or declare both means=NormalMeans(location=..., scale=...) "
                 "and covariances=WishartPrecision(scale=...)."
             )

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.declared import whole
+from bayesgmm.errors import DataError
 from bayesgmm.sources.reservoirs import Reservoir
 from bayesgmm.sweep.stats import Array
 
@@ -54,6 +55,18 @@ class RowSource(ABC):
 
     in_memory: ClassVar[bool] = False  # if so, nothing is gained where rows are kept
     weighted: ClassVar[bool] = False  # its parts have row weights
+
+    def __array__(self, *args: object, **kwargs: object) -> Array:
+        """Refuse to be all rows at a time, where rows in parts can't be used.
+
+        Raises
+        ------
+        DataError
+        """
+        raise DataError(
+            f"{self.name} is a source of rows in parts, which fits read; answers need rows in memory\n"
+            "  Give its path, a table or a Dask array; for any number of rows: bayesgmm assign, score or density."
+        )
 
     @property
     @abstractmethod

@@ -109,7 +109,7 @@ def _read(path: Path, what: str) -> "xr.DataTree":
     except Exception as error:  # each layer of the formats raises errors of its own
         if path.suffix and path.suffix.lower() not in ENDINGS:
             raise FitFileError(
-                f"{path} is not {what}: by its name it is something else\n"
+                f"{path} is not {what}: its name ends in {path.suffix}\n"
                 f"  Give {what} first, a file that ends in {alternatives(ENDINGS)}, and then the table."
             ) from None
         raise FitFileError(f"{path} can't be read as {what}: it is damaged, or something else ({error})") from error

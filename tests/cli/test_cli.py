@@ -193,7 +193,7 @@ WRONG = [
     (["prior", "iris", "flowers.csv", "-o", "x.txt"], "must end in .png, .pdf or .svg"),
     (["prior", "iris", "short.csv", "-o", "x.png"], "there is no column 'sepal_width'"),
     (["assign", "nothing.nc", "-o", "x.csv"], "there is no file nothing.nc"),
-    (["assign", "flowers.csv", "-o", "x.csv"], "flowers.csv is not a fit: by its name it is something else"),
+    (["assign", "flowers.csv", "-o", "x.csv"], "flowers.csv is not a fit: its name ends in .csv"),
     (["score", "fit.nc", "short.csv", "-o", "x.csv"], "the data lack 'sepal_width'"),
     (["score", "fit.nc", "-o", "x.csv", "--fdr", 2], "--fdr 2.0: must be between 0 and 1"),
     (["score", "fit.nc", "-o", "flowers.csv", "--calibration", "flowers.csv"], "is an input of this command"),

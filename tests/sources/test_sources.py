@@ -289,6 +289,15 @@ def test_integers_that_doubles_do_not_hold_exactly_are_an_error(tmp_path):
         [*bg.source(tmp_path / "a.parquet").parts(10)]
 
 
+def test_a_source_where_rows_in_memory_are_needed_is_an_error_that_says_what_to_give(tmp_path):
+    rows = pd.DataFrame(np.random.default_rng(0).normal(size=(50, 2)), columns=["a", "b"])
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    fit = bg.fit(bg.MixtureModel(1), rows, "em", seed=0, progress=False)
+    source = bg.source(tmp_path / "rows.csv")
+    with pytest.raises(DataError, match=r"is a source of rows in parts.*\n  Give its path, a table or a Dask array"):
+        bg.assignments(fit, source)
+
+
 def test_a_file_that_changes_or_vanishes_between_two_passes_is_an_error(tmp_path):
     files = pattern(tmp_path, [FRAME, FRAME])
     opened = bg.source(files)
