@@ -37,7 +37,7 @@ BoolArray = NDArray[np.bool_]
 EACH = 8  # minimum number of draws of each chain per coordinate
 MAX_SIZE = 150  # maximum number of coordinates: no proposal comes close in more
 PROPOSALS = 2000
-THINS = (5, 40)  # sweeps from draw to draw of the Gibbs run; the second where it is no judge with the first
+THINS = (5, 40)  # sweeps from draw to draw of the Gibbs run; the second where the first tells too little
 PARTS = 4  # parts of a chain, each of which may be in another region
 APART = 0.5  # share of a part's draws that are outside the range of the approximation: it is in another region
 TAILS = 0.001  # share of the approximation's draws on each side that are left out of its range
@@ -122,19 +122,20 @@ def missed_region(density: LogPosterior, proposals: Draws, kept: Array, seed: in
     few = len(kept) < FEW
     kept = proposals.q if few else kept
     known = label_free(density, kept[None], log_densities(density, kept[None], cores))[0]
+    covered = log_evidence(proposals.log_ratio + labelled_copies.log_copies(density, proposals.q))[0]
     for thin in THINS:
         chains, lp = short_run(density, _draws(density), seed, cores, thin)
         free = label_free(density, chains, lp)
         apart = np.array([elsewhere(known, values) for values in free])
         judge = free if is_judge(free, JUDGES) else free[~apart.any(axis=1)]  # chains may move between the regions
-        if len(judge) and is_judge(judge, JUDGES):
+        regions = [Region(0.0)]
+        for q, value, mass in masses_elsewhere(density, chains, lp, apart, seed, cores):
+            regions.append(Region(float(1 / (1 + np.exp(covered - mass))), q[value.argmax()]))
+        is_unknown = apart.any() and len(regions) == 1 and len(judge) < len(free)
+        if len(judge) and is_judge(judge, JUDGES) and not is_unknown:  # a chain that leaves a region may not return
             break
-    covered = log_evidence(proposals.log_ratio + labelled_copies.log_copies(density, proposals.q))[0]
-    regions = [Region(0.0)]
-    for q, value, mass in masses_elsewhere(density, chains, lp, apart, seed, cores):
-        regions.append(Region(float(1 / (1 + np.exp(covered - mass))), q[value.argmax()]))
     compared = None if few else compare(known, judge)
-    if apart.any() and len(regions) == 1 and len(judge) < len(free):
+    if is_unknown:
         return Region(math.nan, compared=compared)
     return replace(max(regions, key=lambda region: region.share), compared=compared)
 

@@ -108,6 +108,15 @@ def test_a_region_of_little_mass_is_no_reason_to_warn() -> None:
     assert 0 < share < 0.01
 
 
+@pytest.mark.parametrize("seed", [5, 13, 18])
+def test_a_region_that_chains_leave_for_good_is_no_reason_to_warn(seed: int) -> None:
+    """A chain of the first Gibbs run begins elsewhere, for too few draws to tell the mass; in the second none does."""
+    iris = bg.datasets.iris().drop(columns="species")
+    fit = bg.fit(bg.MixtureModel(4, covariance="diag"), iris, "vb", seed=seed, cores=1, progress=False)
+    assert bg.info(fit).notes.missed_share == 0
+    assert not bg.info(fit).warnings
+
+
 def test_a_right_answer_is_no_reason_to_warn() -> None:
     """Its importance ratios alone would be: their tail is heavy."""
     fit = bg.fit(bg.MixtureModel(3), bg.datasets.galaxies(), "vb", seed=1, progress=False)
