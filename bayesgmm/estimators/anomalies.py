@@ -35,8 +35,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     r"""Anomaly detector: anomalies are points of low density under a mixture.
 
     The score of a point is its log density, averaged over the posterior. A point is an anomaly if its score is below
-    ``offset_``. By default the score is the lowest log density under tied mixtures with 1, 2, 4, 10 and 20 components:
-    with many components an anomaly can have one of its own, with few, points between groups are dense. Missing values
+    ``offset_``. By default the score is the lowest log density under tied mixtures with 1, 2, 4, 10 and 20 components,
+    without those that have too many for the points: with many components an anomaly can have one of its own, with few,
+    points between groups are dense. Missing values
     (NaN) are used as missing at random: the score of a point with missing values is that of a complete point which is
     as improbable.
 
@@ -186,7 +187,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             return None
         if self._mixtures is None:
             return rows.own, rows.weight
-        return np.minimum(rows.own, left_out_scores(observed(self.posterior_), SEED)), rows.weight
+        of_mixtures = left_out_scores(observed(self.posterior_), self._mixtures.counts, SEED)
+        return np.minimum(rows.own, of_mixtures), rows.weight
 
     def _lowest_inlier(self, points: Points, share: float) -> float:
         """Compute the lowest score of a training point outside the given share of lowest scores."""

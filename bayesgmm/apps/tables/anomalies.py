@@ -57,9 +57,9 @@ def find_anomalies(
     around a few anomalies.
 
     The score of a row is its lowest log density under this mixture and, if several numbers of components are tried,
-    under tied mixtures with 1, 2, 4, 10 and 20 components. Rows with p-values below 0.01 / N are left out of another
-    fit, so that they do not bend the model: of tables without anomalies at most about one in a hundred loses a row.
-    Their own p-values come from that fit.
+    under tied mixtures with 1, 2, 4, 10 and 20 components, without those that have too many for the rows. Rows with
+    p-values below 0.01 / N are left out of another fit, so that they do not bend the model: of tables without anomalies
+    at most about one in a hundred loses a row. Their own p-values come from that fit.
 
     Rows of ``data`` get p-values from the fitted model. They are corrected upwards if the central half of the rows
     shows that the model does not fit. Rows of ``new`` are compared with held-out rows instead: half of ``data`` is

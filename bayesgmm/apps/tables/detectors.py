@@ -114,10 +114,13 @@ class Detector:
                 f"{MIN_IMPROVEMENT:.0%}, a background if it reduces it by "
                 f"{plural(round(100 * MIN_BACKGROUND_GAIN), 'percentage point')}"
             )
-        if mixtures_of(self.fit) is not None:
+        if (mixtures := mixtures_of(self.fit)) is not None:
+            *others, most = mixtures.counts
+            counts = f"{', '.join(map(str, others))} and {most} components" if others else plural(most, "component")
+            left = [str(count) for count in COUNTS if count > most]
             lines.append(
-                "the score of a row is its lowest density under this mixture and under tied mixtures with "
-                f"{', '.join(map(str, COUNTS[:-1]))} and {COUNTS[-1]} components (fewer where the rows are few)"
+                f"the score of a row is its lowest density under this mixture and under tied mixtures with {counts}"
+                + (f" ({' and '.join(left)} would be too many for the rows)" if left else "")
             )
         left_out = len(self.table.rows) - len(observed(self.fit).values)
         if left_out and reference_of(self.fit) is None:
