@@ -14,7 +14,7 @@ from bayesgmm.declared import probability
 from bayesgmm.errors import ComponentError, DataError, DeclarationError, SamplingError
 from bayesgmm.estimators import arguments, fits
 from bayesgmm.estimators.arguments import RandomState
-from bayesgmm.estimators.structures import best_count, fit_structures, left_out_scores
+from bayesgmm.estimators.structures import best_count, fit_structures, left_out_scores, with_shape
 from bayesgmm.keywords import checks_keywords
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.schema import observed, unpack
@@ -147,7 +147,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         if self.n_components != AUTO:
             raise DeclarationError(f"n_components={self.n_components!r}: must be a positive integer or 'auto'")
         self._mixtures = fit_structures(points, SEED)
-        return MixtureModel(best_count(self._mixtures, points), "tied")
+        return with_shape(MixtureModel(best_count(self._mixtures, points), "tied"), points)
 
     def _scores(self, values: Array) -> Array:
         """Compute the scores (N,) of points (N, D)."""

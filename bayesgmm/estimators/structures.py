@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesgmm.data.points import Points
+from bayesgmm.data.standards import Standard
 from bayesgmm.estimators import fits
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.criteria import n_parameters
 from bayesgmm.posterior.schema import unpack
 from bayesgmm.predictions.tied_mixtures import TiedMixtures
+from bayesgmm.priors.covariances import WishartPrecision
 from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ ROWS_EACH = 5  # minimum number of rows per component; or as many as columns
 MIN_COMPLETE = 0.5  # share of points without missing values from which mixtures are compared by these
 MAX_ROWS = 20_000  # rows that are fitted
 FOLDS = 5
+RIDGE = 1e-3  # share of the variances that is added to the covariance of all points
 TIED = MixtureModel(1, "tied").family
 SETTINGS = {"n_init": 1, "tol": 1e-5, "max_iter": 200}
 
@@ -50,13 +53,38 @@ def fit_structures(points: Points, seed: int = 0, counts: Sequence[int] | None =
     return _useful(_fit_counts(_counts(points), _distinct(points), seed), _distinct(points))
 
 
+def with_shape(model: MixtureModel, points: Points) -> MixtureModel:
+    r"""Shape the default Wishart prior of a mixture's covariances like the covariance of all points [1]_.
+
+    .. math:: \text{scale} = S / K^2
+
+    The package's default, with the variances alone, supposes columns without correlations. Nearly collinear columns are
+    then much wider along their small direction than the points, and so are points that are simulated from the fit. A
+    thousandth of the variances is added, so that the scale is positive definite.
+
+    References
+    ----------
+    .. [1] Fraley & Raftery (2007), J. Classification 24, 155-181: Section 3.
+    """
+    if model.covariances != WishartPrecision():
+        return model
+    filled = Standard.of(points).filled(points)
+    covariance = np.cov(filled.values.T, aweights=filled.weights, ddof=0).reshape(2 * points.values.shape[1:])
+    variance = np.diagonal(covariance)
+    covariance = covariance + RIDGE * np.diag(fits.positive_variances(variance, variance))
+    scale = tuple(map(tuple, (covariance / model.n_components**2).tolist()))
+    return model.model_copy(update={"covariances": WishartPrecision(scale=scale)})
+
+
 def _useful(mixtures: TiedMixtures, points: Points) -> TiedMixtures:
     """Keep one Gaussian, and the mixtures under which the median point is as probable when it is left out."""
     complete = ~np.isnan(points.values).any(axis=1)
     if complete.mean() < MIN_COMPLETE:
         return mixtures
     assert points.weights is not None
-    middle = np.median(mixtures.left_out_log_density(points.values[complete], points.weights[complete]), axis=1)
+    unit = np.minimum(points.weights[complete], 1.0)
+    log_density = mixtures.left_out_log_density(points.values[complete], unit, points.total_weight)
+    middle = np.median(log_density, axis=1)
     return mixtures.some(middle >= middle[0])
 
 
@@ -114,5 +142,6 @@ def _distinct(points: Points) -> Points:
 
 
 def _fit(n_components: int, points: Points, seed: int) -> "xr.DataTree":
-    model = fits.proper(MixtureModel(n_components, "tied"), points, points.summary.variance)
+    model = with_shape(MixtureModel(n_components, "tied"), points)
+    model = fits.proper(model, points, points.summary.variance)
     return fits.fit(model, points, "em", seed, SETTINGS)

@@ -70,7 +70,7 @@ class TiedMixtures:
                 lowest[rows] = np.minimum(lowest[rows], own)
         return lowest
 
-    def left_out_log_density(self, x: Array, weights: Array) -> Array:
+    def left_out_log_density(self, x: Array, unit: Array, total: float) -> Array:
         r"""Compute log densities (M, N) of the complete points that were fitted, each under mixtures without it.
 
         The mixtures are not fitted again: a point's share is taken from the sums behind means and covariance, as in one
@@ -84,14 +84,16 @@ class TiedMixtures:
         Parameters
         ----------
         x : (N, D) float
-        weights : (N,) float
-            Number of points that each row represents; one of them is left out.
+        unit : (N,) float
+            Weight of each point that is left out.
+        total : float
+            Weight of all points that were fitted.
 
         References
         ----------
         .. [1] Fukunaga & Kessell (1971), IEEE Trans. Comput. C-20(12), 1521-1527: one Gaussian without a point.
         """
-        chunk, total = max(1, CHUNK // (self.weight.shape[1] + x.shape[1])), float(weights.sum())
+        chunk = max(1, CHUNK // (self.weight.shape[1] + x.shape[1]))
         log = np.empty((len(self.weight), len(x)))
         for own, weight, mean, covariance in zip(log, self.weight, self.mean, self.covariance, strict=True):
             whiten, size = _whitening(covariance)
@@ -99,7 +101,7 @@ class TiedMixtures:
             for start in range(0, len(x), chunk):
                 rows = slice(start, start + chunk)
                 z = (x[rows] - mean[0]) @ whiten
-                own[rows] = size + _log_left_out(z, centres, held, np.minimum(weights[rows], 1.0))
+                own[rows] = size + _log_left_out(z, centres, held, unit[rows])
         return log
 
     def _of_observed(self, x: Array) -> Array:

@@ -47,7 +47,7 @@ def test_a_point_is_left_out_of_one_gaussian_exactly():
     others = [np.delete(x, i, axis=0) for i in range(30)]
     without = [multivariate_normal(y.mean(axis=0), np.cov(y.T, bias=True)) for y in others]
     expected = [one.logpdf(row) for one, row in zip(without, x, strict=True)]
-    np.testing.assert_allclose(mixtures.left_out_log_density(x, np.ones(30))[0], expected)
+    np.testing.assert_allclose(mixtures.left_out_log_density(x, np.ones(30), 30)[0], expected)
 
 
 def test_a_point_is_left_out_of_clear_groups_and_does_not_keep_a_component_of_its_own():
@@ -55,7 +55,7 @@ def test_a_point_is_left_out_of_clear_groups_and_does_not_keep_a_component_of_it
     x = np.concatenate([X, [[90.0, 90.0]]])
     group = np.append(((X[:, None] - CENTRES) ** 2).sum(axis=2).argmin(axis=1), 4)
     weight, mean, covariance = one_step(x, group, 5)
-    found = TiedMixtures(weight[None], mean[None], covariance[None]).left_out_log_density(x, np.ones(301))[0]
+    found = TiedMixtures(weight[None], mean[None], covariance[None]).left_out_log_density(x, np.ones(301), 301)[0]
     for row in (0, 7, 300):
         w, m, c = one_step(np.delete(x, row, axis=0), np.delete(group, row), 5)
         parts = [np.log(w[k]) + multivariate_normal(m[k], c).logpdf(x[row]) for k in range(5) if w[k] > 0]

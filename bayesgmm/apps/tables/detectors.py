@@ -36,7 +36,7 @@ from bayesgmm.data.points import as_points
 from bayesgmm.declared import whole_numbers
 from bayesgmm.engines import engine_named
 from bayesgmm.errors import DataError, warn
-from bayesgmm.estimators.structures import COUNTS, fit_structures
+from bayesgmm.estimators.structures import COUNTS, fit_structures, with_shape
 from bayesgmm.inference import fit
 from bayesgmm.model import MixtureModel
 from bayesgmm.model_selection.transform_choice import AUTO, FAMILIES, Transform
@@ -233,12 +233,12 @@ class _Training:
         settings["transform"] = scales.transform
         few = len(rows) < MIN_HELD_OUT or len(self.models) == 1
         tried = [] if few else evaluate_models(scales.fitted, self.models, self.seed, self.progress)
-        model = choose_model(tried) if tried else self.models[0]
-        tree = fit(model, scales.rows, self.method, **settings)
+        model, points = choose_model(tried) if tried else self.models[0], as_points(scales.fitted, gaps=True)
+        tree = fit(with_shape(model, points), scales.rows, self.method, **settings)
         if without_few and tried and (other := without_small(model, tree, self.counts)):
-            tree = fit(other, scales.rows, self.method, **settings)
+            tree = fit(with_shape(other, points), scales.rows, self.method, **settings)
         if tried and len(self.counts) > 1:
-            tree = with_mixtures(tree, fit_structures(as_points(scales.fitted, gaps=True), self.seed))
+            tree = with_mixtures(tree, fit_structures(points, self.seed))
         return _Fitted(tree, tried, scales)
 
     def trimmed(self, rows: "pd.DataFrame") -> _Fitted:
