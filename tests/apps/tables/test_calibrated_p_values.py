@@ -1,11 +1,15 @@
 """P-values of fitted rows: as many are small as are expected, with few rows or nearly collinear columns, too."""
 
+import warnings
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import bayesgmm as bg
 from bayesgmm.apps import find_anomalies
+from bayesgmm.apps.tables import detectors
 from bayesgmm.apps.tables.p_values import mixtures_of, scores, scores_without_own, simulated_values
 from bayesgmm.data.points import as_points
 from bayesgmm.estimators.structures import with_shape
@@ -51,3 +55,22 @@ def test_the_prior_has_the_shape_of_all_points_unless_one_is_declared():
     np.testing.assert_allclose(4 * scale, covariance + 1e-3 * np.diag(np.diagonal(covariance)))
     given = bg.MixtureModel(2, covariances=bg.WishartPrecision(scale=3.0))
     assert with_shape(given, as_points(x)) is given
+
+
+def test_only_the_warnings_of_the_last_fit_are_issued(monkeypatch):
+    """Rows that are probably anomalies are left out of a second fit; the first one's warnings are not the answer's."""
+    number, fitted = [], detectors.fit
+
+    def noted(*arguments, **settings):
+        number.append(len(number))
+        warnings.warn(f"of fit {number[-1]}", bg.FitWarning, stacklevel=1)
+        return fitted(*arguments, **settings)
+
+    monkeypatch.setattr(detectors, "fit", noted)
+    monkeypatch.setattr(detectors, "info", lambda tree: SimpleNamespace(warnings=("of the last",)))
+    x = np.random.default_rng(0).normal(size=(300, 3))
+    x[:2] = 9.0, 9.5, -8.0
+    with pytest.warns(bg.FitWarning) as issued:
+        find_anomalies(x, n_components=[1, 2], **QUIET)
+    assert len(number) > 1
+    assert [str(one.message) for one in issued] == ["of the last"]
