@@ -281,7 +281,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         --------
         >>> X = np.linspace(-1, 1, 40)[:, None]
         >>> AnomalyDetector(random_state=0).fit(X).p_value([[0.0], [9.0]]).round(2)
-        array([0.26, 0.  ])
+        array([1., 0.])
         """
         points = self._new_points(X)
         score = self._scores(points.values)
