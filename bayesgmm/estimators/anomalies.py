@@ -14,7 +14,7 @@ from bayesgmm.declared import probability
 from bayesgmm.errors import ComponentError, DataError, DeclarationError, SamplingError
 from bayesgmm.estimators import arguments, fits
 from bayesgmm.estimators.arguments import RandomState
-from bayesgmm.estimators.structures import best_count, fit_structures, left_out_scores
+from bayesgmm.estimators.structures import best_count, fit_structures, left_out_scores, with_shape
 from bayesgmm.keywords import checks_keywords
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.schema import observed, unpack
@@ -35,8 +35,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     r"""Anomaly detector: anomalies are points of low density under a mixture.
 
     The score of a point is its log density, averaged over the posterior. A point is an anomaly if its score is below
-    ``offset_``. By default the score is the lowest log density under tied mixtures with 1, 2, 4, 10 and 20 components:
-    with many components an anomaly can have one of its own, with few, points between groups are dense. Missing values
+    ``offset_``. By default the score is the lowest log density under tied mixtures with 1, 2, 4, 10 and 20 components,
+    without those that have too many for the points: with many components an anomaly can have one of its own, with few,
+    points between groups are dense. Missing values
     (NaN) are used as missing at random: the score of a point with missing values is that of a complete point which is
     as improbable.
 
@@ -146,7 +147,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         if self.n_components != AUTO:
             raise DeclarationError(f"n_components={self.n_components!r}: must be a positive integer or 'auto'")
         self._mixtures = fit_structures(points, SEED)
-        return MixtureModel(best_count(self._mixtures, points), "tied")
+        return with_shape(MixtureModel(best_count(self._mixtures, points), "tied"), points)
 
     def _scores(self, values: Array) -> Array:
         """Compute the scores (N,) of points (N, D)."""
@@ -186,7 +187,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             return None
         if self._mixtures is None:
             return rows.own, rows.weight
-        return np.minimum(rows.own, left_out_scores(observed(self.posterior_), SEED)), rows.weight
+        of_mixtures = left_out_scores(observed(self.posterior_), self._mixtures.counts, SEED)
+        return np.minimum(rows.own, of_mixtures), rows.weight
 
     def _lowest_inlier(self, points: Points, share: float) -> float:
         """Compute the lowest score of a training point outside the given share of lowest scores."""
@@ -279,7 +281,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         --------
         >>> X = np.linspace(-1, 1, 40)[:, None]
         >>> AnomalyDetector(random_state=0).fit(X).p_value([[0.0], [9.0]]).round(2)
-        array([0.26, 0.  ])
+        array([1., 0.])
         """
         points = self._new_points(X)
         score = self._scores(points.values)

@@ -115,7 +115,7 @@ def _most_probable(model: MixtureModel, points: Points, seed: int, settings: dic
     """
     chosen: dict[str, Any] = engine_named("em").checked(settings)
     family = model.family
-    standard = Standard.of(points, common=family.needs_common_scale)
+    standard = _standard(points, common=family.needs_common_scale)
     prior = closest_wishart(model.covariances, standard, family)
     sweep = em_steps.Sweep(imputed(standard.blocks(points, points.weights)), family, prior, threads=os.cpu_count() or 1)
     if model.n_components == 1:
@@ -129,6 +129,14 @@ def _most_probable(model: MixtureModel, points: Points, seed: int, settings: dic
     loglik = fold(sweep.blocks, mixture.table(family), sweep.threads).loglik
     fitted = Fitted(points, standard, loglik - standard.log_units(sweep.blocks))
     return one_draw(fitted, model, (mixture.weight, mean, covariance), info)
+
+
+def _standard(points: Points, common: bool) -> Standard:
+    """Standardise points; constant columns by the spread that their prior assumes, however far from zero they are."""
+    standard, variance = Standard.of(points, common), points.summary.variance
+    constant = np.sqrt(positive_variances(variance, variance))
+    varies = (variance > 0) | common
+    return replace(standard, scale=np.where(varies, standard.scale, 2.0 ** np.round(np.log2(constant))))
 
 
 def _maximum(sweep: em_steps.Sweep, n_components: int, seed: int, settings: dict[str, Any]) -> em_steps.EMResult:

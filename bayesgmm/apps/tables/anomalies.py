@@ -51,15 +51,15 @@ def find_anomalies(
     The number of components is chosen by held-out evaluation: each model, with and without a background, is fitted to
     half of the rows, and its error is the fraction of pairs of a held-out row and an artificial point in which the
     artificial point has the higher density. One Gaussian is kept unless a larger model reduces this error by a fifth
-    and by two standard errors; then the simplest model is used that is not significantly worse than the best.
-    A background is included if it reduces the error by 0.01, or if a component would hold no more rows than there are
-    columns: these may be anomalies. The default covariance is shared by all components, so that no component can shrink
-    around a few anomalies.
+    and by two standard errors; then the simplest model is used that is not significantly worse than the best, or a
+    larger one of these that describes held-out rows better. A background is included if it reduces the error by 0.01,
+    or if a component would hold no more rows than there are columns: these may be anomalies. The default covariance is
+    shared by all components, so that no component can shrink around a few anomalies.
 
     The score of a row is its lowest log density under this mixture and, if several numbers of components are tried,
-    under tied mixtures with 1, 2, 4, 10 and 20 components. Rows with p-values below 0.01 / N are left out of another
-    fit, so that they do not bend the model: of tables without anomalies at most about one in a hundred loses a row.
-    Their own p-values come from that fit.
+    under tied mixtures with 1, 2, 4, 10 and 20 components, without those that have too many for the rows. Rows with
+    p-values below 0.01 / N are left out of another fit, so that they do not bend the model: of tables without anomalies
+    at most about one in a hundred loses a row. Their own p-values come from that fit.
 
     Rows of ``data`` get p-values from the fitted model. They are corrected upwards if the central half of the rows
     shows that the model does not fit. Rows of ``new`` are compared with held-out rows instead: half of ``data`` is

@@ -79,7 +79,7 @@ def _beside(found: FoundClusters) -> list[str]:
         return []
     sizes = component.value_counts(sort=False).sort_index()
     groups = [
-        f"{size:,} rows ({name})"
+        f"{plural(size, 'row')} ({name})"
         for size, name in zip(sizes, names(profiles(found.table.rows, component.to_numpy(int))), strict=True)
     ]
     return [

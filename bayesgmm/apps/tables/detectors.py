@@ -1,5 +1,6 @@
 """Anomaly detectors of tables: a mixture that is chosen and fitted, before rows are flagged."""
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -35,12 +36,13 @@ from bayesgmm.apps.tables.scales import Scales, holding, scales_of
 from bayesgmm.data.points import as_points
 from bayesgmm.declared import whole_numbers
 from bayesgmm.engines import engine_named
-from bayesgmm.errors import DataError, warn
-from bayesgmm.estimators.structures import COUNTS, fit_structures
+from bayesgmm.errors import DataError, FitWarning, warn
+from bayesgmm.estimators.structures import COUNTS, fit_structures, with_shape
 from bayesgmm.inference import fit
 from bayesgmm.model import MixtureModel
 from bayesgmm.model_selection.transform_choice import AUTO, FAMILIES, Transform
 from bayesgmm.posterior.contamination import background as background_of
+from bayesgmm.posterior.info import info
 from bayesgmm.posterior.schema import observed
 from bayesgmm.priors.backgrounds import Background
 from bayesgmm.screening.dependence import numbers_of
@@ -114,10 +116,13 @@ class Detector:
                 f"{MIN_IMPROVEMENT:.0%}, a background if it reduces it by "
                 f"{plural(round(100 * MIN_BACKGROUND_GAIN), 'percentage point')}"
             )
-        if mixtures_of(self.fit) is not None:
+        if (mixtures := mixtures_of(self.fit)) is not None:
+            *others, most = mixtures.counts
+            counts = f"{', '.join(map(str, others))} and {most} components" if others else plural(most, "component")
+            left = [str(count) for count in COUNTS if count > most]
             lines.append(
-                "the score of a row is its lowest density under this mixture and under tied mixtures with "
-                f"{', '.join(map(str, COUNTS[:-1]))} and {COUNTS[-1]} components (fewer where the rows are few)"
+                f"the score of a row is its lowest density under this mixture and under tied mixtures with {counts}"
+                + (f" ({' and '.join(left)} would be too many for the rows)" if left else "")
             )
         left_out = len(self.table.rows) - len(observed(self.fit).values)
         if left_out and reference_of(self.fit) is None:
@@ -195,8 +200,10 @@ def fit_detector(
     if calibrated:
         held_out = np.random.default_rng((seed, 12)).permutation(np.arange(len(rows)) % 2 == 1)
         fitted = training.fitted(rows[~held_out])  # the choice of the model must not use held-out rows either
+        warn(info(fitted.tree).warnings)
         return Detector(with_reference(fitted.tree, rows[held_out]), table, fitted.tried, fitted.scales, ordered_by)
     fitted = training.trimmed(rows)
+    warn(info(fitted.tree).warnings)
     return Detector(fitted.tree, table, fitted.tried, fitted.scales, ordered_by)
 
 
@@ -230,12 +237,14 @@ class _Training:
         settings["transform"] = scales.transform
         few = len(rows) < MIN_HELD_OUT or len(self.models) == 1
         tried = [] if few else evaluate_models(scales.fitted, self.models, self.seed, self.progress)
-        model = choose_model(tried) if tried else self.models[0]
-        tree = fit(model, scales.rows, self.method, **settings)
-        if without_few and tried and (other := without_small(model, tree, self.counts)):
-            tree = fit(other, scales.rows, self.method, **settings)
+        model, points = choose_model(tried) if tried else self.models[0], as_points(scales.fitted, gaps=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FitWarning)  # other fits may follow; those of the last are issued
+            tree = fit(with_shape(model, points), scales.rows, self.method, **settings)
+            if without_few and tried and (other := without_small(model, tree, self.counts)):
+                tree = fit(with_shape(other, points), scales.rows, self.method, **settings)
         if tried and len(self.counts) > 1:
-            tree = with_mixtures(tree, fit_structures(as_points(scales.fitted, gaps=True), self.seed))
+            tree = with_mixtures(tree, fit_structures(points, self.seed))
         return _Fitted(tree, tried, scales)
 
     def trimmed(self, rows: "pd.DataFrame") -> _Fitted:

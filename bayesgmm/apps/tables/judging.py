@@ -18,6 +18,7 @@ from bayesgmm.apps.tables.p_values import (
     null_of,
     reference_of,
     scores,
+    scores_without_own,
     simulated_scores,
 )
 from bayesgmm.data.columns import select
@@ -53,8 +54,9 @@ class Anomalies:
     ----------
     rows : DataFrame
         One row for each row of the table: ``log_density``, ``p_value``, ``q_value``, ``anomaly``, and for flagged rows
-        ``component`` and ``reason``. A row with missing values has the log density of a complete row that is as
-        improbable. Rows without values have ``anomaly`` False and nothing else.
+        ``component`` and ``reason``. The log density of a fitted row is that of a mixture without it, if this is lower.
+        A row with missing values has the log density of a complete row that is as improbable. Rows without values have
+        ``anomaly`` False and nothing else.
     fit : DataTree
         The fitted mixture. ``judge`` applies it to other tables, also after it was saved and loaded.
     table : UsableTable
@@ -262,5 +264,5 @@ def _compare_new(tree: "xr.DataTree", rows: "pd.DataFrame", p_value: "Array") ->
 
 def model_p_values(tree: "xr.DataTree", rows: "pd.DataFrame") -> "tuple[Array, Array]":
     """Compute scores (N,) and log p-values (N,) from points simulated from the fit."""
-    score = scores(tree, rows)
+    score = scores_without_own(tree, rows)
     return score, log_p_values(score, expected_of(tree))

@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -135,6 +136,18 @@ def test_a_larger_model_must_reduce_the_error():
     pair = [bg.MixtureModel(1), bg.MixtureModel(1, background=bg.Background())]
     assert choose_model(choices(0.30, 0.28, of=pair)).background is not None
     assert choose_model(choices(0.30, 0.295, of=pair)).background is None
+
+
+def test_of_models_with_equal_errors_a_larger_one_must_describe_rows_better():
+    """A few rows do not decide, however much more probable they are."""
+
+    def chosen(density):
+        one, two, three = choices(0.30, 0.11, 0.11)
+        two, three = replace(two, log_density=np.zeros(len(density))), replace(three, log_density=density)
+        return choose_model([one, two, three])
+
+    assert chosen(np.full(100, 0.5) + 0.1 * np.random.default_rng(0).normal(size=100)).n_components == 3
+    assert chosen(np.where(np.arange(100) < 3, 500.0, 0.0)).n_components == 2
 
 
 def test_a_row_for_which_a_component_would_be_made_is_flagged():
