@@ -1,15 +1,18 @@
 """The command ``bayesgmm``, which is also ``python -m bayesgmm``: Ctrl-C ends it with one line at any time."""
 
 import contextlib
+import gc
 import os
 import signal
 from types import FrameType
 
 INTERRUPTED = 130  # exit code: 128 + SIGINT
+YOUNG = 50_000  # new objects between two searches of the garbage collector
 
 
 def main() -> None:
     """Run the command line; before it is imported, nothing can be lost, so Ctrl-C ends the process at once."""
+    gc.set_threshold(YOUNG)  # a command imports half a million objects, and all of them are in use
     before = signal.getsignal(signal.SIGINT)
     if before is signal.default_int_handler:
         signal.signal(signal.SIGINT, _stop)
@@ -21,6 +24,7 @@ def main() -> None:
     except KeyboardInterrupt:
         _stop()
     finally:
+        gc.freeze()  # the memory goes back with the process: Python need not search it for garbage first
         if before is signal.default_int_handler:
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is left to say while Python shuts down
 

@@ -69,8 +69,7 @@ def require_values(points: Points, where: str, advice: str = "Fit the other colu
     ------
     DataError
     """
-    empty = [name for name, lacks in zip(points.columns, np.isnan(points.values).all(axis=0), strict=True) if lacks]
-    if empty:
+    if empty := points.empty_columns:
         what = plural(len(empty), "column has", "columns have")
         raise DataError(f"{what} no values{where}: {listing(empty)}\n  {advice}")
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.data.cells import of_columns
 from bayesgmm.data.points import Points
 from bayesgmm.data.standards import Standard
 from bayesgmm.families.family import Family
@@ -42,10 +43,10 @@ def kmeans_labels(values: Array, weight: Array | None, n_components: int, random
     from sklearn.cluster import KMeans
 
     state = random.get_state()
-    about = values.mean(axis=0)
+    about = of_columns(np.add, values) / len(values)
     blocks = Blocks.from_rows(values, weight, about)
     centres = values[spread_out(blocks, n_components, random)] - about
-    labels = nearest_labels(blocks, centres, TOL * float(values.var(axis=0).mean()))
+    labels = nearest_labels(blocks, centres, TOL * float(blocks.x @ blocks.x) / values.size)
     if labels is not None:
         return labels
     random.set_state(state)
@@ -62,23 +63,24 @@ def spread_out(blocks: Blocks, n_components: int, random: np.random.RandomState)
     """
     n, d, x, weight = blocks.n_points, blocks.n_features, blocks.x, blocks.weight
     n_chunks, own = -(-blocks.n_blocks // CHUNK), weight[:n]
-    nearest = np.full(len(weight), -np.inf)
+    nearest, tries = np.full(len(weight), -np.inf), 2 + int(np.log(n_components))
+    room = np.empty((2, tries * len(weight)))  # for the distances of this step, and those of the last one
 
-    def nearer(rows: Labels) -> tuple[Array, Array]:
+    def nearer(rows: Labels, step: int) -> tuple[Array, Array]:
         """Return distances (M, N) to the nearer of each row and the centres so far, negated, and weighted sums (M,)."""
         candidates = x.reshape(-1, d, BLOCK)[rows // BLOCK, :, rows % BLOCK].reshape(-1)
-        out, sums = np.empty(len(rows) * len(weight)), np.empty(n_chunks * len(rows))
+        out, sums = room[step % 2, : len(rows) * len(weight)], np.empty(n_chunks * len(rows))
         threads = enough_threads(os.cpu_count() or 1, n * d * len(rows))
         args = (x, weight, candidates, d)
         run_ranges(lambda a, b: nearer_distances(*args, a, b, nearest, out, sums), n_chunks, threads)
         return out.reshape(len(rows), -1), sums.reshape(n_chunks, -1).sum(axis=0)
 
     chosen = [int(random.choice(n, p=own / own.sum()))]
-    (nearest,), (total,) = nearer(np.array(chosen))
-    for _ in range(1, n_components):
-        tried = random.uniform(size=2 + int(np.log(n_components))) * -total
+    (nearest,), (total,) = nearer(np.array(chosen), 0)
+    for step in range(1, n_components):
+        tried = random.uniform(size=tries) * -total
         candidates = np.minimum(np.searchsorted(np.cumsum(-own * nearest[:n]), tried), n - 1)
-        distances, totals = nearer(candidates)
+        distances, totals = nearer(candidates, step)
         best = int(np.argmax(totals))
         nearest, total = distances[best], totals[best]
         chosen.append(int(candidates[best]))
@@ -96,27 +98,29 @@ def nearest_labels(blocks: Blocks, centres: Array, tol: float) -> Labels | None:
     """
     (k, d), n_chunks = centres.shape, -(-blocks.n_blocks // CHUNK)
     threads = enough_threads(os.cpu_count() or 1, blocks.n_points * k * d)
-    labels, sums = np.empty(blocks.n_blocks * BLOCK, dtype=np.int64), np.empty(n_chunks * k * (d + 1))
+    labels, sums = np.full(blocks.n_blocks * BLOCK, -1.0), np.zeros(n_chunks * k * (d + 2))
+    changed = np.empty(n_chunks, dtype=np.int64)
 
     def assign(centres: Array) -> Array:
         flat, half = np.ascontiguousarray(centres).reshape(-1), np.square(centres).sum(axis=1) / 2
-        x, weight = blocks.x, blocks.weight
-        run_ranges(lambda a, b: assign_nearest(x, weight, flat, half, d, a, b, labels, sums), n_chunks, threads)
-        return np.asarray(sums.reshape(n_chunks, k, d + 1).sum(axis=0))
+        args = (blocks.x, blocks.weight, flat, half, d)
+        run_ranges(lambda a, b: assign_nearest(*args, a, b, labels, sums, changed), n_chunks, threads)
+        return np.asarray(sums.reshape(n_chunks, k, d + 2).sum(axis=0))
 
-    before = np.empty(0, dtype=np.int64)
     for _ in range(MAX_ITER):
         total = assign(centres)
         if not (total[:, 0] > 0).all():
             return None
-        if np.array_equal(labels, before):
-            return labels[: blocks.n_points]
-        moved = total[:, 1:] / total[:, :1]
-        shift, centres, before = float(np.square(moved - centres).sum()), moved, labels.copy()
-        if shift <= tol:
+        if not changed.any():
             break
-    assign(centres)
-    return labels[: blocks.n_points]
+        moved = total[:, 2:] / total[:, 1:2]
+        shift, centres = float(np.square(moved - centres).sum()), moved
+        if shift <= tol:
+            assign(centres)
+            break
+    else:
+        assign(centres)
+    return labels[: blocks.n_points].astype(np.int64)
 
 
 def _only(rows: Labels, n_points: int) -> Labels:
@@ -183,24 +187,41 @@ def statistics(points: Points, assigned: NDArray[Any], n_components: int, standa
 
     A point that is the only one of its component has weight one.
     """
-    labelled = assigned.ndim == 1
-    weight = None if labelled and (assigned == UNASSIGNED).any() else points.weights
+    weight = None if assigned.ndim == 1 and (assigned == UNASSIGNED).any() else points.weights
 
-    def slices() -> Iterator[tuple[Array, Array]]:
+    def parts() -> Iterator[tuple[int, Array, Array]]:
+        """Make for each slice and component the rows that belong to it, standardised, and their weights in it."""
         for start in range(0, len(points.values), SLICE):
             rows = slice(start, start + SLICE)
-            shares = assigned[rows, None] == np.arange(n_components) if labelled else assigned[rows]
-            counted = shares * (1.0 if weight is None else weight[rows, None])
-            yield (points.values[rows] - standard.shift) / standard.scale, counted
+            x, assigned_here = points.values[rows], assigned[rows]
+            counted = np.ones(len(x)) if weight is None else weight[rows]
+            split = _by_label if assigned.ndim == 1 else _by_share
+            for k, own, share in split(assigned_here, counted, n_components):
+                yield k, (x[own] - standard.shift) / standard.scale, share
 
-    n = at_least_empty(np.asarray(sum(shares.sum(axis=0) for _, shares in slices())))
-    about = sum(shares.T @ x for x, shares in slices()) / n[:, None]
-    s2 = np.asarray(sum(_second_moments(x, shares, about, family) for x, shares in slices()))
-    return Stats(n, np.zeros_like(about), s2, -np.inf, about)
+    n, s1 = np.zeros(n_components), np.zeros((n_components, points.values.shape[1]))
+    for k, x, share in parts():
+        n[k] += share.sum()
+        s1[k] += share @ x
+    n = at_least_empty(n)
+    about = s1 / n[:, None]
+    s2 = [0.0 * family.form.second_moments(about[:1], n[:1])] * n_components
+    for k, x, share in parts():
+        s2[k] = s2[k] + family.form.second_moments(x - about[k], share)
+    return Stats(n, np.zeros_like(about), np.array(s2), -np.inf, about)
 
 
-def _second_moments(x: Array, shares: Array, about: Array, family: Family) -> Array:
-    """Compute second moments of one slice about the mean of each component: (K, D) or (K, D, D)."""
-    own = [r > 0 for r in shares.T]  # with labels each point is one component's
-    parts = zip(own, shares.T, about, strict=True)
-    return np.array([family.form.second_moments(x[rows] - m, r[rows]) for rows, r, m in parts])
+def _by_label(labels: NDArray[Any], weight: Array, n_components: int) -> Iterator[tuple[int, NDArray[Any], Array]]:
+    """Return the rows of each component, and their weights."""
+    order = np.argsort(labels.astype(np.min_scalar_type(-n_components - 1)), kind="stable")
+    ends = np.searchsorted(labels[order], np.arange(n_components + 1))
+    for k in range(n_components):
+        own = order[ends[k] : ends[k + 1]]
+        yield k, own, weight[own]
+
+
+def _by_share(shares: NDArray[Any], weight: Array, n_components: int) -> Iterator[tuple[int, NDArray[Any], Array]]:
+    """Return the rows with a share in each component, and their weights in it."""
+    for k in range(n_components):
+        own = np.flatnonzero(shares[:, k] > 0)
+        yield k, own, shares[own, k] * weight[own]

@@ -171,15 +171,19 @@ def check(
     return draw_check(check_data(fit, columns, ci_prob), figure)
 
 
-def draw_check(data: "xr.Dataset", figure: "Figure | SubFigure | None" = None) -> "Figure":
-    """Draw the data of ``check``."""
-    d = data.sizes["feature"]
-    figure, axes = panel_grid(d + (d > 1), *PANEL, figure)
+def draw_check(
+    data: "xr.Dataset", figure: "Figure | SubFigure | None" = None, curves: Sequence[int] | None = None
+) -> "Figure":
+    """Draw the data of ``check``; with the curves of some of the columns only, if they are given by their positions."""
+    chosen = range(data.sizes["feature"]) if curves is None else curves
+    several = data.sizes["feature"] > 1
+    figure, axes = panel_grid(len(chosen) + several, *PANEL, figure)
     largest = 1.12 * max(float(np.abs(data["difference"]).max()), float(np.abs(data["band"]).max()))
-    for j, axis in enumerate(axes[:d]):
+    for j, axis in zip(chosen, axes, strict=False):
         _draw_difference(axis, data, j, largest)
-    if d > 1:
-        _draw_pairs(figure, axes[d], data)
+    axes[0].set_ylabel("share of the data below,\nminus expected", fontsize=font_size(axes[0], *PANEL))
+    if several:
+        _draw_pairs(figure, axes[-1], data)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     write_note(figure, data)
     return root_of(figure)
@@ -199,8 +203,6 @@ def _draw_difference(axis: "Axes", data: "xr.Dataset", j: int, largest: float) -
     axis.set_xlabel("quantile of the model", fontsize=size)
     axis.tick_params(labelsize=size)
     despine(axis)
-    if j == 0:
-        axis.set_ylabel("share of the data below,\nminus expected", fontsize=size)
 
 
 def _draw_pairs(figure: "Figure | SubFigure", axis: "Axes", data: "xr.Dataset") -> None:

@@ -11,7 +11,7 @@ from bayesgmm.posterior.info import info
 from bayesgmm.reports.blocks import Block, Fold, Grid, Omitted, Paragraph
 from bayesgmm.reports.mathematics import number
 from bayesgmm.reports.pictures import arrange, picture
-from bayesgmm.reports.quantities import Quantities
+from bayesgmm.reports.quantities import FEW, Quantities
 from bayesgmm.reports.subject import Subject, listed
 from bayesgmm.sweep.stats import Array
 from bayesgmm.wording import plural, share
@@ -154,7 +154,7 @@ def _rows(chosen: list[int], across: int = 2) -> int:
 def traces(subject: Subject) -> list[Block]:
     """Show traces: the draws in their order."""
     asked = _chains(subject)
-    chosen = asked.worst()
+    chosen = asked.worst(FEW)
     names = [asked.names[i] for i in chosen]
     import arviz as az
 
@@ -239,7 +239,7 @@ def energy(subject: Subject) -> list[Block]:
 def effective(subject: Subject) -> list[Block]:
     """Show the effective sample size as a function of the number of draws."""
     asked = _chains(subject)
-    chosen = asked.worst()
+    chosen = asked.worst(FEW)
     import arviz as az
 
     names = [asked.names[i] for i in chosen]

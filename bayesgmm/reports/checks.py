@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesgmm.diagnosis.points import LOO_DRAWS
+from bayesgmm.plots.panels import despine, panel_grid, root_of
 from bayesgmm.predictions.cross_validation import as_arviz, khat_limit
 from bayesgmm.reports.blocks import Block, Omitted
 from bayesgmm.reports.mathematics import number
-from bayesgmm.reports.pictures import arrange, picture
+from bayesgmm.reports.pictures import CHAINS, arrange, picture
 from bayesgmm.reports.predictions import prior_draws
 from bayesgmm.reports.quantities import Key
 from bayesgmm.reports.subject import DRAWN, Subject, listed
@@ -25,7 +26,9 @@ NAMED = 8  # maximum number of anomalous points in a sentence
 MISFIT = 0.01  # p-value below which a sentence reports a misfit
 REPLICATED = 20  # maximum number of replicated data sets in a figure
 ALPHA = 0.01  # p-value, divided by the number of columns, below which a sentence reports a misfit
-SHOWN = 6  # maximum number of quantities with a prior in the figure
+SHOWN = 6  # maximum number of quantities that are compared with their prior
+INFLUENCED = 3  # maximum number of these in the figure: those that the prior influences most
+WORST = 2  # maximum number of columns with a panel: those that fit worst
 
 
 def margins(subject: Subject) -> list[Block]:
@@ -43,20 +46,40 @@ def margins(subject: Subject) -> list[Block]:
     of_pair = f"for the dependence of {names[at[0]]} and {names[at[1]]}"
     where = f"for {names[at[0]]}" if at[0] == at[1] else of_pair
     least = float(chance[at])
+    of_column = np.fmin(np.nanmin(chance, axis=1), data["tail_p_value"].values)
+    curves = _worst(of_column)
+    all_columns = "On the right are the p-values of all columns and pairs. " if len(names) > 1 else ""
     smallest = f"The smallest p-value is {number(least, 2)}, {where}"
     return [
         picture(
-            lambda: draw_check(data),
+            lambda: draw_check(data, curves=curves),
             title="Data compared with the model",
             alt=f"Difference between the data's and the model's distribution in {listed(names)}, with a 95 % band. "
             f"{smallest}.",
-            reading="For each column, the share of the points below each quantile of the model, minus the expected "
-            "share. If the model is correct, the curve stays in the band. A curve that is first negative and then "
-            "positive means that the column is too wide in the model; a curve that leaves the band at an end means "
-            f"that the tails do not fit. The p-values are corrected for multiple tests.{subject.thinned}",
+            reading="The share of the points below each quantile of the model, minus the expected share"
+            f"{_of_worst(curves, names)}. If the model is correct, the curve stays in the band. A curve that is first "
+            "negative and then positive means that the column is too wide in the model; a curve that leaves the band "
+            f"at an end means that the tails do not fit. {all_columns}The p-values are corrected for multiple tests."
+            f"{subject.thinned}",
             verdict=f"{smallest}: " + ("no sign of misfit." if least > MISFIT else "the model does not fit there."),
         )
     ]
+
+
+def _worst(badness: Array) -> list[int]:
+    """Return the positions of the columns with the lowest values, in the order of the data."""
+    return sorted(np.argsort(badness, kind="stable")[:WORST].tolist())
+
+
+def _of_worst(chosen: list[int], names: list[str]) -> str:
+    """Return for which columns a figure is, if not for all."""
+    return f", for the {plural(len(chosen), 'column')} that fit worst" if len(chosen) < len(names) else ""
+
+
+def _rest(chosen: list[int], names: list[str], values: list[str], why: str = "they fit better") -> str:
+    """Return a sentence with the values of what is not drawn, or an empty text."""
+    rest = [f"{name} {value}" for j, (name, value) in enumerate(zip(names, values, strict=True)) if j not in chosen]
+    return f" Not drawn, because {why}: {listed(rest)}." if rest else ""
 
 
 def _require_complete(subject: Subject) -> None:
@@ -96,37 +119,54 @@ def anomalous(subject: Subject) -> list[Block]:
 
 
 def replicates(subject: Subject) -> list[Block]:
-    """Show data sets that are simulated from the posterior, with the data, for each column."""
+    """Show data sets that are simulated from the posterior, with the data, for the columns that fit worst."""
     _require_complete(subject)
-    tree, names = subject.predictive, subject.informative
-    import arviz as az
-
-    count = min(REPLICATED, tree["posterior_predictive"].sizes["chain"] * tree["posterior_predictive"].sizes["draw"])
-
-    def draw() -> "Figure":
-        visuals = {"predictive_dist": {"alpha": 0.3, "width": 0.7}, "observed_dist": {"width": 2.2}}
-        collection = az.plot_ppc_dist(
-            tree, kind="kde", num_samples=count, col_wrap=2, figure_kwargs=_size(names), visuals=visuals
-        )
-        return arrange(collection.viz["figure"].item(), names)
-
+    names = subject.informative
     outside = _outside(subject)
+    chosen = _worst(-np.abs(outside - 0.1))
+    shown = [names[j] for j in chosen]
+    observed, replicated = (
+        subject.predictive[group].to_dataset() for group in ("observed_data", "posterior_predictive")
+    )
+    kept = np.linspace(0, replicated["q0"].isel(point=0).size - 1, REPLICATED).round().astype(int)
+    drawn = [
+        (observed[name].values, replicated[name].values.reshape(-1, len(observed[name]))[np.unique(kept)])
+        for name in (f"q{j}" for j in chosen)
+    ]
+    count = len(drawn[0][1])
     worst = int(np.argmax(np.abs(outside - 0.1)))
     least, most = share(float(outside.min())), share(float(outside.max()))
     shares = f"{least} to {most}, farthest from 10 % in {names[worst]}" if len(names) > 1 else f"{most} in {names[0]}"
+    rest = _rest(chosen, names, [f"({share(float(value))} outside)" for value in outside])
     return [
         picture(
-            draw,
+            lambda: _draw_replicates(drawn, shown),
             title="Replicated data",
-            alt=f"Densities of {count} replicated data sets and of the data, for {listed(names)}.",
+            alt=f"Densities of {count} replicated data sets and of the data, for {listed(shown)}.",
             reading="Each thin line is the density of a data set of the same size, simulated from one draw of "
             "the posterior; the dark line is the density of the data. Where it is outside the thin lines, the model "
-            f"does not describe the data.{subject.limited(POINTS)}",
+            f"does not describe the data.{rest}{subject.limited(POINTS)}",
             verdict="10 % of the points should be outside the central 90 % of the replicated points. The share is "
             f"{shares}.",
             vectors=False,
         )
     ]
+
+
+def _draw_replicates(drawn: list[tuple[Array, Array]], names: list[str]) -> "Figure":
+    """Draw the density of data and of replicated data, by ArviZ's estimate, in a panel for each column."""
+    from arviz_stats.base.array import array_stats
+    from matplotlib.collections import LineCollection
+
+    figure, axes = panel_grid(len(names), 4.5, 2.3)
+    for axis, name, (x, replicated) in zip(axes, names, drawn, strict=True):
+        curves = [np.stack(array_stats.kde(of)[:2], axis=-1) for of in replicated]
+        axis.add_collection(LineCollection(curves, colors=CHAINS[0], lw=0.7, alpha=0.3))
+        axis.plot(*array_stats.kde(x)[:2], color="black", lw=2.2)
+        axis.set(title=name, ylim=(0, None), yticks=[])
+        axis.spines["left"].set_visible(False)
+        despine(axis)
+    return root_of(figure)
 
 
 def _size(names: list[str]) -> dict[str, tuple[float, float]]:
@@ -188,31 +228,34 @@ def calibration(subject: Subject) -> list[Block]:
     tested, _, _ = pit.azstats.uniformity_test(dim=["point"])
     p_values = np.array([float(tested[name]) for name in pit.data_vars])
     worst, limit = int(np.argmin(p_values)), ALPHA / len(names)
+    chosen = _worst(p_values)
+    shown = [names[j] for j in chosen]
 
     def draw() -> "Figure":
-        tree = xr.DataTree.from_dict({"loo_pit": pit})
+        tree = xr.DataTree.from_dict({"loo_pit": pit[[[*pit][j] for j in chosen]]})
         collection = az.plot_ecdf_pit(
             tree,
             group="loo_pit",
             sample_dims=["point"],
             col_wrap=2,
-            figure_kwargs=_size(names),
+            figure_kwargs=_size(shown),
             visuals={"xlabel": False},
         )
-        return arrange(collection.viz["figure"].item(), names)
+        return arrange(collection.viz["figure"].item(), shown)
 
+    rest = _rest(chosen, names, [f"(p = {number(value, 2)})" for value in p_values])
     smallest = f"The smallest of {plural(len(names), 'p-value')} is {number(p_values[worst], 2)} ({names[worst]})"
     return [
         picture(
             draw,
             title="Calibration (LOO-PIT)",
-            alt=f"Deviation from uniform of the leave-one-out probability integral transform, for {listed(names)}. "
+            alt=f"Deviation from uniform of the leave-one-out probability integral transform, for {listed(shown)}. "
             f"{smallest}.",
             reading="The quantile of each point in the distribution that the other points predict for it should be "
             "uniform, so the line should stay near zero. p is the probability of a line at least as far from zero if "
             "the model is correct; black marks the points that contribute most to a small p. A line that is first "
             "above and then below zero means that the predictions are too narrow; first below and then above, too "
-            f"wide.{subject.limited(POINTS)}",
+            f"wide.{rest}{subject.limited(POINTS)}",
             verdict=f"{smallest}: "
             + ("no sign of misfit." if p_values[worst] > limit else "the predictions do not fit there."),
         )
@@ -225,27 +268,33 @@ def priors(subject: Subject) -> list[Block]:
     import arviz as az
     import xarray as xr
 
+    pairs = zip(prior, posterior, strict=True)
+    narrower = np.array([_width(a) / _width(b) if _width(b) > 0 else np.inf for a, b in pairs])
+    if not np.isfinite(narrower).any():
+        raise Omitted("All quantities are constant over the draws, so there is no posterior to compare with the prior.")
+    chosen = sorted(np.argsort(narrower, kind="stable")[:INFLUENCED].tolist())
+    shown = [names[i] for i in chosen]
+
     def group(values: list[Array]) -> "xr.Dataset":
-        return xr.Dataset({f"q{i}": (("chain", "draw"), value[None]) for i, value in enumerate(values)})
+        return xr.Dataset({f"q{i}": (("chain", "draw"), values[i][None]) for i in chosen})
 
     def draw() -> "Figure":
         tree = xr.DataTree.from_dict(
             {"prior": group([_middle(value) for value in prior]), "posterior": group(posterior)}
         )
-        size = {"figsize": (9.0, 1.7 * -(-len(names) // 3) + 0.6)}
-        return arrange(az.plot_prior_posterior(tree, col_wrap=3, figure_kwargs=size).viz["figure"].item(), names)
+        size = {"figsize": (9.0, 1.7 * -(-len(shown) // 3) + 0.6)}
+        return arrange(az.plot_prior_posterior(tree, col_wrap=3, figure_kwargs=size).viz["figure"].item(), shown)
 
-    narrower = [_width(a) / _width(b) for a, b in zip(prior, posterior, strict=True) if _width(b) > 0]
-    if not narrower:
-        raise Omitted("All quantities are constant over the draws, so there is no posterior to compare with the prior.")
+    finite = narrower[np.isfinite(narrower)]
+    rest = _rest(chosen, names, [f"({value:,.1f} times narrower)" for value in narrower], "the prior matters less")
     return [
         picture(
             draw,
             title="Prior and posterior",
-            alt=f"Prior and posterior densities of {listed(names)}.",
+            alt=f"Prior and posterior densities of {listed(shown)}.",
             reading="Where the posterior is much narrower than the prior, the data determine the result. Where both "
-            "are similar, the prior does.",
-            verdict=f"The 90 % intervals of the posteriors are {min(narrower):,.1f} to {max(narrower):,.1f} times "
+            f"are similar, the prior does.{rest}",
+            verdict=f"The 90 % intervals of the posteriors are {finite.min():,.1f} to {finite.max():,.1f} times "
             "narrower than those of the priors.",
         )
     ]

@@ -18,6 +18,7 @@ from bayesgmm.wording import plural, share
 CI_PROB = 0.9
 APART = 0.5  # standard deviations of a column from which a mean is called high or low
 NAMED = 4  # maximum number of pairs of components in a sentence
+DENSE = 2  # maximum number of columns in the figure of the density; that of the components shows it for all
 N_UNCERTAIN = 10  # number of points in the table
 BUNDLES = "; thin ellipses are those of 25 draws, so where they scatter, the component is uncertain"
 SCATTER = (
@@ -131,7 +132,7 @@ def pairs(subject: Subject) -> list[Block]:
             title="Points and components",
             alt=f"{'Scatter plots' if subject.n_features > 1 else 'A histogram'} of {listed(columns)}, coloured by "
             f"component: {sizes}. {plural(uncertain, 'uncertain label')}.",
-            reading=f"{reading}{_chosen(subject)}{subject.thinned}",
+            reading=f"{reading}{_chosen(subject, len(columns))}{subject.thinned}",
             verdict=verdict,
             vectors=subject.n_features == 1,
             live=subject.live("draw_pairs", lambda: pairs_data(subject.drawn, columns, CI_PROB), subject.drawn),
@@ -139,15 +140,14 @@ def pairs(subject: Subject) -> list[Block]:
     ]
 
 
-def _chosen(subject: Subject) -> str:
-    """Return a sentence if not all columns are shown."""
-    count = len(subject.informative)
+def _chosen(subject: Subject, count: int) -> str:
+    """Return a sentence if only a number of the columns are shown."""
     return f" The {count} columns in which the components differ most are shown." if count < subject.n_features else ""
 
 
 def density(subject: Subject) -> list[Block]:
-    """Show the density with its uncertainty."""
-    columns = subject.informative
+    """Show the density with its uncertainty, in the columns in which the components differ most."""
+    columns = subject.most_different(DENSE)
     data = density_data(subject.few, columns)
     wide, tops = [], []
     for j in range(len(columns)):
@@ -169,7 +169,7 @@ def density(subject: Subject) -> list[Block]:
             alt=f"Density of {listed(columns)}; highest at {listed(tops)}.",
             reading=f"{histogram} of the data, the density{band}, and the components."
             f"{pairs_read if subject.n_features > 1 else ''}"
-            f"{_chosen(subject)}{subject.thinned}",
+            f"{_chosen(subject, len(columns))}{subject.thinned}",
             verdict="A point estimate has no credible band." if subject.is_point else certainty,
             vectors=subject.n_features == 1,
             live=subject.live("draw_density", lambda: data, subject.few),

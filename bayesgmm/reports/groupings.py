@@ -13,7 +13,7 @@ from bayesgmm.reports.subject import PAIRED, Subject, listed
 from bayesgmm.wording import plural, share
 
 CI_PROB = 0.95
-SHOWN = 3  # maximum number of columns in a figure of partitions
+SHOWN = 2  # maximum number of columns in a figure of partitions
 
 
 def how_many(subject: Subject) -> list[Block]:
@@ -88,7 +88,7 @@ def together(subject: Subject) -> list[Block]:
 def clusterings(subject: Subject) -> list[Block]:
     """Show the optimal partition, and those at the bounds of its credible ball."""
     best = subject.partition
-    data = draw.partition_data(subject.paired, best, subject.informative[:SHOWN], ci_prob=CI_PROB)
+    data = draw.partition_data(subject.paired, best, subject.most_different(SHOWN), ci_prob=CI_PROB)
     sizes = [f"{int(size):,}" for size in best["size"].values]
     counts = [int(count) for count in data["n_clusters"].values[1:]]
     many = f"{min(counts)} to {max(counts)} clusters" if min(counts) < max(counts) else plural(counts[0], "cluster")

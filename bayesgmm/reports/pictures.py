@@ -124,6 +124,7 @@ def _drawn(draw: "Callable[[], Figure]", vectors: bool) -> tuple[str, int, int]:
         try:
             plain_powers(figure.axes)
             _few_ticks(figure)
+            _keep_inside(figure)
             make_printable(figure)
             return _encoded(figure, vectors)
         finally:
@@ -159,15 +160,24 @@ def _lay_out(figure: "Figure", resolution: float) -> None:
 
 
 def _few_ticks(figure: "Figure") -> None:
-    """Draw at most five ticks where there are many panels: most of the time of such a figure is that of its ticks."""
-    from matplotlib.ticker import AutoLocator
+    """Draw few ticks: most of the time of a figure is that of its ticks.
+
+    Where there are many panels, an axis has at most five. A logarithmic axis has none between those with a number.
+    """
+    from matplotlib.ticker import AutoLocator, NullLocator
 
     panels = [panel for panel in figure.axes if panel.get_visible()]
-    if len(panels) < MANY_PANELS:
-        return
     for axis in (axis for panel in panels for axis in (panel.xaxis, panel.yaxis)):
-        if isinstance(locator := axis.get_major_locator(), AutoLocator):
+        axis.set_minor_locator(NullLocator())
+        if len(panels) >= MANY_PANELS and isinstance(locator := axis.get_major_locator(), AutoLocator):
             locator.set_params(nbins=4)
+
+
+def _keep_inside(figure: "Figure") -> None:
+    """Let the layout leave no room for what is drawn inside the panels: to measure it takes long."""
+    for panel in figure.axes:
+        for artist in (*panel.lines, *panel.collections, *panel.patches, *panel.images):
+            artist.set_in_layout(False)
 
 
 class _TooLong(Exception):

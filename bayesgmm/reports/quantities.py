@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 Key = tuple[str | int, ...]
-SHOWN = 4  # number of quantities in a figure
+SHOWN = 4  # number of quantities in a figure of ranks
+FEW = 2  # the same in a figure of traces or of effective sample sizes: the log likelihood, and the worst
 OWN = {"weight", "mean", "covariance"}
 LOGLIK = "log likelihood"
 

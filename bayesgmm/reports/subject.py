@@ -260,8 +260,11 @@ class Subject:
     @cached_property
     def informative(self) -> list[str]:
         """The columns in which the components differ most, by their names in figures, in the order of the data."""
-        panels = QUICK_PANELS if self.quick else PANELS
-        return [self.names[j] for j in most_different(self.posterior.parameters, panels)]
+        return self.most_different(QUICK_PANELS if self.quick else PANELS)
+
+    def most_different(self, count: int) -> list[str]:
+        """Return at most a number of columns in which the components differ most, likewise."""
+        return [self.names[j] for j in most_different(self.posterior.parameters, count)]
 
     @property
     def _shown(self) -> list[int]:

@@ -7,6 +7,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
+from bayesgmm.data.cells import of_columns
 from bayesgmm.data.containers import named_frame
 from bayesgmm.data.points import as_points
 from bayesgmm.data.standards import Standard
@@ -39,6 +40,18 @@ def test_every_kind_of_table_is_accepted(data):
 def test_a_vector_or_a_series_is_one_column():
     assert as_points([1.0, 2.0, 4.0]).values.shape == (3, 1)
     assert as_points(pd.Series([1.0, 2.0], name="length")).columns == ("length",)
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (170, 3), (1000, 3), (513, 7), (5, 600)])
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("missing", [False, True])
+def test_columns_are_reduced_as_one_by_one(shape, order, missing):
+    values = np.asarray(np.random.default_rng(1).normal(size=shape), order=order)
+    if missing:
+        values[-1, 1] = np.nan
+    for reduce in (np.minimum, np.maximum):
+        np.testing.assert_array_equal(of_columns(reduce, values), reduce.reduce(values))
+    np.testing.assert_allclose(of_columns(np.add, values), values.sum(axis=0), rtol=1e-12)
 
 
 def test_names_and_row_labels_are_kept():

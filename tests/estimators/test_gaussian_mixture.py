@@ -52,12 +52,16 @@ def test_it_is_scikit_learn_s_fit(covariance_type, tol, max_iter):
 @pytest.mark.parametrize("covariance_type", FAMILIES)
 def test_where_em_is_slow_it_ends_no_lower_and_sooner(covariance_type):
     """Of a small problem the steps are compiled extrapolation: more than quasi-Newton steps, and each much quicker."""
-    data = make_mixture(2000, 2, 3, overlap=0.5, seed=5).X
-    ours, theirs = both(data, covariance_type=covariance_type, tol=1e-10, max_iter=20_000, random_state=1)
-    assert ours.converged_
-    assert theirs.converged_
-    assert ours.score(data) > theirs.score(data) - 1e-8
-    assert ours.n_iter_ < 0.9 * theirs.n_iter_
+    steps = []
+    for seed in range(5, 9):  # the last bits of a start change the number of steps, so several are counted together
+        data = make_mixture(2000, 2, 3, overlap=0.5, seed=seed).X
+        ours, theirs = both(data, covariance_type=covariance_type, tol=1e-10, max_iter=20_000, random_state=1)
+        assert ours.converged_
+        assert theirs.converged_
+        assert ours.score(data) > theirs.score(data) - 1e-8
+        steps.append((ours.n_iter_, theirs.n_iter_))
+    own, peer = np.sum(steps, axis=0)
+    assert own < 0.9 * peer, steps
 
 
 @pytest.mark.parametrize("covariance_type", FAMILIES)

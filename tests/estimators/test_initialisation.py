@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 from sklearn.cluster import KMeans
 
+from bayesgmm.data.points import as_points
+from bayesgmm.data.standards import Standard
 from bayesgmm.datasets import make_mixture
 from bayesgmm.estimators import initialisation
 from bayesgmm.estimators.initialisation import kmeans_labels
+from bayesgmm.families.structures import COVARIANCES
 
 
 def both(x, k, weight=None, seed=0):
@@ -52,3 +55,22 @@ def test_clusters_do_not_depend_on_threads(monkeypatch):
         monkeypatch.setattr(initialisation.os, "cpu_count", lambda cores=cores: cores)
         found.append(kmeans_labels(x, None, 4, np.random.RandomState(0)))
     np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("family", ["full", "diag"])
+def test_statistics_of_labels_are_those_of_shares_of_zero_and_one(family, weighted, monkeypatch):
+    """Also where a slice of the rows holds no point of a component."""
+    monkeypatch.setattr(initialisation, "SLICE", 7)
+    random = np.random.default_rng(1)
+    x, labels = random.normal(size=(60, 3)) + 50, np.sort(random.integers(0, 4, 60))
+    points = as_points(x).weighed(random.uniform(0.5, 2, 60) if weighted else None)
+    args = (4, Standard.of(points), COVARIANCES[family])
+    by_label, by_share = (initialisation.statistics(points, given, *args) for given in (labels, np.eye(4)[labels]))
+    weight = np.ones(60) if points.weights is None else points.weights
+    np.testing.assert_allclose(by_label.n, np.bincount(labels, weight))
+    for name in ("n", "s1", "s2", "about"):
+        np.testing.assert_allclose(getattr(by_label, name), getattr(by_share, name), err_msg=name)
+    np.testing.assert_allclose(
+        by_label.about[0] * args[1].scale + args[1].shift, np.average(x[labels == 0], 0, weight[labels == 0])
+    )

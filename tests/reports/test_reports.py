@@ -27,7 +27,7 @@ from bayesgmm.priors.covariances import COVARIANCE_PRIORS
 from bayesgmm.priors.means import MEANS
 from bayesgmm.priors.scalars import SCALARS
 from bayesgmm.priors.weights import WEIGHTS
-from bayesgmm.reports import clusters, declared, groupings, pictures, remaking, sections, terms
+from bayesgmm.reports import checks, clusters, declared, groupings, pictures, remaking, sections, terms
 from bayesgmm.reports.blocks import Omitted
 from bayesgmm.reports.mathematics import latex, mathml
 from bayesgmm.reports.predictions import smoothed, transformed
@@ -357,6 +357,21 @@ def test_a_quick_report_has_all_findings_and_few_figures(short, tmp_path, unsave
     assert whole - set(shown) == {"together", "fit", "priors"}
     assert len(find(page, "img")) == 2
     assert str(Subject(short).findings.verdict) in said(page)
+
+
+@pytest.mark.parametrize("part", [checks.calibration, checks.replicates])
+def test_what_has_no_panel_is_named_with_its_value(part, iris, unsaved):
+    """The panels are those of the columns that fit worst."""
+    fit = sampled(bg.MixtureModel(2), iris.drop(columns="species"), method="vb", seed=1, draws=300)
+    subject = Subject(fit)
+    (shown,) = part(subject)
+    _, _, rest = shown.reading.partition("Not drawn, because")
+    values = dict(re.findall(r"([a-z_ ]+) \((?:p = )?([\d.]+)[^)]*\)", rest.partition(": ")[2]))
+    named = {name.strip().removeprefix("and "): float(value) for name, value in values.items()}
+    assert named
+    assert {name for name in subject.informative if name in shown.alt} == set(subject.informative) - set(named)
+    if part is checks.calibration:
+        assert min(named.values()) >= float(re.search(r"p-values is ([\d.]+)", shown.verdict)[1])
 
 
 # Models in words and mathematics
