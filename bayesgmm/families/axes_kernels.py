@@ -11,13 +11,14 @@ SMALLEST = 1e-15  # a correlation that is smaller does not turn the axes of a ma
 
 
 @kernel
-def rotate_to_common_axes(covariance: Array, n: Array, equal_volumes: bool, axes: Array) -> None:
+def rotate_to_common_axes(covariance: Array, n: Array, equal_volumes: bool, axes: Array, rounds: int) -> None:
     """Rotate the axes (S, D, D), columns, of S mixtures until they fit all their covariances (S, K, D, D) best.
 
-    ``covariance`` must be symmetric, in the coordinates of the axes; it is overwritten by those of the result.
+    It takes at most some rounds over all planes. ``covariance`` must be symmetric, in the coordinates of the axes; it
+    is overwritten by those of the result.
     """
     for s in range(covariance.shape[0]):
-        turn_to_common_axes(covariance[s], n[s], equal_volumes, axes[s], ROUNDS)
+        turn_to_common_axes(covariance[s], n[s], equal_volumes, axes[s], rounds)
 
 
 @jit
@@ -34,16 +35,24 @@ def turn_to_common_axes(covariance: Array, n: Array, equal_volumes: bool, axes: 
     .. [1] Flury & Gautschi (1986), SIAM J. Sci. Stat. Comput. 7(1), 169-184.
     .. [2] Browne & McNicholas (2014), Stat. Comput. 24, 203-210.
     """
-    n_features = covariance.shape[1]
+    n_features, weight = covariance.shape[1], n.copy()
+    for k in range(n.size if equal_volumes else 0):
+        log_volume = 0.0
+        for i in range(n_features):
+            log_volume += math.log(covariance[k, i, i])
+        weight[k] *= math.exp(log_volume / n_features)
     for _ in range(rounds):
         largest = 0.0
         for i in range(1, n_features):
             for j in range(i):
-                cosine, sine = _best_rotation(covariance, n, equal_volumes, i, j)
+                cosine, sine = _best_rotation(covariance, weight, i, j)
                 largest = max(largest, abs(sine))
                 _turn_axes(axes, i, j, cosine, sine)
                 for k in range(covariance.shape[0]):
+                    before = covariance[k, i, i] * covariance[k, j, j]
                     _turn(covariance[k], i, j, cosine, sine)
+                    if equal_volumes:
+                        weight[k] *= (covariance[k, i, i] * covariance[k, j, j] / before) ** (1 / n_features)
         if not largest > STILL:
             break
 
@@ -99,20 +108,13 @@ def _sort(matrix: Array, axes: Array) -> None:
 
 
 @jit
-def _best_rotation(covariance: Array, n: Array, equal_volumes: bool, i: int, j: int) -> tuple[float, float]:
+def _best_rotation(covariance: Array, weight: Array, i: int, j: int) -> tuple[float, float]:
     """Cosine and sine of the rotation of axes i and j, for the present variances along the axes."""
-    n_features = covariance.shape[1]
     across = between = 0.0  # of the sum of the covariances in the plane, weighted by differences of precisions
     for k in range(covariance.shape[0]):
-        weight = n[k]
-        if equal_volumes:
-            log_volume = 0.0
-            for t in range(n_features):
-                log_volume += math.log(covariance[k, t, t])
-            weight *= math.exp(log_volume / n_features)
-        weight *= 1 / covariance[k, i, i] - 1 / covariance[k, j, j]
-        across += weight * (covariance[k, i, i] - covariance[k, j, j])
-        between += weight * covariance[k, i, j]
+        factor = weight[k] * (1 / covariance[k, i, i] - 1 / covariance[k, j, j])
+        across += factor * (covariance[k, i, i] - covariance[k, j, j])
+        between += factor * covariance[k, i, j]
     angle = 0.5 * math.atan2(-2 * between, max(0.0, -across))  # of at most 45 degrees: no axis changes its number
     return math.cos(angle), math.sin(angle)
 
@@ -127,8 +129,13 @@ def _turn_axes(axes: Array, i: int, j: int, cosine: float, sine: float) -> None:
 
 @jit
 def _turn(matrix: Array, i: int, j: int, cosine: float, sine: float) -> None:
-    """Replace a matrix by the same in the coordinates of turned axes."""
-    _turn_axes(matrix, i, j, cosine, sine)
+    """Replace a symmetric matrix by the same in the coordinates of turned axes."""
+    first, second, between = matrix[i, i], matrix[j, j], matrix[i, j]
     for t in range(matrix.shape[0]):
-        a, b = matrix[i, t], matrix[j, t]
-        matrix[i, t], matrix[j, t] = cosine * a + sine * b, cosine * b - sine * a
+        a, b = matrix[t, i], matrix[t, j]
+        matrix[t, i] = matrix[i, t] = cosine * a + sine * b
+        matrix[t, j] = matrix[j, t] = cosine * b - sine * a
+    crossed = 2 * cosine * sine * between
+    matrix[i, i] = cosine * cosine * first + crossed + sine * sine * second
+    matrix[j, j] = sine * sine * first - crossed + cosine * cosine * second
+    matrix[i, j] = matrix[j, i] = cosine * sine * (second - first) + (cosine * cosine - sine * sine) * between
