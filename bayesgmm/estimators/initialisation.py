@@ -11,6 +11,7 @@ from bayesgmm.data.points import Points
 from bayesgmm.data.standards import Standard
 from bayesgmm.families.family import Family
 from bayesgmm.inference.mixtures import Mixture, at_least_empty, maximise
+from bayesgmm.inference.starts import second_moments
 from bayesgmm.sweep.blocks import Blocks
 from bayesgmm.sweep.layout import BLOCK
 from bayesgmm.sweep.lloyd_kernels import CHUNK, assign_nearest, nearer_distances
@@ -195,12 +196,5 @@ def statistics(points: Points, assigned: NDArray[Any], n_components: int, standa
 
     n = at_least_empty(np.asarray(sum(shares.sum(axis=0) for _, shares in slices())))
     about = sum(shares.T @ x for x, shares in slices()) / n[:, None]
-    s2 = np.asarray(sum(_second_moments(x, shares, about, family) for x, shares in slices()))
+    s2 = np.asarray(sum(second_moments(x, shares, about, family) for x, shares in slices()))
     return Stats(n, np.zeros_like(about), s2, -np.inf, about)
-
-
-def _second_moments(x: Array, shares: Array, about: Array, family: Family) -> Array:
-    """Compute second moments of one slice about the mean of each component: (K, D) or (K, D, D)."""
-    own = [r > 0 for r in shares.T]  # with labels each point is one component's
-    parts = zip(own, shares.T, about, strict=True)
-    return np.array([family.form.second_moments(x[rows] - m, r[rows]) for rows, r, m in parts])

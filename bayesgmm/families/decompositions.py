@@ -35,7 +35,7 @@ from bayesgmm.sweep.stats import Array
 
 SETTLED = 1e-12  # relative change of the volumes at which an iteration has converged
 STEPS = 500  # maximum number of steps of such an iteration
-FIRST_ROUNDS = 10  # towards common axes from each start, before the best of these is continued
+FIRST_ROUNDS = 3  # towards common axes from each start, before the best of these is continued
 TINY = np.finfo(float).tiny
 TURNED, ALONG_COLUMNS = Triangles(OneEach()), Logarithms(OneEach(), Diagonals())  # charts without the restrictions
 

@@ -23,8 +23,8 @@ CONVERGED, SLOW, LAST, IRREGULAR = 0, 1, 2, 3  # why steps ended
 N_GAINS = 3  # number of recent gains from which the rate is estimated
 MAX_RATE = 0.9999  # rates closer to one can't be distinguished from one
 ROUNDING = 1e-15  # relative gain that may be rounding error alone
-LENGTH = 16.0  # maximum length of the first extrapolation, in steps
-GROWTH = 4.0  # a success multiplies the maximum length of an extrapolation by this, a failure divides it
+LENGTH = 100.0  # maximum length of the first extrapolation, in steps
+GROWTH = 2.0  # a success multiplies the maximum length of an extrapolation by this, a failure divides it
 LOG_2PI = math.log(2 * math.pi)
 
 
