@@ -8,7 +8,7 @@ import numpy as np
 
 from bayesgmm.datasets.formants import vowels
 from bayesgmm.datasets.pictures import digits, photo
-from bayesgmm.datasets.teaching import blobs, heights, moons, one_heap, open_cluster, sensors, waiting_times
+from bayesgmm.datasets.teaching import blobs, heights, moons, one_heap, open_cluster, sensors, waiting_times, wreath
 from bayesgmm.declared import probability, whole
 from bayesgmm.errors import DeclarationError
 from bayesgmm.keywords import checks_keywords
@@ -38,6 +38,7 @@ __all__ = [
     "vowels",
     "waiting_times",
     "wine",
+    "wreath",
 ]
 
 
@@ -199,13 +200,14 @@ DATASETS: dict[str, "Callable[..., pd.DataFrame]"] = {  # a card can name them; 
     "one_heap": one_heap,
     "moons": moons,
     "blobs": blobs,
+    "wreath": wreath,
     "sensors": sensors,
     "waiting_times": waiting_times,
     "open_cluster": open_cluster,
     "mixture": mixture,
 }
 GENERATED = frozenset(
-    {"vowels", "heights", "one_heap", "moons", "blobs", "sensors", "waiting_times", "open_cluster", "mixture"}
+    {"vowels", "heights", "one_heap", "moons", "blobs", "wreath", "sensors", "waiting_times", "open_cluster", "mixture"}
 )
 
 

@@ -153,6 +153,49 @@ def blobs(n_points: int = 400, n_blobs: int = 4, spread: float = 1.0, seed: int 
 
 
 @checks_keywords
+def wreath(n_points: int = 400, n_leaves: int = 7, seed: int = 0) -> "pd.DataFrame":
+    """Simulate a wreath of leaves: clusters of the same size and shape around a circle, each turned by its own angle.
+
+    Their covariances have the structure EEV: standard deviations of 1.2 along a leaf and 0.25 across it. The leaves lie
+    on a circle of radius 4 about (0, 0), and make an angle of 45 degrees with it.
+
+    Parameters
+    ----------
+    n_points, n_leaves : int
+    seed : int
+
+    Returns
+    -------
+    DataFrame
+        Columns ``x``, ``y`` and ``leaf``.
+
+    Raises
+    ------
+    DeclarationError
+        When an argument has a value that is not allowed.
+
+    References
+    ----------
+    .. [1] Fraley & Raftery (2003), J. Classification 20, 263-286: the wreath of R's mclust.
+
+    Examples
+    --------
+    >>> wreath(6, n_leaves=3)["leaf"].tolist()
+    ['0', '1', '2', '0', '1', '2']
+    """
+    import pandas as pd
+
+    count, leaves = whole("n_points", n_points), whole("n_leaves", n_leaves)
+    rng = np.random.default_rng(whole("seed", seed, minimum=0))
+    leaf = np.arange(count) % leaves
+    place = 2 * np.pi * leaf / leaves
+    along, across = np.array([[1.2], [0.25]]) * rng.normal(size=(2, count))
+    x = 4.0 * np.cos(place) + along * np.cos(place + np.pi / 4) - across * np.sin(place + np.pi / 4)
+    y = 4.0 * np.sin(place) + along * np.sin(place + np.pi / 4) + across * np.cos(place + np.pi / 4)
+    return pd.DataFrame({"x": x, "y": y, "leaf": leaf.astype(str)})
+
+
+@checks_keywords
 def sensors(n_points: int = 1000, share: float = 0.03, seed: int = 0) -> "pd.DataFrame":
     """Simulate readings of a machine with two modes of operation (70 C at 20 bar, 90 C at 30 bar) and bad readings.
 

@@ -24,7 +24,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from bayesgmm.families.axes_kernels import rotate_to_common_axes
+from bayesgmm.families.axes_kernels import ROUNDS, rotate_to_common_axes
 from bayesgmm.families.charts import Logarithms, Triangles
 from bayesgmm.families.decomposed_charts import Decomposition, common_axes
 from bayesgmm.families.diagonals import Diagonals
@@ -35,6 +35,7 @@ from bayesgmm.sweep.stats import Array
 
 SETTLED = 1e-12  # relative change of the volumes at which an iteration has converged
 STEPS = 500  # maximum number of steps of such an iteration
+FIRST_ROUNDS = 3  # towards common axes from each start, before the best of these is continued
 TINY = np.finfo(float).tiny
 TURNED, ALONG_COLUMNS = Triangles(OneEach()), Logarithms(OneEach(), Diagonals())  # charts without the restrictions
 
@@ -159,17 +160,21 @@ class CommonAxes(Decomposed):
     needs_common_scale: ClassVar = True
 
     def _restricted(self, core: Array, n: Array, before: Array | None) -> Array:
-        starts = _starts(core, n) if before is None else [common_axes(before)]
-        tried = [self._climbed(core, n, axes) for axes in starts]
-        cost = np.array([_log_volume(variances, n) for _, variances in tried])
-        best, mixtures = np.argmin(np.nan_to_num(cost, nan=np.inf), axis=0), np.arange(len(core))
-        axes, variances = (np.array(part)[best, mixtures] for part in zip(*tried, strict=True))
+        axes = self._best_start(core, n) if before is None else common_axes(before)
+        axes, variances = self._climbed(core, n, axes, ROUNDS)
         return _along(axes[:, None], variances)
 
-    def _climbed(self, core: Array, n: Array, axes: Array) -> tuple[Array, Array]:
-        """Return the best axes (S, D, D) from a start, and the variances (S, K, D) along them."""
+    def _best_start(self, core: Array, n: Array) -> Array:
+        """Return axes (S, D, D) from which to search: after a few rounds from each start, those that fit best."""
+        tried = [self._climbed(core, n, axes, FIRST_ROUNDS) for axes in _starts(core, n)]
+        cost = np.array([_log_volume(variances, n) for _, variances in tried])
+        best = np.argmin(np.nan_to_num(cost, nan=np.inf), axis=0)
+        return np.array([axes for axes, _ in tried])[best, np.arange(len(core))]
+
+    def _climbed(self, core: Array, n: Array, axes: Array, rounds: int) -> tuple[Array, Array]:
+        """Return axes (S, D, D) that fit better than those given, and the variances (S, K, D) along them."""
         turned = np.swapaxes(axes, 1, 2)[:, None] @ core @ axes[:, None]
-        rotate_to_common_axes(turned, np.ascontiguousarray(n), self.name[0] == "E", axes)
+        rotate_to_common_axes(turned, np.ascontiguousarray(n), self.name[0] == "E", axes, rounds)
         return axes, self._spectra(np.diagonal(turned, axis1=2, axis2=3), n)
 
 

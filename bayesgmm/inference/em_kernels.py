@@ -23,7 +23,8 @@ CONVERGED, SLOW, LAST, IRREGULAR = 0, 1, 2, 3  # why steps ended
 N_GAINS = 3  # number of recent gains from which the rate is estimated
 MAX_RATE = 0.9999  # rates closer to one can't be distinguished from one
 ROUNDING = 1e-15  # relative gain that may be rounding error alone
-GROWTH = 4.0  # a success multiplies the maximum length of an extrapolation by this, a failure divides it
+LENGTH = 100.0  # maximum length of the first extrapolation, in steps
+GROWTH = 2.0  # a success multiplies the maximum length of an extrapolation by this, a failure divides it
 LOG_2PI = math.log(2 * math.pi)
 
 
@@ -104,7 +105,7 @@ def extrapolate(points: NativePoints, k: int, rules: Rules, state: Array, gap: f
     first, second, third = state.copy(), np.empty_like(state), np.empty_like(state)
     beyond, following = np.empty_like(state), np.empty_like(state)
     value, regular = _step(points, k, rules, first, second)
-    count, sweeps, left, most = 0, 1, np.inf, 1.0
+    count, sweeps, left, most = 0, 1, np.inf, LENGTH
     values[count], count = value, 1
     while regular and count + 2 <= values.size and left >= gap:
         best, regular = _step(points, k, rules, second, third)
@@ -138,8 +139,9 @@ def _extrapolated(first: Array, second: Array, third: Array, k: int, d: int, mos
     along = bend = 0.0
     for t in range(first.size):
         a, b, c = _number(first, t, k, d), _number(second, t, k, d), _number(third, t, k, d)
-        along += (b - a) ** 2
-        bend += (c - 2 * b + a) ** 2
+        metric = _information(second, t, k, d)
+        along += metric * (b - a) ** 2
+        bend += metric * (c - 2 * b + a) ** 2
     factor = min(max(1.0, math.sqrt(along / bend)), most) if bend > 0 else 1.0
     whole = 0.0
     for t in range(first.size):
@@ -152,6 +154,23 @@ def _extrapolated(first: Array, second: Array, third: Array, k: int, d: int, mos
     for t in range(k):
         to[t] /= whole
     return factor
+
+
+@jit
+def _information(state: Array, t: int, k: int, d: int) -> float:
+    """Return the information of complete data about a number of a state, per point: roughly, as if columns had none."""
+    place, is_diagonal = t - k - k * d, state.size == k + 2 * k * d
+    if t < k:
+        return state[t]
+    if place < 0:
+        c, i = (t - k) // d, (t - k) % d
+        root = state[k + k * d + (c * d + i if is_diagonal else (c * d + i) * d + i)]
+        return state[c] * root * root
+    if _is_logarithm(t, k, d, state.size):
+        return 2 * state[place // d if is_diagonal else place // (d * d)]
+    c, i = place // (d * d), place % d
+    root = state[k + k * d + (c * d + i) * d + i]
+    return state[c] / (root * root)
 
 
 @jit

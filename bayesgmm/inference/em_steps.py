@@ -17,7 +17,7 @@ from bayesgmm.sweep.stats import Array, fold
 
 PATIENCE = 10  # if EM needs more further iterations than this, faster steps replace them
 EXTRAPOLATED = 300  # maximum number of compiled sweeps, if quasi-Newton steps can follow
-AHEAD = 0.03  # share of the wanted gap that extrapolation leaves: it costs a few sweeps, and the mixture is closer
+AHEAD = 0.3  # share of the wanted gap that extrapolation leaves: it costs a few sweeps, and the mixture is closer
 CLEAR = 1e-3  # a floor below this share of every variance does not change the maximum
 
 

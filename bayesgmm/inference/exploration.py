@@ -22,7 +22,7 @@ from bayesgmm.inference.mixtures import NONE, CovariancePrior, Exponents, Mixtur
 from bayesgmm.inference.moves import offspring
 from bayesgmm.inference.populations import Climb, Population
 from bayesgmm.inference.proposals import PROPOSALS, Labels, Rows
-from bayesgmm.inference.starts import from_centres, sample_points, spread_out_centres
+from bayesgmm.inference.starts import from_centres, sample_points, second_moments, spread_out_centres
 from bayesgmm.inference.weak_priors import WeakPrior
 from bayesgmm.labels.groups import Groups, sort_within
 from bayesgmm.sweep.blocks import Blocks
@@ -322,13 +322,12 @@ def partitions(
 
 def from_partitions(climb: Climb, rows: Rows, labels: list[Labels], n_components: int) -> Population:
     """Compute the M step of each partition (M,) of the rows."""
-    form, parts = climb.family.form, []
+    parts = []
     for own in labels:
         member = (own == np.arange(n_components)[:, None]) * rows.weight
         n = np.maximum(member.sum(axis=1), 1e-10)
         mean = member @ rows.values / n[:, None]
-        second = [form.second_moments(rows.values - m, one) for m, one in zip(mean, member, strict=True)]
-        parts.append((n, mean, np.array(second)))
+        parts.append((n, mean, second_moments(rows.values, member.T, mean, climb.family)))
     n, mean, moments = (np.concatenate(part) for part in zip(*parts, strict=True))
     return climb.maximise(Stats(n, np.zeros_like(mean), moments, 0.0, mean), len(labels))
 

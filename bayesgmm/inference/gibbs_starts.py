@@ -1,7 +1,6 @@
 """Starts of Gibbs chains, in every region with much of the posterior that short runs find."""
 
 import math
-from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
@@ -13,7 +12,7 @@ from bayesgmm.inference.agreement import label_free
 from bayesgmm.inference.conjugate_sweeps import Chains
 from bayesgmm.inference.draw_kernels import FINITE
 from bayesgmm.inference.label_matching import matched_start
-from bayesgmm.inference.laplace import bic_mass, likelihood_maxima, local_modes, maxima_of_fewer, maximum_of_fewer
+from bayesgmm.inference.laplace import bic_mass, local_modes, maxima_of_fewer, maximum_of_fewer
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.layout import IntArray
@@ -62,24 +61,12 @@ def _fixed_starts(chain: Chains, chains: int, rows: Array, weight: Array, rng: n
     count = max(MIN_STARTS, 4 * chains, len(_KINDS) * len(sizes))
     turns = [(kind, sizes[kind // len(_KINDS) % len(sizes)]) for kind in range(count)]
     begun = [_start(density, rows, weight, kind, occupied, rng) for kind, occupied in turns]
-    seed = int(rng.integers(2**31))
-    sweeps = chain.search // density.model.family.search_factor  # where EM is slow, the short runs go on
-    maxima = _search(density)(density, seed, 1, sweeps)[:count]
+    search, seed = maxima_of_fewer if is_bound else local_modes, int(rng.integers(2**31))
+    maxima = search(density, seed, 1, chain.search)[:count]
     if chain.schedule.period and not is_bound:
         maxima += _with_outliers(density, seed, chain.search)
     begun += [density.coordinates(_positive(one.weight), one.mean, one.core_roots) for one in maxima]
     return np.array(begun)
-
-
-def _search(density: LogPosterior) -> Callable[[LogPosterior, int, int, int], list[Mixture]]:
-    """Return the search by EM that suits a fixed number of components.
-
-    EM knows the priors of loadings and noise only as an inverse Wishart prior, which among many columns counts as more
-    points than a component holds: its maxima are far from those of the posterior.
-    """
-    if density.model.weights.is_overfitted:
-        return maxima_of_fewer
-    return local_modes if density.model.family.is_conjugate else likelihood_maxima
 
 
 def _with_outliers(density: LogPosterior, seed: int, search: int) -> list[Mixture]:

@@ -17,6 +17,7 @@ from bayesgmm.inference.mixtures import CovariancePrior, Exponents, Mixture, clo
 from bayesgmm.inference.populations import Climb
 from bayesgmm.inference.starts import fewer_components
 from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.priors.multiplicative_gamma import has_loadings
 from bayesgmm.sweep.stats import Array, Table, log_densities
 
 HESSIAN_LIMIT = 3000  # maximum number of coordinates for a Hessian: beyond it the Hessian takes too long
@@ -129,14 +130,18 @@ def starting_points(density: LogPosterior, seed: int, threads: int, sweeps: int 
 def local_modes(density: LogPosterior, seed: int, threads: int, sweeps: int) -> list[Mixture]:
     """Search for modes by EM: half of the budget for maxima of the likelihood, which the other half starts from, too.
 
-    Those of the posterior are modes in the sampler's coordinates, up to priors that EM can't use.
+    Those of the posterior are modes in the sampler's coordinates, up to priors that EM can't use. It knows those of
+    loadings and noise only as an inverse Wishart prior, which among many columns counts as more points than a component
+    holds: its maxima are far from those of the posterior. So for factor analysers those of the likelihood are returned
+    first.
     """
     family, k = density.model.family, density.n_components
-    given = likelihood_maxima(density, seed, threads, sweeps // 2)[:GIVEN]
+    likely = likelihood_maxima(density, seed, threads, sweeps // 2)
     prior, exponents = prior_of_coordinates(density)
     sweep = em_steps.Sweep(density.blocks, family, prior, threads=threads)
-    optima = em.local_maxima(sweep, k, (seed, 1), sweeps=sweeps // 2, given=given, exponents=exponents)
-    return [optimum.mixture for optimum in optima]
+    optima = em.local_maxima(sweep, k, (seed, 1), sweeps=sweeps // 2, given=likely[:GIVEN], exponents=exponents)
+    modes = [optimum.mixture for optimum in optima]
+    return [*likely, *modes] if has_loadings(family) else modes
 
 
 def likelihood_maxima(density: LogPosterior, seed: int, threads: int, sweeps: int) -> list[Mixture]:

@@ -125,10 +125,19 @@ def from_responsibilities(
         If a component can't be estimated in spite of the floor.
     """
     weighted = shares * weight[:, None]
-    n = np.maximum(weighted.sum(axis=0), 1e-10)
+    n = np.maximum(weight @ shares, 1e-10)
     about = weighted.T @ rows / n[:, None]
-    s2 = np.array([family.form.second_moments(rows - m, r) for r, m in zip(weighted.T, about, strict=True)])
+    s2 = second_moments(rows, weighted, about, family)
     return maximise(family, Stats(n, np.zeros_like(about), s2, -np.inf, about), None, floor)
+
+
+def second_moments(rows: Array, shares: Array, about: Array, family: Family) -> Array:
+    """Compute second moments in core shape about the mean of each component, from shares (M, K) of rows (M, D)."""
+    found = []
+    for own, mean in zip(np.ascontiguousarray(shares.T), about, strict=True):
+        held = np.flatnonzero(own)  # in a partition each row is one component's
+        found.append(family.form.second_moments(rows.take(held, axis=0) - mean, own.take(held)))
+    return np.array(found)
 
 
 def spread_out_centres(rows: Array, weight: Array, n_components: int, rng: np.random.Generator) -> Array:

@@ -19,6 +19,7 @@ SHAPES = {
     "one_heap": (300, 2),
     "moons": (600, 3),
     "blobs": (400, 3),
+    "wreath": (400, 3),
     "sensors": (1000, 3),
     "waiting_times": (150, 2),
     "open_cluster": (600, 7),
@@ -85,6 +86,19 @@ def test_one_heap_is_one_gaussian():
     assert abs(np.corrcoef(X.T)[0, 1] - 0.6) < 6 * (1 - 0.36) / np.sqrt(20_000)
 
 
+def test_leaves_of_a_wreath_have_one_size_and_shape_and_their_own_directions():
+    """20,000 points of 5 leaves: 10 standard deviations within 6 standard errors; false alarm 2e-8."""
+    frame, count = datasets.wreath(20_000, n_leaves=5, seed=1), 4_000
+    for leaf, own in frame.groupby("leaf")[["x", "y"]]:
+        place = 2 * np.pi * int(leaf) / 5
+        turn = place + np.pi / 4
+        middle, along = np.array([np.cos(place), np.sin(place)]), np.array([np.cos(turn), np.sin(turn)])
+        apart = own.to_numpy() - 4 * middle
+        for axis, sd in ((along, 1.2), (np.array([-along[1], along[0]]), 0.25)):
+            assert abs((apart @ axis).mean()) < 6 * sd / np.sqrt(count)
+            assert abs((apart @ axis).std() / sd - 1) < 6 / np.sqrt(2 * count)
+
+
 def test_requests_that_timed_out_have_equal_waiting_times():
     frame = datasets.waiting_times(80, given_up=9, seed=4)
     assert (frame["seconds"] == 20.0).sum() == (frame["kind"] == "given up").sum() == 9
@@ -115,6 +129,7 @@ def test_pixels_are_pixels_of_the_picture():
         (lambda: datasets.sensors(share=1.5), "share=1.5: must be between 0 and 1"),
         (lambda: datasets.moons(noise=0), "noise=0"),
         (lambda: datasets.waiting_times(10, given_up=10), "given_up=10: must be a whole number, from 0 to 9"),
+        (lambda: datasets.wreath(n_leaves=0), "n_leaves=0"),
         (lambda: datasets.vowels("dog"), "talker='dog' is not one of"),
         (lambda: datasets.blobs(n_blobs=2.5), "n_blobs=2.5"),
         (lambda: datasets.make_mixture(0), "n_points=0"),
