@@ -72,6 +72,20 @@ def test_em_compiles_and_imports_only_what_it_needs(tmp_path):
     process(again, str(tmp_path))  # compiled code is read without the compiler's own functions
 
 
+def test_em_compiles_no_text_of_errors(tmp_path):
+    code = f"""
+{DATA}
+import bayesgmm as bg
+from numba.core import event
+with event.install_recorder("numba:compile") as recorder:
+    bg.fit(bg.MixtureModel(2), x, "em", seed=1)
+functions = [done.data["dispatcher"].py_func for _, done in recorder.buffer]
+assert any(function.__name__ == "climb" for function in functions)
+assert not [function for function in functions if function.__module__ == "numba.cpython.unicode"]
+"""
+    process(code, str(tmp_path))
+
+
 SUM = """
 from bayesgmm.sweep.compilation import kernel
 

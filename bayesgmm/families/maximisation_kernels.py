@@ -9,20 +9,20 @@ from collections import namedtuple
 
 import numpy as np
 
-from bayesgmm.families.axes_kernels import turn_to_common_axes, turn_to_own_axes
-from bayesgmm.families.decomposition_kernels import place_root
+from bayesgmm.families.restriction_kernels import EQUAL, IDENTITY, VARIABLE, add_up, restrict_spectra, root_of
+from bayesgmm.late import Late
 from bayesgmm.sweep.compilation import jit
 from bayesgmm.sweep.layout import Array
+from bayesgmm.sweep.layout_kernels import copy_to
 
-EQUAL, VARIABLE, IDENTITY = 0, 1, 2  # letters of a family: E, V, I
-SETTLED = 1e-12  # relative change of the volumes at which an iteration has converged
-STEPS = 500  # maximum number of steps of such an iteration
-TURNS = 3  # rounds of an M step towards common axes: EM only needs that no step lowers the likelihood
+pointers = Late("bayesgmm.sweep.pointers")
+
 ROUNDING = 1e-9  # by which a number of points may fall short
 EMPTY = 1e-10  # number of points of an empty component, so that its moments are defined
 
 Rules = namedtuple(
-    "Rules", "volume shape orientation added scale floor needed needed_together vanishing singular weight pivots"
+    "Rules",
+    "volume shape orientation added scale floor needed needed_together vanishing singular weight pivots restricting",
 )
 """Rules of an M step.
 
@@ -42,16 +42,9 @@ weight : float
     Exponent of each weight in the density that is maximised.
 pivots : (B,) float
     Exponents of the diagonal of a root, as differences from their mean.
+restricting : int
+    Address of ``restrict_covariances``, which few structures need: it is compiled for these alone. 0 for others.
 """
-
-
-@jit
-def add_up(values: Array) -> float:
-    """Return the sum. Numba's own needs its compiler's functions also where compiled code is read."""
-    total = 0.0
-    for value in values:
-        total += value
-    return total
 
 
 @jit
@@ -121,7 +114,8 @@ def _diagonals(sums: Array, d: int, rules: Rules, n: Array, root: Array) -> bool
             trace = 0.0
             for i in range(d):
                 trace += variances[k, i]
-            variances[k, :] = trace
+            for i in range(d):
+                variances[k, i] = trace
         power[k] += rules.added
         for i in range(d):
             if rules.scale.size:
@@ -141,63 +135,6 @@ def _diagonals(sums: Array, d: int, rules: Rules, n: Array, root: Array) -> bool
                 return False
             root[k * d + i] = 1 / math.sqrt(variance)
     return True
-
-
-@jit
-def restrict_spectra(variances: Array, n: Array, volume: int, shape: int) -> None:
-    """Restrict variances (K, D) along axes to equal volumes (geometric means), equal shapes, or both."""
-    k_all, d = variances.shape
-    total = add_up(n)
-    if volume == VARIABLE and shape == VARIABLE:
-        return
-    if volume == VARIABLE:
-        _equal_shapes(variances, n / total)
-        return
-    if shape == VARIABLE:
-        volumes, pooled = np.empty(k_all), 0.0
-        for k in range(k_all):
-            log_volume = 0.0
-            for i in range(d):
-                log_volume += math.log(max(variances[k, i], 1e-300))
-            volumes[k] = math.exp(log_volume / d)
-            pooled += n[k] / total * volumes[k]
-        for k in range(k_all):
-            for i in range(d):
-                variances[k, i] *= pooled / volumes[k]
-        return
-    for i in range(d):
-        pooled = 0.0
-        for k in range(k_all):
-            pooled += n[k] / total * variances[k, i]
-        variances[:, i] = pooled
-
-
-@jit
-def _equal_shapes(variances: Array, share: Array) -> None:
-    """Make variances (K, D) proportional: volumes and shape in turn, by Sinkhorn's algorithm."""
-    k_all, d = variances.shape
-    volume, shape = np.empty(k_all), np.empty(d)
-    for k in range(k_all):
-        volume[k] = add_up(variances[k]) / variances.shape[1]
-    for _ in range(STEPS):
-        shape[:] = 0.0
-        for k in range(k_all):
-            factor = share[k] / volume[k]
-            for i in range(d):
-                shape[i] += factor * variances[k, i]
-        moved = False
-        for k in range(k_all):
-            now = 0.0
-            for i in range(d):
-                now += variances[k, i] / shape[i]
-            now /= d
-            moved |= abs(now - volume[k]) > SETTLED * now
-            volume[k] = now
-        if not moved:
-            break
-    for k in range(k_all):
-        for i in range(d):
-            variances[k, i] = volume[k] * shape[i]
 
 
 @jit
@@ -231,7 +168,7 @@ def _squares(sums: Array, d: int, rules: Rules, n: Array, root: Array) -> bool:
     for k in range(k_all):
         m = k % count
         if shared and k:
-            root[k * d * d : (k + 1) * d * d] = root[: d * d]
+            copy_to(root[: d * d], root[k * d * d :])
         elif rules.pivots.size > 1:
             for i in range(d):
                 factor = math.sqrt(1 + rules.pivots[i] / power[m])
@@ -248,147 +185,14 @@ def restricted_roots(core: Array, n: Array, rules: Rules, root: Array) -> bool:
     overwritten. Returns False if a covariance is not regular.
     """
     count, d = core.shape[0], core.shape[1]
-    own, shape = rules.orientation == VARIABLE, rules.shape == VARIABLE
-    axes = np.empty((d, d))
-    if count == 1 or (own and shape and rules.volume == VARIABLE):
+    if count == 1 or rules.restricting == 0:
         regular = True
         for m in range(count):
-            regular &= _root_of(core[m], rules, root[m * d * d : (m + 1) * d * d].reshape((d, d)))
+            to = root[m * d * d : (m + 1) * d * d].reshape((d, d))
+            regular &= root_of(core[m], rules.vanishing, rules.singular, to)
         return regular
-    if not own and not shape:
-        return _proportional(core, n, rules, root)
-    variances, each = np.empty((count, d)), np.empty((count if own else 1, d, d))
-    if own:
-        for m in range(count):
-            turn_to_own_axes(core[m], each[m])
-    else:
-        _common_axes(root, count, axes)
-        each[0] = axes
-        for m in range(count):
-            _in_axes(core[m], axes)
-        turn_to_common_axes(core, n, rules.volume == EQUAL, each[0], TURNS)
-    for m in range(count):
-        for i in range(d):
-            variances[m, i] = core[m, i, i]
-            if not variances[m, i] > 0.0:
-                return False
-    restrict_spectra(variances, n, rules.volume, rules.shape)
-    log_sd, basis = np.empty(d), np.empty((d, d))
-    for m in range(count):
-        for i in range(d):
-            log_sd[i] = 0.5 * math.log(variances[m, i])
-        turned, to = each[m % each.shape[0]], root[m * d * d : (m + 1) * d * d].reshape((d, d))
-        place_root(log_sd, turned, to, basis)
-        for i in range(d):
-            variance = 0.0
-            for t in range(d):
-                variance += variances[m, t] * turned[i, t] ** 2
-            if not (variance > rules.vanishing and 1 / to[i, i] ** 2 > rules.singular * variance):
-                return False
-    return True
-
-
-@jit
-def _common_axes(root: Array, count: int, axes: Array) -> None:
-    """Write the axes (D, D) that the precisions of roots have in common: those of a sum with unequal weights."""
-    d = axes.shape[0]
-    total, precision = np.zeros((d, d)), np.empty((d, d))
-    for m in range(count):
-        trace = 0.0
-        for i in range(d):
-            for j in range(i + 1):
-                inner = 0.0
-                for t in range(i, d):
-                    inner += root[m * d * d + t * d + i] * root[m * d * d + t * d + j]
-                precision[i, j] = precision[j, i] = inner
-            trace += precision[i, i]
-        total += math.exp(-m) / trace * precision
-    turn_to_own_axes(total, axes)
-
-
-@jit
-def _in_axes(matrix: Array, axes: Array) -> None:
-    """Replace a symmetric matrix (D, D) by axes' matrix axes."""
-    d = matrix.shape[0]
-    half = np.empty((d, d))
-    for i in range(d):
-        for j in range(d):
-            total = 0.0
-            for t in range(d):
-                total += matrix[i, t] * axes[t, j]
-            half[i, j] = total
-    for i in range(d):
-        for j in range(i + 1):
-            total = 0.0
-            for t in range(d):
-                total += axes[t, i] * half[t, j]
-            matrix[i, j] = matrix[j, i] = total
-
-
-@jit
-def _root_of(matrix: Array, rules: Rules, root: Array) -> bool:
-    """Write the root of a covariance, the inverse of its Cholesky factor; False if it is not regular."""
-    d = matrix.shape[0]
-    for i in range(d):
-        variance = matrix[i, i]
-        for j in range(i + 1):
-            total = matrix[i, j]
-            for t in range(j):
-                total -= matrix[i, t] * matrix[j, t]  # the factor replaces the lower triangle
-            if j < i:
-                matrix[i, j] = total / matrix[j, j]
-            elif variance > rules.vanishing and total > rules.singular * variance and total > 0.0:
-                matrix[i, i] = math.sqrt(total)
-            else:
-                return False
-    for i in range(d):
-        root[i, i] = 1 / matrix[i, i]
-        for j in range(i):
-            total = 0.0
-            for t in range(j, i):
-                total -= matrix[i, t] * root[t, j]
-            root[i, j], root[j, i] = total * root[i, i], 0.0
-    return True
-
-
-@jit
-def _proportional(core: Array, n: Array, rules: Rules, root: Array) -> bool:
-    """Write the roots of proportional covariances: volumes and the common matrix in turn."""
-    count, d = core.shape[0], core.shape[1]
-    volume, share = np.empty(count), n / add_up(n)
-    common, inverse = np.empty((d, d)), np.empty((d, d))
-    for m in range(count):
-        volume[m] = 0.0
-        for i in range(d):
-            volume[m] += core[m, i, i] / d
-    for _ in range(STEPS):
-        common[:] = 0.0
-        for m in range(count):
-            common += share[m] / volume[m] * core[m]
-        if not _root_of(common, rules, inverse):
-            return False
-        moved = False
-        for m in range(count):
-            now = _distance(core[m], inverse) / d
-            moved |= abs(now - volume[m]) > SETTLED * now
-            volume[m] = now
-        if not moved:
-            break
-    for m in range(count):
-        for i in range(d):
-            for j in range(d):
-                root[m * d * d + i * d + j] = inverse[i, j] / math.sqrt(volume[m])
-    return True
-
-
-@jit
-def _distance(matrix: Array, root: Array) -> float:
-    """Return the trace of ``root matrix root'``."""
-    d, total = matrix.shape[0], 0.0
-    for i in range(d):
-        for j in range(i + 1):
-            inner = 0.0
-            for t in range(i + 1):
-                inner += matrix[j, t] * root[i, t]
-            total += root[i, j] * inner
-    return total
+    numbers, limits = np.empty(5, np.int64), np.empty(2)
+    numbers[0], numbers[1], numbers[2], numbers[3] = count, d, rules.volume, rules.shape
+    numbers[4] = rules.orientation
+    limits[0], limits[1] = rules.vanishing, rules.singular
+    return pointers.call_on_arrays(rules.restricting, numbers, core, n, limits, root) != 0

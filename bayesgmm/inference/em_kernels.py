@@ -7,16 +7,11 @@ import math
 
 import numpy as np
 
-from bayesgmm.families.maximisation_kernels import (
-    IDENTITY,
-    Rules,
-    is_one_for_all,
-    maximise,
-    restrict_spectra,
-    restricted_roots,
-)
+from bayesgmm.families.maximisation_kernels import Rules, is_one_for_all, maximise, restricted_roots
+from bayesgmm.families.restriction_kernels import IDENTITY, restrict_spectra
 from bayesgmm.sweep.compilation import jit, kernel
 from bayesgmm.sweep.layout import Array
+from bayesgmm.sweep.layout_kernels import copy_to
 from bayesgmm.sweep.orchestration import NativePoints, NativeTable, fold_points
 
 CONVERGED, SLOW, LAST, IRREGULAR = 0, 1, 2, 3  # why steps ended
@@ -61,7 +56,7 @@ def _step(points: NativePoints, k: int, rules: Rules, state: Array, following: A
     """Write the state after an EM step; return the log likelihood of the one before, and False if it is not regular."""
     d = points.n_features
     sums = _evaluate(points, state, k, rules.orientation == IDENTITY)
-    following[:] = state
+    copy_to(state, following)
     middle = k + k * d
     regular = maximise(sums, d, rules, following[:k], following[k:middle], following[middle:])
     return sums[0], regular and math.isfinite(sums[0])
@@ -87,7 +82,7 @@ def take_steps(
             return CONVERGED, t + 1
         if left < np.inf and math.log(wanted / left) / math.log(rate) > patience:
             return SLOW, t + 1
-        state[:] = following
+        copy_to(following, state)
     return LAST, values.size
 
 
@@ -120,16 +115,18 @@ def extrapolate(points: NativePoints, k: int, rules: Rules, state: Array, gap: f
             sweeps += 1
             value = value if regular else -np.inf
         if value >= best:
-            first[:], most = beyond, max(most, GROWTH * factor)
+            copy_to(beyond, first)
+            most = max(most, GROWTH * factor)
         else:
-            first[:], most = third, max(1.0, most / GROWTH)
+            copy_to(third, first)
+            most = max(1.0, most / GROWTH)
             value, regular = _step(points, k, rules, third, following)
             sweeps += 1
-        second[:] = following
+        copy_to(following, second)
         values[count + 1] = value
         count += 2
         left, _ = _remaining(values, count, 2)
-    state[:] = first
+    copy_to(first, state)
     return count, sweeps
 
 

@@ -6,7 +6,8 @@ from functools import cached_property
 import numpy as np
 
 from bayesgmm.families.family import SINGULAR, VANISHING, Family
-from bayesgmm.families.maximisation_kernels import EQUAL, IDENTITY, VARIABLE, Rules
+from bayesgmm.families.maximisation_kernels import Rules
+from bayesgmm.families.restriction_kernels import EQUAL, IDENTITY, VARIABLE, restrict_covariances
 from bayesgmm.inference import em_kernels
 from bayesgmm.inference.mixtures import NONE, CovariancePrior, Exponents, Mixture
 from bayesgmm.sweep.blocks import Blocks
@@ -79,7 +80,14 @@ class NativeEM:
             singular=0.0 if keeps else SINGULAR,
             weight=float(self.exponents.weight),
             pivots=np.array(self.exponents.pivots, np.float64),
+            restricting=restrict_covariances.address if self._is_restricted else 0,
         )
+
+    @property
+    def _is_restricted(self) -> bool:
+        """True if covariances with correlations have parts in common, but are not all the same."""
+        volume, shape, orientation = (LETTERS[letter] for letter in self.family.mclust)
+        return orientation != IDENTITY and not volume == shape == orientation
 
     @property
     def _sizes(self) -> tuple[int, int]:

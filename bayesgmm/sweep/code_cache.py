@@ -13,17 +13,18 @@ from typing import Any, ClassVar, Self
 
 import numba
 from numba.core import event, sigutils
-from numba.core.base import BaseContext
 from numba.core.caching import CacheImpl, CompileResultCacheImpl, FunctionCache, _CacheLocator
 from numba.core.ccallback import CFunc
+from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompileResult
+from numba.core.cpu import CPUContext
 from numba.core.dispatcher import Dispatcher
 from numba.core.runtime.nrt import rtsys
 from numba.core.types import Type
 
 from bayesgmm import progress
 from bayesgmm.errors import PACKAGE
-from bayesgmm.sweep.inner_code import without_literals
+from bayesgmm.sweep.inner_code import libraries_of, without_literals
 from bayesgmm.sweep.short_code import KernelCompiler
 from bayesgmm.temporary import temporary_folder
 
@@ -132,7 +133,7 @@ class CodeCache(FunctionCache):
         super().__init__(function)
         self._cache_file._source_stamp = stamp
 
-    def load_overload(self, sig: Sequence[Type], target_context: BaseContext) -> CompileResult | None:
+    def load_overload(self, sig: Sequence[Type], target_context: CPUContext) -> CompileResult | None:
         """Read compiled code; None if it can't be read, for any reason.
 
         Numba would first load everything that it compiles with, linear algebra of scipy included, which takes half a
@@ -140,7 +141,8 @@ class CodeCache(FunctionCache):
         """
         try:
             rtsys.initialize(target_context)
-            return self._load_overload(sig, target_context)
+            with libraries_of(JITCodeLibrary, target_context.codegen()):
+                return self._load_overload(sig, target_context)
         except Exception:
             self._forget()
             return None

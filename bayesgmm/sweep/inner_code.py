@@ -4,7 +4,8 @@ Numba optimises each function and generates machine code for it, and again where
 of dozens of short functions on five levels, so most of the time would be spent on code that is never called.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numba
@@ -30,7 +31,7 @@ def without_literals(dispatcher: Any) -> Any:
     return dispatcher
 
 
-class _Library(JITCodeLibrary):
+class InnerLibrary(JITCodeLibrary):
     """Library that is linked into the code of a caller, and optimised only there."""
 
     def _optimize_final_module(self) -> None:
@@ -51,6 +52,17 @@ class _Library(JITCodeLibrary):
         return _WithoutEnvironments(self._codegen)
 
 
+@contextmanager
+def libraries_of(kind: type[JITCodeLibrary], codegen: Any) -> Iterator[None]:
+    """Make libraries of a kind in a block."""
+    before = codegen._library_class
+    codegen._library_class = kind
+    try:
+        yield
+    finally:
+        codegen._library_class = before
+
+
 class _WithoutEnvironments:
     def __init__(self, codegen: Codegen) -> None:
         self._codegen = codegen
@@ -64,6 +76,6 @@ class _WithoutEnvironments:
 
 class _Compiler(compiler.Compiler):
     def compile_extra(self, function: Callable[..., object]) -> CompileResult:
-        """Compile into a ``_Library``."""
-        self.state.library = _Library(self.state.targetctx.codegen(), function.__qualname__)
+        """Compile into an ``InnerLibrary``."""
+        self.state.library = InnerLibrary(self.state.targetctx.codegen(), function.__qualname__)
         return super().compile_extra(function)

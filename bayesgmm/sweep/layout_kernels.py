@@ -1,7 +1,17 @@
-"""Rows laid out in blocks, compiled: for points that are read part by part, and laid out again in each sweep."""
+"""Numbers that are copied, and rows laid out in blocks; compiled.
 
-from bayesgmm.sweep.compilation import kernel
+Points that are read part by part are laid out again in each sweep.
+"""
+
+from bayesgmm.sweep.compilation import jit, kernel
 from bayesgmm.sweep.layout import BLOCK, Array
+
+
+@jit
+def copy_to(source: Array, to: Array) -> None:
+    """Copy numbers. An assignment of a slice would compile the text of its error, too, with functions of strings."""
+    for i in range(source.size):
+        to[i] = source[i]
 
 
 @kernel

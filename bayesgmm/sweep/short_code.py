@@ -5,14 +5,20 @@ these loops for many iterations are never run: without them, the code of a kerne
 the time to optimise, and it runs as fast. Results are the same to the last bit.
 """
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from llvmlite import binding
 from numba.core import compiler
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompileResult
+from numba.core.runtime.nrt import rtsys
+
+from bayesgmm.sweep.inner_code import InnerLibrary, libraries_of
 
 OPTIMISATION = 2  # level of the optimiser, of 3
+COLLECTED = 30_000  # number of new objects after which garbage is collected
 
 
 class _Library(JITCodeLibrary):
@@ -38,11 +44,25 @@ class _Library(JITCodeLibrary):
         passes.run(module, builder)
 
 
+@contextmanager
+def _fewer_collections() -> Iterator[None]:
+    """Collect garbage rarely in a block. A compiler makes millions of objects, and few of them are garbage soon."""
+    before = gc.get_threshold()
+    gc.set_threshold(max(before[0], COLLECTED) if before[0] else 0, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
 class KernelCompiler(compiler.Compiler):
     """Compiler of functions that Python or native code calls."""
 
     def compile_extra(self, function: Callable[..., object]) -> CompileResult:
-        """Compile into a ``_Library``, which can be stored on disk."""
-        self.state.library = _Library(self.state.targetctx.codegen(), function.__qualname__)
+        """Compile into a ``_Library``, which can be stored on disk; numba's own functions are inner functions."""
+        codegen = self.state.targetctx.codegen()
+        self.state.library = _Library(codegen, function.__qualname__)
         self.state.library.enable_object_caching()
-        return super().compile_extra(function)
+        rtsys.initialize(self.state.targetctx)  # the runtime for arrays is code that is run, not an inner function
+        with libraries_of(InnerLibrary, codegen), _fewer_collections():
+            return super().compile_extra(function)
