@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bayesgmm.diagnosis import (
-    chain_statistics,
     components,
     engines,
     measurement,
@@ -18,7 +17,7 @@ from bayesgmm.diagnosis import (
 )
 from bayesgmm.errors import choose
 from bayesgmm.findings import Finding, Findings
-from bayesgmm.posterior import draws
+from bayesgmm.posterior import chain_statistics, draws
 from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.info import declaration, info
 from bayesgmm.posterior.schema import holds_points, observed, unpack

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesgmm.data.points import Points
-from bayesgmm.diagnosis.chain_statistics import MIN_DRAWS
 from bayesgmm.diagnosis.mixing import rhat_and_ess
 from bayesgmm.labels.alignments import Responsibilities
 from bayesgmm.labels.relabelling import KEPT, component_order, inverse, relabel, reorder
 from bayesgmm.labels.subsamples import Rows, evenly
 from bayesgmm.posterior.arguments import FitLike, takes_fit
+from bayesgmm.posterior.chain_statistics import MIN_DRAWS
 from bayesgmm.posterior.info import info
 from bayesgmm.posterior.schema import Posterior, holds_points, observed, unpack
 from bayesgmm.sweep.stats import Array, draw_responsibilities, log_densities

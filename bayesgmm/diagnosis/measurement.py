@@ -69,7 +69,7 @@ def hidden_spread(fit: "xr.DataTree") -> list[Finding]:
 
 def wrong_labels(fit: "xr.DataTree") -> list[Finding]:
     """Find rows whose label is more likely wrong than right, by their values and all other labels."""
-    from scipy.stats import poisson
+    from scipy.special import pdtrc
 
     table, expected, unsure = judged_labels(fit)
     found = table[table["wrong"] > 0.5]
@@ -86,6 +86,6 @@ def wrong_labels(fit: "xr.DataTree") -> list[Finding]:
     what = f"{many} more likely wrong than right, if 1 in 100 is wrong: {'; '.join(each)}{more}."
     why = "A wrong label moves its component. Right labels of rows that lie between components can look wrong, too."
     advice = "bg.label_errors gives the probability for each row. Check these labels, and leave wrong ones out."
-    by_chance = poisson.sf(len(found) - 1, expected) > CHANCE
+    by_chance = pdtrc(len(found) - 1, expected) > CHANCE
     evidence: dict[str, object] = {"rows": found.index.tolist(), "wrong": found["wrong"].tolist(), "expected": expected}
     return [Finding("note" if by_chance else "warning", "wrong labels", what, why, advice, evidence), *possible]

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.data.points import Points
-from bayesgmm.diagnosis.chain_statistics import MIN_DRAWS, of_dataset
 from bayesgmm.findings import Finding
 from bayesgmm.labels.relabelling import aligned
+from bayesgmm.posterior.chain_statistics import MIN_DRAWS, bfmi, of_dataset
 from bayesgmm.posterior.draws import components, number_varies, sampled, size, statistic
 from bayesgmm.posterior.info import info
 from bayesgmm.posterior.schema import holds_points, observed, unpack
@@ -224,24 +224,16 @@ def single_chain(fit: "xr.DataTree") -> list[Finding]:
 
 
 def energy(fit: "xr.DataTree") -> list[Finding]:
-    """Check the energy transitions of Hamiltonian Monte Carlo (BFMI).
-
-    References
-    ----------
-    .. [1] Betancourt (2016), arXiv:1604.00695.
-    """
+    """Check the energy transitions of Hamiltonian Monte Carlo (BFMI)."""
     values = statistic(fit, "energy")
     if values is None or values.sizes["draw"] < MIN_DRAWS:
         return []
-    import arviz_stats as az
-
-    with np.errstate(invalid="ignore", divide="ignore"):
-        fractions = np.atleast_1d(az.bfmi(values.to_dataset(name="energy"))["energy"].values)
+    fractions = bfmi(values.transpose("chain", "draw").values)
     low = np.flatnonzero(fractions < LOW_BFMI)
     if not low.size:
         return []
-    bfmi = f"BFMI {fractions.min():.2f}; it should be above {LOW_BFMI}"
-    what = f"The energy of {chains_named(low)} changes too slowly ({bfmi})."
+    ratio = f"BFMI {fractions.min():.2f}; it should be above {LOW_BFMI}"
+    what = f"The energy of {chains_named(low)} changes too slowly ({ratio})."
     why = "The sampler moves slowly between the centre and the tails of the posterior, so intervals may be too narrow."
     attempts = advice(components(fit), "more draws", "a stronger prior", FEWER)
     return [Finding("warning", "energy", what, why, attempts, {"bfmi": fractions.tolist()})]

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy  # its parts are imported when they are used
 
-from bayesgmm.diagnosis.chain_statistics import rhat_and_bulk_ess
 from bayesgmm.diagnosis.convergence import label_free
 from bayesgmm.diagnosis.engines import unseen_regions
 from bayesgmm.diagnosis.mixing import chains_named
 from bayesgmm.findings import Finding
+from bayesgmm.posterior.chain_statistics import rhat_and_bulk_ess
 from bayesgmm.posterior.contamination import as_modelled
 from bayesgmm.posterior.draws import size, statistic
 from bayesgmm.posterior.schema import observed

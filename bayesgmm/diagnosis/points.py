@@ -12,6 +12,7 @@ from bayesgmm.posterior.contamination import as_modelled
 from bayesgmm.posterior.info import info
 from bayesgmm.posterior.schema import Posterior, observed, unpack
 from bayesgmm.predictions.cross_validation import IntArray, LeftOut, Opened, khat_limit, leave_outs
+from bayesgmm.predictions.ranks import q_values
 from bayesgmm.sweep.stats import Array, log_densities
 from bayesgmm.wording import listing, plural
 
@@ -64,13 +65,11 @@ def unexplained(fit: "xr.DataTree") -> list[Finding]:
     ----------
     .. [1] Benjamini & Hochberg (1995), J. R. Stat. Soc. B 57(1), 289-300.
     """
-    from scipy.stats import false_discovery_control
-
     points, posterior = observed(fit), as_modelled(fit).thin(DRAWS)
     p_value = farness(points.values, posterior.thin(1))[0]
     near = np.argsort(p_value)[:CANDIDATES]
     p_value[near] = farness(points.values[near], posterior).mean(axis=0)
-    rate = false_discovery_control(np.minimum(2 * p_value, 1.0))
+    rate = q_values(np.minimum(2 * p_value, 1.0))
     far = np.flatnonzero(rate < FALSE_DISCOVERIES)
     if not far.size:
         return []

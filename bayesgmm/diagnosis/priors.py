@@ -7,6 +7,7 @@ import numpy as np
 
 from bayesgmm.data.standards import Standard
 from bayesgmm.diagnosis.mixing import monitored
+from bayesgmm.diagnosis.power_scaling import sensitivities
 from bayesgmm.families.charts import RootChart
 from bayesgmm.families.factor_charts import FactorChart
 from bayesgmm.families.structures import chart_of
@@ -95,23 +96,19 @@ def prior_sensitivity(fit: "xr.DataTree") -> list[Finding]:
     ----------
     .. [1] Kallioinen, Paananen, Bürkner & Vehtari (2024), Stat. Comput. 34, 57.
     """
-    import arviz_stats as az
-    import xarray as xr
-
-    dims = ("chain", "draw")
-    groups = {
-        "posterior": quantities(fit),
-        "log_prior": xr.Dataset({"prior": (dims, log_prior(fit))}),
-        "log_likelihood": xr.Dataset({"x": fit["sample_stats"]["loglik"]}),
-    }
-    tree = xr.DataTree.from_dict(groups)
+    draws = {name: one.transpose("chain", "draw", ...) for name, one in quantities(fit).items()}
+    values = [one.values.reshape(one.sizes["chain"] * one.sizes["draw"], -1) for one in draws.values()]
+    loglik = fit["sample_stats"]["loglik"].transpose("chain", "draw").values
     with np.errstate(all="ignore"):
-        by_prior, by_data = (az.psense(tree, group=group) for group in ("prior", "likelihood"))
-    flat = {name: (np.nan_to_num(by_prior[name].values).max(), name) for name in by_prior.data_vars}
+        by_prior, by_data = (
+            dict(zip(draws, (np.nan_to_num(sensitivities(one, log.ravel())).max() for one in values), strict=True))
+            for log in (log_prior(fit), loglik)
+        )
+    flat = {name: (one, name) for name, one in by_prior.items()}
     value, name = max(flat.values())
     if not value > SENSITIVE:
         return []
-    of_data = float(np.nan_to_num(by_data[name].values).max())
+    of_data = float(by_data[name])
     weak = of_data < SENSITIVE
     of = str(name).replace("_", " ")
     what = f"The results are sensitive to the prior (sensitivity {value:.2f} for the {of}; up to {SENSITIVE} is low)."

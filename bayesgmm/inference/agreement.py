@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayesgmm.diagnosis.chain_statistics import MIN_DRAWS, rhat_and_bulk_ess
 from bayesgmm.diagnosis.mixing import ALARMING_RHAT, HIGH_RHAT, LOW_ESS
 from bayesgmm.labels.groups import Groups, sort_within
+from bayesgmm.posterior.chain_statistics import MIN_DRAWS, rhat_and_bulk_ess
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array, log_densities
 

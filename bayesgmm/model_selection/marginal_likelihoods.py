@@ -9,7 +9,6 @@ import numpy as np
 
 from bayesgmm.blas import one_blas_thread
 from bayesgmm.declared import whole
-from bayesgmm.diagnosis.chain_statistics import rhat_and_bulk_ess
 from bayesgmm.diagnosis.tempering import MIN_TRIPS
 from bayesgmm.errors import DeclarationError, SamplingError, UnreliableEvidence
 from bayesgmm.inference.bridges import bridge
@@ -17,6 +16,7 @@ from bayesgmm.inference.importance import Draws, importance_share, log_evidence,
 from bayesgmm.inference.mixture_proposals import Proposal, fit_proposal, halves
 from bayesgmm.labels.relabelling import component_order, inverse, reorder
 from bayesgmm.posterior.arguments import FitLike, takes_fit
+from bayesgmm.posterior.chain_statistics import rhat_and_bulk_ess
 from bayesgmm.posterior.criteria import HIGH_KHAT
 from bayesgmm.posterior.draws import approximate, size
 from bayesgmm.posterior.info import declaration, info

@@ -83,7 +83,7 @@ def anomaly_data(
     >>> anomaly_data(fit, [[0.0], [50.0]])["anomaly"].values
     array([False,  True])
     """
-    from scipy.stats import beta
+    from scipy.special import betaincinv
 
     points = points_for(fit, data)
     answer = anomaly_scores(fit, data, fdr=fdr, calibration=calibration, seed=seed)
@@ -99,7 +99,7 @@ def anomaly_data(
     rank = np.empty(n_points, dtype=int)
     rank[order] = place
     tail = (1 - BAND) / 2
-    band = np.column_stack([beta.ppf(at, place, n_points + 1 - place) for at in (tail, 1 - tail)])
+    band = np.column_stack([betaincinv(place, n_points + 1 - place, at) for at in (tail, 1 - tail)])
     coords = {"feature": [points.columns[j] for j in shown.columns], "place": place, "ci_bound": ["lower", "upper"]}
     return (
         answer.assign(

@@ -125,10 +125,8 @@ def assignment_data(fit: FitLike, columns: Sequence[str] | None = None, ci_prob:
 
 def ellipses(mean: Array, covariance: Array, pair: list[int], ci_prob: float, steps: int = 73) -> Array:
     """(S, K, 2, steps) ellipses in the plane of two columns that contain ``ci_prob`` of each component."""
-    from scipy.stats import chi2
-
     angle = np.linspace(0, 2 * np.pi, steps)
-    circle = np.sqrt(chi2(2).ppf(ci_prob)) * np.stack([np.cos(angle), np.sin(angle)])
+    circle = np.sqrt(-2 * np.log1p(-ci_prob)) * np.stack([np.cos(angle), np.sin(angle)])
     chol = cholesky(covariance[..., pair, :][..., pair])
     return mean[..., pair][..., None] + chol @ circle
 

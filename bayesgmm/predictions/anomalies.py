@@ -15,7 +15,7 @@ from bayesgmm.predictions import cross_conformal
 from bayesgmm.predictions.cross_conformal import Refitted, Weighted
 from bayesgmm.predictions.densities import DRAWS, dataset, spread
 from bayesgmm.predictions.lazy_answers import by_block
-from bayesgmm.predictions.ranks import among_points, rank_p_values
+from bayesgmm.predictions.ranks import among_points, q_values, rank_p_values
 from bayesgmm.predictions.replication import simulate
 from bayesgmm.sweep.stats import Array
 from bayesgmm.wording import listing
@@ -313,9 +313,7 @@ def rows_among(points: Points, fitted: Points) -> NDArray[np.intp]:
 
 
 def _flagged(p_value: Array, rate: float, method: str, n_reference: int) -> dict[str, object]:
-    from scipy.stats import false_discovery_control
-
-    q_value = false_discovery_control(p_value, method=method)
+    q_value = q_values(p_value, dependent=method == "by")
     flagged = q_value <= rate
     if not flagged.any():
         warn_of_few(p_value, n_reference, f"fdr={rate:g}", "Use more of them: simulated=..., or calibration points.")

@@ -149,22 +149,13 @@ def smoothed(log_ratio: Array) -> tuple[Array, Array]:
     """
     from scipy.special import softmax
 
-    plain, rows = softmax(log_ratio, axis=1), [_log_weights(row) for row in log_ratio]
-    log_weight = np.array([row for row, _ in rows]).reshape(log_ratio.shape)
-    khat = np.array([shape for _, shape in rows])
+    log_weight, khat, fits = pareto_smoothed(log_ratio)
+    plain, log_weight = softmax(log_ratio, axis=1), np.where(fits[:, None], log_weight, log_ratio)
+    khat = np.where(fits, khat, 0.0)
     weight = softmax(np.where(np.isfinite(log_weight), log_weight, -np.inf), axis=1)
     weight = np.where(np.isfinite(log_weight).any(axis=1, keepdims=True) & np.isfinite(weight), weight, plain)
     varies = np.ptp(log_ratio, axis=1) > 0
     return weight, np.where(varies, np.where(np.isnan(khat), np.inf, khat), 0.0)
-
-
-def _log_weights(log_ratio: Array) -> tuple[Array, float]:
-    """Smoothed log weights (S,) and k-hat; the log ratios, and 0, where too few differ to be smoothed."""
-    with np.errstate(all="ignore"):
-        try:
-            return pareto_smoothed(log_ratio)
-        except ValueError:
-            return log_ratio, 0.0
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Leave-one-out cross-validation by ArviZ's estimators, and stacking weights."""
+"""Leave-one-out cross-validation, with the numbers of ArviZ's estimators, and stacking weights."""
 
 import math
 import warnings
@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from bayesgmm.data.cells import RowLabels
 from bayesgmm.data.points import Points
 from bayesgmm.errors import warn
+from bayesgmm.posterior.chain_statistics import mean_ess
 from bayesgmm.posterior.criteria import HIGH_KHAT, n_parameters
 from bayesgmm.posterior.draws import approximate
 from bayesgmm.posterior.info import FitInfo
 from bayesgmm.posterior.schema import Posterior
 from bayesgmm.predictions.densities import slices, spread
+from bayesgmm.predictions.pareto_smoothing import pareto_smoothed
 from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
@@ -90,7 +92,7 @@ def leave_one_out(name: str, fit: Opened, points: Points) -> LeftOut | None:
     try:
         with np.errstate(all="ignore"):
             parts = [leave_out(log.T) for log in logs]
-    except ValueError:  # ArviZ's: "All tail values are the same"
+    except ValueError:  # the largest weights are equal
         warn(
             [
                 f"{name!r}: nearly all of its draws are copies of a few, so leave-one-out can't be computed. "
@@ -110,10 +112,8 @@ def sampled_rows(n_points: int) -> IntArray:
 
 
 def _sums(elpd: Array, p_loo: Array) -> tuple[float, float, float]:
-    from arviz_stats.base.array import array_stats
-
-    total, error, effective, _ = array_stats.loo_summary(elpd, p_loo)
-    return float(total), float(error), float(effective)
+    error = math.sqrt(len(elpd)) * float(elpd.std(ddof=1)) if len(elpd) > 1 else 0.0
+    return float(elpd.sum()), error, float(p_loo.sum())
 
 
 def _from_sample(fit: Opened, points: Points, rows: IntArray, elpd: Array, p_loo: Array) -> tuple[float, float, float]:
@@ -133,20 +133,45 @@ def _from_sample(fit: Opened, points: Points, rows: IntArray, elpd: Array, p_loo
 
 
 def leave_outs(fit: Opened, chosen: IntArray) -> LeaveOut:
-    """Return ArviZ's estimator for these draws: from log densities (n, S) to elpd, k-hat and p_loo, (n,) each."""
-    from arviz_stats.base.array import array_stats
-
+    """Return an estimator for these draws: from log densities (n, S) to elpd, k-hat and p_loo, (n,) each."""
     if "sample_stats" not in fit.tree.children or not approximate(fit.tree) or fit.info.notes.resampled:
         r_eff = _relative_efficiency(fit)
-        return lambda log: array_stats.loo(log, chain_axis=None, r_eff=r_eff)
+        return lambda log: importance_sampled(log, -log, r_eff)
     stats = fit.tree["sample_stats"].to_dataset()
     log_p, log_q = (stats[name].values.ravel()[chosen] for name in ("lp", "log_q"))
 
-    def weighted(log: Array) -> tuple[Array, Array, Array]:
-        p, q = (np.broadcast_to(density, log.shape) for density in (log_p, log_q))
-        return array_stats.loo_approximate_posterior(log, p, q, chain_axis=None)
+    return lambda log: importance_sampled(log, log_p - log_q - log)
 
-    return weighted
+
+def importance_sampled(log: Array, log_ratio: Array, relative_size: float = 1.0) -> tuple[Array, Array, Array]:
+    """Compute log densities of left-out points by Pareto-smoothed importance sampling: the numbers of ArviZ.
+
+    Parameters
+    ----------
+    log : (N, S) float
+        Log density of each point under each draw.
+    log_ratio : (N, S) float
+        Logs of the importance ratios of the posterior without a point.
+    relative_size : float
+        Effective sample size of the draws, divided by their number.
+
+    Returns
+    -------
+    elpd, khat, p_loo : (N,) float
+        Log density without the point, Pareto k-hat, and effective number of parameters.
+
+    Raises
+    ------
+    ValueError
+        If a point has fewer than five large weights, or all of these are equal.
+    """
+    from scipy.special import logsumexp
+
+    log_weight, khat, fits = pareto_smoothed(log_ratio, relative_size)
+    if not fits.all():
+        raise ValueError("the largest weights are fewer than five, or all are equal")
+    elpd = logsumexp(log_weight + log, axis=1)
+    return elpd, khat, logsumexp(log, axis=1) - math.log(log.shape[1]) - elpd
 
 
 def _relative_efficiency(fit: Opened) -> float:
@@ -155,9 +180,8 @@ def _relative_efficiency(fit: Opened) -> float:
         return resampled.effective / fit.posterior.n_draws
     if "sample_stats" not in fit.tree.children or "loglik" not in fit.tree["sample_stats"]:
         return 1.0
-    import arviz_stats as az
-
-    ess = float(az.ess(fit.tree["sample_stats"]["loglik"], method="mean"))
+    loglik = fit.tree["sample_stats"]["loglik"].transpose("chain", "draw").values
+    ess = float(mean_ess(loglik[..., None])[0])
     return ess / fit.posterior.n_draws if np.isfinite(ess) else 1.0
 
 
@@ -215,7 +239,7 @@ def stacking_weights(fits: Mapping[str, LeftOut]) -> dict[str, float]:
     return {name: value / sum(weight.values()) for name, value in weight.items()}
 
 
-def as_arviz(fit: LeftOut, less: Array | float = 0.0, good_khat: float = HIGH_KHAT) -> Any:
+def as_arviz(fit: LeftOut, less: Array) -> Any:
     """Leave-one-out results in ArviZ's format, with ``less`` subtracted from the log densities."""
     import xarray as xr
     from arviz_stats.utils import ELPDDataLOO
@@ -229,7 +253,7 @@ def as_arviz(fit: LeftOut, less: Array | float = 0.0, good_khat: float = HIGH_KH
         n_data_points=len(elpd),
         scale="log",
         warning=False,
-        good_k=good_khat,
+        good_k=HIGH_KHAT,
         elpd_i=xr.DataArray(elpd, dims="point"),
         pareto_k=xr.DataArray(np.where(np.isfinite(fit.khat), fit.khat, np.nan), dims="point"),
     )

@@ -19,6 +19,35 @@ FIRST, FEW_LOWER = 199, 10  # reference points with which a point with errors be
 NOISY_DRAWS, NOISY_SLICE = 50, 200_000  # draws that score them, and simulated points at a time
 
 
+def q_values(p_value: Array, *, dependent: bool = False) -> Array:
+    """Compute the false discovery rates at which p-values (N,) are significant [1]_.
+
+    Parameters
+    ----------
+    p_value : (N,) float
+    dependent : bool
+        Allow any dependence of the p-values: rates are higher by the factor 1 + 1/2 + ... + 1/N [2]_.
+
+    References
+    ----------
+    .. [1] Benjamini & Hochberg (1995), J. R. Stat. Soc. B 57(1), 289-300.
+    .. [2] Benjamini & Yekutieli (2001), Ann. Stat. 29(4), 1165-1188.
+
+    Examples
+    --------
+    >>> q_values(np.array([0.01, 0.5, 0.02, 0.9])).round(2)
+    array([0.04, 0.67, 0.04, 0.9 ])
+    """
+    n = len(p_value)
+    order = np.argsort(p_value)
+    rate = p_value[order] * (n / np.arange(1, n + 1))
+    if dependent:
+        rate *= (1 / np.arange(1, n + 1)).sum()
+    q_value = np.empty(n)
+    q_value[order] = np.minimum(np.minimum.accumulate(rate[::-1])[::-1], 1.0)
+    return q_value
+
+
 def rank_p_values(score: Array, reference: Array) -> Array:
     """Compute p-values of scores among sorted reference scores; lower scores are more anomalous.
 

@@ -1,7 +1,6 @@
 """Input for ArviZ's predictive checks: replicated data, leave-one-out transforms, and draws from the prior."""
 
 import warnings
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -81,11 +80,9 @@ def smoothed(log_ratio: Array) -> Array:
     """
     weight = np.exp(log_ratio - log_ratio.max(axis=0))
     weight /= weight.sum(axis=0)
-    for n, ratio in enumerate(log_ratio.T):
-        with suppress(ValueError), np.errstate(all="ignore"):  # ValueError: all large ratios are equal
-            log_weight, _ = pareto_smoothed(ratio)
-            if np.isfinite(log_weight).all():
-                weight[:, n] = np.exp(log_weight)
+    log_weight, _, fits = pareto_smoothed(log_ratio.T)
+    is_smooth = fits & np.isfinite(log_weight).all(axis=1)  # not where all large ratios are equal
+    weight[:, is_smooth] = np.exp(log_weight[is_smooth].T)
     return weight
 
 

@@ -5,7 +5,15 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from bayesgmm.diagnosis.chain_statistics import MIN_DRAWS, of_dataset, rhat_and_bulk_ess
+from bayesgmm.posterior.chain_statistics import (
+    MIN_DRAWS,
+    bfmi,
+    mean_and_sd_errors,
+    mean_ess,
+    of_dataset,
+    rhat_and_bulk_ess,
+    tail_ess,
+)
 
 KINDS = {
     "independent": lambda noise: noise,
@@ -27,6 +35,18 @@ def test_they_are_those_of_arviz(kind, draws, chains):
     given = xr.Dataset({"x": (("chain", "draw", "k"), values), "y": (("chain", "draw"), values[..., 0])})
     for ours, theirs in zip(of_dataset(given), (az.rhat(given), az.ess(given)), strict=True):
         xr.testing.assert_allclose(ours, theirs, rtol=1e-9)
+    np.testing.assert_allclose(mean_ess(values), az.ess(given, method="mean")["x"], rtol=1e-9)
+    for tail in (0.05, 0.11):
+        expected = az.ess(given, method="tail", prob=(tail, 1 - tail))["x"]
+        np.testing.assert_allclose(tail_ess(values, tail), expected, rtol=1e-9)
+    for ours, method in zip(mean_and_sd_errors(values), ("mean", "sd"), strict=True):
+        np.testing.assert_allclose(ours, az.mcse(given, method=method)["x"], rtol=1e-9)
+
+
+def test_the_fraction_of_missing_information_is_that_of_arviz():
+    energy = np.random.default_rng(0).normal(size=(3, 100)).cumsum(axis=1)
+    given = xr.Dataset({"energy": (("chain", "draw"), energy)})
+    np.testing.assert_allclose(bfmi(energy), az.bfmi(given)["energy"], rtol=1e-9)
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -39,4 +59,5 @@ def test_a_quantity_that_is_not_a_number_somewhere_has_none():
 
 
 def test_too_few_draws_have_none():
-    assert np.isnan(rhat_and_bulk_ess(np.zeros((2, MIN_DRAWS - 1, 1)))).all()
+    few = np.zeros((2, MIN_DRAWS - 1, 1))
+    assert np.isnan([*rhat_and_bulk_ess(few), mean_ess(few), tail_ess(few)]).all()

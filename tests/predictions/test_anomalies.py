@@ -16,7 +16,7 @@ from bayesgmm.posterior.info import info
 from bayesgmm.posterior.schema import unpack
 from bayesgmm.predictions import anomalies, cross_conformal
 from bayesgmm.predictions.predictive import mean_log_density
-from bayesgmm.predictions.ranks import rank_p_values
+from bayesgmm.predictions.ranks import q_values, rank_p_values
 from bayesgmm.predictions.replication import simulate
 
 mpl.use("Agg")
@@ -315,3 +315,11 @@ def test_flagged_points_are_labelled(learned, galaxies_fit):
     one = bg.plots.anomalies(galaxies_fit)
     assert (one.axes[0].get_xlabel(), one.axes[0].get_ylabel()) == ("velocity", "p-value")
     plt.close("all")
+
+
+@pytest.mark.parametrize("method", ["bh", "by"])
+@pytest.mark.parametrize("n_points", [0, 1, 7, 200])
+def test_q_values_are_those_of_scipy(method, n_points):
+    p_value = np.random.default_rng(n_points).random(n_points).round(2) ** 3  # some are equal
+    expected = false_discovery_control(p_value, method=method)
+    np.testing.assert_allclose(q_values(p_value, dependent=method == "by"), expected, rtol=1e-12)

@@ -7,6 +7,7 @@ import numpy as np
 
 from bayesgmm.declared import probability, whole
 from bayesgmm.errors import DeclarationError
+from bayesgmm.predictions.ranks import q_values
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -80,9 +81,7 @@ class Rule:
         >>> Rule(top=1).flag(np.array([0.01, 0.01, 0.9]), np.array([-20.0, -90.0, -1.0]))[1]
         array([False,  True, False])
         """
-        from scipy.stats import false_discovery_control
-
-        q_value: Array = false_discovery_control(p_value)
+        q_value = q_values(p_value)
         if self.ranks:
             flagged = np.zeros(p_value.size, dtype=np.bool_)
             count = round((self.contamination or 0) * p_value.size) if self.top is None else self.top

@@ -1,4 +1,4 @@
-"""Rank-normalised R-hat and bulk effective sample size, of many quantities at once.
+"""Rank-normalised R-hat and effective sample sizes, of many quantities at once.
 
 The numbers are those of ArviZ, which ranks each quantity three times and one quantity after another. Fits and tests
 compute them so often that this took a twentieth of the time.
@@ -45,19 +45,96 @@ def rhat_and_bulk_ess(values: Array) -> tuple[Array, Array]:
     >>> rhat.round(1), ess.round(-2)
     (array([1. , 1.8]), array([1000.,    0.]))
     """
-    chains, draws, m = values.shape
+    chains, _, m = values.shape
     rhat, ess = np.full((2, m), np.nan)
-    valid = np.isfinite(values).all(axis=(0, 1))
-    if draws < MIN_DRAWS or not valid.any():
+    valid = _valid(values)
+    if not valid.any():
         return rhat, ess
-    half = draws // 2
-    halves = np.concatenate([values[:, :half], values[:, -half:]])[..., valid].transpose(2, 0, 1)
+    halves = _halves(values[..., valid])
     scores = _normal_scores(halves)
     ess[valid] = _effective_sizes(scores)
     if chains > 1:
         folded = np.abs(halves - np.median(halves, axis=(1, 2), keepdims=True))
         rhat[valid] = np.fmax(_split_rhat(scores), _split_rhat(_normal_scores(folded)))
     return rhat, ess
+
+
+def mean_ess(values: Array) -> Array:
+    """Compute the effective sample sizes (M,) of quantities (chains, draws, M) for their means.
+
+    Examples
+    --------
+    >>> mean_ess(np.random.default_rng(0).normal(size=(2, 500, 1))).round(-2)
+    array([1000.])
+    """
+    ess = np.full(values.shape[2], np.nan)
+    valid = _valid(values)
+    if valid.any():
+        ess[valid] = _effective_sizes(_halves(values[..., valid].astype(float)))
+    return ess
+
+
+def tail_ess(values: Array, tail: float = 0.05) -> Array:
+    """Compute the effective sample sizes (M,) of quantities (chains, draws, M) for the ends of their distributions.
+
+    Parameters
+    ----------
+    values : (chains, draws, M) float
+    tail : float
+        The size is that of this quantile or of the opposite one, the smaller of both: 5 % or 95 % [1]_.
+
+    References
+    ----------
+    .. [1] Vehtari, Gelman, Simpson, Carpenter & Bürkner (2021), Bayesian Analysis 16(2), 667-718.
+
+    Examples
+    --------
+    >>> tail_ess(np.random.default_rng(0).normal(size=(2, 500, 1))) > 700
+    array([ True])
+    """
+    ess = np.full(values.shape[2], np.nan)
+    valid = _valid(values)
+    if valid.any():
+        ends = np.quantile(values[..., valid], [tail, 1 - tail], axis=(0, 1))
+        ess[valid] = np.minimum(*(mean_ess(values[..., valid] <= end) for end in ends))
+    return ess
+
+
+def mean_and_sd_errors(values: Array) -> tuple[Array, Array]:
+    """Compute Monte Carlo standard errors (M,) of means and standard deviations of quantities (chains, draws, M)."""
+    apart = values - values.mean(axis=(0, 1))
+    variance = (apart**2).mean(axis=(0, 1))
+    of_variance = ((apart**4).mean(axis=(0, 1)) - variance**2) / mean_ess(apart**2)
+    with np.errstate(invalid="ignore", divide="ignore"):  # NaN for a constant
+        return values.std(axis=(0, 1), ddof=1) / np.sqrt(mean_ess(values)), np.sqrt(of_variance / variance / 4)
+
+
+def bfmi(energy: Array) -> Array:
+    """Compute the Bayesian fraction of missing information (chains,) from energies (chains, draws).
+
+    References
+    ----------
+    .. [1] Betancourt (2016), arXiv:1604.00695.
+
+    Examples
+    --------
+    >>> bfmi(np.random.default_rng(0).normal(size=(1, 5000))).round(1)
+    array([2.])
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.square(np.diff(energy, axis=1)).mean(axis=1) / energy.var(axis=1, ddof=1)
+
+
+def _valid(values: Array) -> NDArray[np.bool_]:
+    """Return which quantities (M,) have statistics."""
+    enough = values.shape[1] >= MIN_DRAWS
+    return np.isfinite(values).all(axis=(0, 1)) & enough
+
+
+def _halves(values: Array) -> Array:
+    """Split chains (chains, draws, M) in two: (M, 2 chains, draws // 2)."""
+    half = values.shape[1] // 2
+    return np.concatenate([values[:, :half], values[:, -half:]]).transpose(2, 0, 1)
 
 
 def of_dataset(values: "xr.Dataset") -> tuple["xr.Dataset", "xr.Dataset"]:
