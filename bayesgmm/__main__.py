@@ -4,15 +4,19 @@ import contextlib
 import gc
 import os
 import signal
+import sys
 from types import FrameType
 
 INTERRUPTED = 130  # exit code: 128 + SIGINT
+DASK = "--scheduler"  # the option for which a command needs Dask
 YOUNG = 50_000  # new objects between two searches of the garbage collector
 
 
 def main() -> None:
     """Run the command line; before it is imported, nothing can be lost, so Ctrl-C ends the process at once."""
     gc.set_threshold(YOUNG)  # a command imports half a million objects, and all of them are in use
+    if not any(text.startswith(DASK) for text in sys.argv):
+        sys.modules.setdefault("dask", None)  # type: ignore[arg-type]  # as if not installed: else xarray imports it
     before = signal.getsignal(signal.SIGINT)
     if before is signal.default_int_handler:
         signal.signal(signal.SIGINT, _stop)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import bayesgmm as bg
 from bayesgmm import progress, temporary
 from bayesgmm.late import Late
 from bayesgmm.posterior import native
@@ -70,6 +71,30 @@ def test_em_compiles_and_imports_only_what_it_needs(tmp_path):
     slow = "{'numba.np.arraymath', 'scipy.special', 'scipy.linalg'}"
     again = f"{code}; import sys; assert not {slow} & sys.modules.keys()"
     process(again, str(tmp_path))  # compiled code is read without the compiler's own functions
+
+
+def test_a_quick_report_imports_neither_arviz_nor_dask_nor_distributions(tmp_path):
+    model = bg.MixtureModel(2)
+    x = np.random.default_rng(0).normal(size=(40, 2)) + [[0, 0], [9, 9]] * 20
+    fit = bg.fit(model, x, "gibbs", draws=100, tune=100, chains=2, seed=1, progress=False)
+    bg.save(fit, tmp_path / "fit.nc")
+    argv = ["bayesgmm", "report", str(tmp_path / "fit.nc"), "-o", str(tmp_path / "report.html"), "--quick"]
+    loaded = "name for name, module in sys.modules.items() if module"
+    start = f"import sys; sys.argv = {argv}; from bayesgmm.__main__ import main"
+    code = f"{start}\ntry:\n    main()\nfinally:\n    print(*({loaded}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    modules = set(done.stdout.splitlines()[-1].split())
+    assert not modules & {
+        "arviz",
+        "arviz_base",
+        "arviz_stats",
+        "dask",
+        "pymc",
+        "pytensor",
+        "scipy.stats",
+        "scipy.signal",
+    }
+    assert "matplotlib.pyplot" in modules
 
 
 def test_em_compiles_no_text_of_errors(tmp_path):

@@ -7,6 +7,8 @@ import numpy as np
 from bayesgmm.diagnosis.engines import approximation
 from bayesgmm.diagnosis.mixing import HIGH_RHAT, LOW_BFMI, LOW_ESS, extreme, monitored, rhat_and_ess
 from bayesgmm.plots.optimisation import elbo as draw_elbo
+from bayesgmm.posterior.chain_statistics import MIN_DRAWS as MIN_DRAWS_SPLIT
+from bayesgmm.posterior.chain_statistics import bfmi
 from bayesgmm.posterior.info import info
 from bayesgmm.reports.blocks import Block, Fold, Grid, Omitted, Paragraph
 from bayesgmm.reports.mathematics import number
@@ -129,7 +131,8 @@ def ranks(subject: Subject) -> list[Block]:
             reading="Each line is a chain: the distribution of the ranks of its draws among all draws, minus the "
             "uniform distribution. It should stay near zero; a chain that is above or below has explored another part "
             "of the posterior. p is the probability of lines at least as far from zero if the chains agree; black "
-            "marks the ranks that contribute most to a small p.",
+            f"marks the ranks that contribute most to a small p. Because the {len(chosen)} that mix worst of "
+            f"{len(asked.names)} quantities are shown, chains disagree only where p is below {number(limit, 2)}.",
             verdict=f"The smallest of {len(chosen)} p-values is {number(p_values[least], 2)} ({names[least]}): "
             + ("no sign that the chains disagree." if p_values[least] > limit else "the chains disagree."),
             vectors=False,
@@ -211,7 +214,7 @@ def energy(subject: Subject) -> list[Block]:
 
     stats = subject.fit["sample_stats"].to_dataset()[["energy"]]
     tree = xr.DataTree.from_dict({"sample_stats": stats})
-    bfmi = np.atleast_1d(az.bfmi(tree)["energy"].values)
+    ratios = bfmi(stats["energy"].transpose("chain", "draw").values)
 
     def draw() -> "Figure":
         from matplotlib.ticker import MaxNLocator
@@ -220,7 +223,7 @@ def energy(subject: Subject) -> list[Block]:
         figure.axes[0].yaxis.set_major_locator(MaxNLocator(integer=True))
         return figure
 
-    least = float(np.min(bfmi))
+    least = float(np.min(ratios))
     good = f"The smallest BFMI is {least:.2f}, above {LOW_BFMI}: the sampler reaches the tails."
     bad = f"The smallest BFMI is {least:.2f}, below {LOW_BFMI}: the sampler hardly reaches the tails. Use more draws."
     return [
@@ -228,7 +231,7 @@ def energy(subject: Subject) -> list[Block]:
             draw,
             title="Energy",
             alt=f"Distributions of the energy and of its transitions, and BFMI (Bayesian fraction of missing "
-            f"information) of {plural(subject.n_chains, 'chain')}, from {least:.2f} to {float(np.max(bfmi)):.2f}.",
+            f"information) of {plural(subject.n_chains, 'chain')}, from {least:.2f} to {float(np.max(ratios)):.2f}.",
             reading="The two distributions should be about equally wide: the sampler then moves easily between the "
             "centre and the tails of the posterior. BFMI is the ratio of their variances in each chain.",
             verdict=good if least >= LOW_BFMI else bad,
@@ -270,24 +273,22 @@ def effective(subject: Subject) -> list[Block]:
 
 
 def summary(subject: Subject) -> list[Block]:
-    """Show ArviZ's summary of every quantity, the worst first."""
+    """Show a summary of every quantity, the worst first; its columns are those of ArviZ."""
     if subject.is_point:
         raise Omitted("A point estimate has no diagnostics; the table of components contains all estimates.")
-    import arviz_stats as az
-
     asked = subject.quantities
     order = [*dict.fromkeys([*asked.worst(len(asked.names)), *range(len(asked.names))])][:ROWS]
     with np.errstate(all="ignore"):
-        kind = "all" if subject.is_chains and subject.n_draws >= 4 else "stats"
-        frame = az.summary(asked.dataset(order), kind=kind, round_to="none")
-    columns = ("", *(str(name).replace("_", " ") for name in frame.columns))
+        of_chains = subject.is_chains and subject.n_draws >= MIN_DRAWS_SPLIT
+        summary = asked.summary(order, of_chains=of_chains)
+    columns = ("", *(name.replace("_", " ") for name in summary))
     rows = [
         (asked.names[i], *(number(float(value), 3) for value in values))
-        for i, values in zip(order, frame.to_numpy(), strict=True)
+        for i, values in zip(order, zip(*summary.values(), strict=True), strict=True)
     ]
     rest = len(asked.names) - len(order)
     note = f"{rest:,} more quantities are not shown." if rest else ""
-    grid = Grid("Summary by ArviZ, the quantities that mix worst first", columns, tuple(rows), note)
+    grid = Grid("Summary, the quantities that mix worst first", columns, tuple(rows), note)
     return [Fold(f"Summary of {plural(len(rows), 'quantity', 'quantities')}", (grid,))]
 
 

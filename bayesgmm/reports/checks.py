@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesgmm.diagnosis.points import LOO_DRAWS
-from bayesgmm.plots.panels import despine, panel_grid, root_of
-from bayesgmm.predictions.cross_validation import as_arviz, khat_limit
+from bayesgmm.plots.panels import despine, new_panel, panel_grid, root_of
+from bayesgmm.plots.style import COLOURS
+from bayesgmm.predictions.cross_validation import IntArray, khat_limit
 from bayesgmm.reports.blocks import Block, Omitted
 from bayesgmm.reports.mathematics import number
 from bayesgmm.reports.pictures import CHAINS, arrange, picture
@@ -188,15 +189,9 @@ def _outside(subject: Subject) -> Array:
 def leave_one_out(subject: Subject) -> list[Block]:
     """Show the influence of each point on the posterior (Pareto k-hat)."""
     left_out, rows = subject.loo
-    import arviz as az
-
     khat, limit = left_out.khat, khat_limit(min(subject.posterior.n_draws, LOO_DRAWS))
     worst = int(np.argmax(khat))
     over = int((khat > limit).sum())
-
-    def draw() -> "Figure":
-        shown = as_arviz(left_out, good_khat=limit)
-        return arrange(az.plot_khat(shown, figure_kwargs={"figsize": (9.0, 3.0)}).viz["figure"].item())
 
     good = f"All values are below {limit:.2f}: no single point has a strong influence on the posterior"
     bad = (
@@ -204,16 +199,27 @@ def leave_one_out(subject: Subject) -> list[Block]:
     )
     return [
         picture(
-            draw,
+            lambda: _draw_influence(rows, khat, limit),
             title="Influence of each point (Pareto k-hat)",
             alt=f"Pareto k-hat of {len(khat):,} points; the largest is {khat[worst]:.2f}, {over} above {limit:.2f}.",
             reading="k-hat measures how much the posterior would change if a point were left out. For points above "
-            f"the line, leave-one-out can't be computed reliably from these draws.{subject.limited(len(rows))}",
+            f"the line, in red, leave-one-out can't be computed reliably from these draws.{subject.limited(len(rows))}",
             verdict=f"{good if not over else bad}. The largest is {khat[worst]:.2f}, for row "
             f"{subject.labels[rows[worst]]}. The expected log density of a new point is "
             f"{number(left_out.total / len(khat), 3)} nats (± {number(left_out.error / len(khat), 2)}).",
         )
     ]
+
+
+def _draw_influence(rows: IntArray, khat: Array, limit: float) -> "Figure":
+    """Draw k-hat of points by their place in the data, those above the limit in red; infinite values have no place."""
+    axis = new_panel((9.0, 2.8))
+    for chosen, colour in ((khat <= limit, COLOURS[0]), (khat > limit, COLOURS[5])):
+        axis.scatter(rows[chosen], khat[chosen], s=10, color=colour, lw=0)
+    axis.axhline(limit, color="0.4", lw=1, ls="--")
+    axis.set(xlabel="place of the row in the data, from 0", ylabel="k-hat")
+    despine(axis)
+    return root_of(axis)
 
 
 def calibration(subject: Subject) -> list[Block]:

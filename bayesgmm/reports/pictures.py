@@ -132,8 +132,11 @@ def _drawn(draw: "Callable[[], Figure]", vectors: bool) -> tuple[str, int, int]:
 
 
 def arrange(figure: "Figure", titles: Sequence[str] = ()) -> "Figure":
-    """Set the titles of a figure of ArviZ's panels, and a layout in which labels do not overlap."""
-    figure.set_layout_engine("constrained")
+    """Set the titles of a figure of ArviZ's panels, and a layout in which labels do not overlap.
+
+    The tight layout measures the texts once, the constrained one twice; but only that one leaves room for a legend.
+    """
+    figure.set_layout_engine("constrained" if figure.legends else "tight")
     panels = [axis for axis in figure.axes if axis.get_visible() and axis.has_data()]
     for axis, title in zip(panels, titles, strict=False):
         axis.set_title(title, fontsize=9.5)

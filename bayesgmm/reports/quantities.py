@@ -1,4 +1,4 @@
-"""The scalar quantities of a posterior by name, after relabelling, and their diagnostics by ArviZ."""
+"""The scalar quantities of a posterior by name, after relabelling, and their diagnostics: the numbers of ArviZ."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bayesgmm.posterior.chain_statistics import mean_and_sd_errors, rhat_and_bulk_ess, tail_ess
 from bayesgmm.posterior.draws import statistic
 from bayesgmm.posterior.schema import Posterior
 from bayesgmm.sweep.stats import Array
@@ -19,6 +19,8 @@ Key = tuple[str | int, ...]
 SHOWN = 4  # number of quantities in a figure of ranks
 FEW = 2  # the same in a figure of traces or of effective sample sizes: the log likelihood, and the worst
 OWN = {"weight", "mean", "covariance"}
+INTERVAL = 0.89  # ArviZ's default probability of an interval
+TAIL = 0.11  # quantile of ArviZ's tail ESS, which follows from it
 LOGLIK = "log likelihood"
 
 
@@ -41,25 +43,28 @@ class Quantities:
 
     @cached_property
     def diagnostics(self) -> dict[str, Array]:
-        """R-hat, bulk ESS and tail ESS of each quantity."""
-        import arviz_stats as az
-
-        dataset = self.dataset(range(len(self.names)))
+        """R-hat, bulk ESS and tail ESS of each quantity, with ArviZ's probability of the tails."""
+        values = self._values(range(len(self.names)))
         with np.errstate(all="ignore"):  # NaN for constants
-            values = {
-                "r_hat": az.rhat(dataset),
-                "ess_bulk": az.ess(dataset, method="bulk"),
-                "ess_tail": az.ess(dataset, method="tail"),
-            }
-        return {name: value["q"].values for name, value in values.items()}
+            r_hat, ess_bulk = rhat_and_bulk_ess(values)
+            return {"r_hat": r_hat, "ess_bulk": ess_bulk, "ess_tail": tail_ess(values, TAIL)}
 
-    def dataset(self, chosen: Sequence[int] | NDArray[np.integer]) -> "xr.Dataset":
-        """Return some of the quantities as one variable ``q`` [chain, draw, quantity]."""
-        import xarray as xr
+    def summary(self, chosen: Sequence[int], *, of_chains: bool) -> dict[str, Array]:
+        """Return the columns of ArviZ's summary of some of the quantities: those of chains, or without diagnostics."""
+        values = self._values(chosen)
+        lower, upper = np.quantile(values, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2], axis=(0, 1))
+        ends = (f"eti{INTERVAL * 100:.0f} lb", f"eti{INTERVAL * 100:.0f} ub")
+        columns = {"mean": values.mean(axis=(0, 1)), "sd": values.std(axis=(0, 1), ddof=1)}
+        columns |= dict(zip(ends, (lower, upper), strict=True))
+        if not of_chains:
+            return columns
+        of_mean, of_sd = mean_and_sd_errors(values)
+        diagnostics = {name: self.diagnostics[name][list(chosen)] for name in ("ess_bulk", "ess_tail", "r_hat")}
+        return columns | diagnostics | {"mcse_mean": of_mean, "mcse_sd": of_sd}
 
-        values = self.draws[list(chosen)]
-        names = [self.names[i] for i in chosen]
-        return xr.Dataset({"q": (("quantity", "chain", "draw"), values)}, coords={"quantity": names})
+    def _values(self, chosen: Sequence[int]) -> Array:
+        """Return some of the quantities: (chain, draw, M)."""
+        return np.moveaxis(self.draws[list(chosen)], 0, -1)
 
     def worst(self, count: int | None = None) -> list[int]:
         """Return the indices of the quantities that mix worst, by R-hat, then bulk ESS, after the log likelihood."""

@@ -51,7 +51,7 @@ def write_tree(tree: "xr.DataTree", path: Path) -> None:
 
 def _without_cluster() -> AbstractContextManager[object]:
     """Return a context in which xarray does not use a Dask client: it would ask its scheduler for a lock, and fail."""
-    if "dask" not in sys.modules:
+    if sys.modules.get("dask") is None:
         return nullcontext()
     import dask
 
