@@ -25,12 +25,19 @@ def two_groups(rng: np.random.Generator, n_rows: int) -> Array:
     return np.exp(centre[rng.integers(2, size=n_rows)] + 0.6 * rng.normal(size=(n_rows, COLUMNS)))
 
 
+def three_groups(rng: np.random.Generator, n_rows: int) -> Array:
+    """Draw rows of t distributions with five degrees of freedom around three centres."""
+    centre = rng.normal(0, 8, size=(3, COLUMNS))
+    return centre[rng.integers(3, size=n_rows)] + rng.standard_t(5, size=(n_rows, COLUMNS))
+
+
 KINDS: dict[str, Callable[[np.random.Generator, int], Array]] = {
     "log-normal": lambda rng, n: np.exp(rng.normal(size=(n, COLUMNS))),
     "gamma(2)": lambda rng, n: rng.gamma(2, size=(n, COLUMNS)),
     "t(5)": lambda rng, n: rng.standard_t(5, size=(n, COLUMNS)),
     "Poisson(3)": lambda rng, n: rng.poisson(3, size=(n, COLUMNS)).astype(np.float64),
     "two log-normal groups": two_groups,
+    "three groups of t(5)": three_groups,
 }
 
 

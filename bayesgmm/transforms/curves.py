@@ -20,6 +20,11 @@ class Curve(Declared):
     def n_parameters(self) -> int:
         """Number of parameters that are estimated from the data."""
 
+    @property
+    def lowest(self) -> float:
+        """Smallest value, in data units, for which the formula is made; the curve goes on below it."""
+        return -np.inf
+
     @abstractmethod
     def forward(self, x: Array) -> Array:
         """Transform values (N,) in data units."""
@@ -71,6 +76,10 @@ class Power(Curve):
     @property
     def n_parameters(self) -> int:  # noqa: D102
         return int(self.power != 0)
+
+    @property
+    def lowest(self) -> float:  # noqa: D102
+        return self.start - self.shift
 
     def forward(self, x: Array) -> Array:  # noqa: D102
         u = np.asarray(x, np.float64) + self.shift

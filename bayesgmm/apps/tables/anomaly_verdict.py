@@ -1,8 +1,9 @@
 """The verdict on anomalies: whether their p-values hold, and what the checks of the mixture found."""
 
 from bayesgmm.apps.tables.cluster_words import verdict_words
+from bayesgmm.apps.tables.empirical_nulls import calibration_words
 from bayesgmm.apps.tables.judging import Anomalies
-from bayesgmm.apps.tables.p_values import calibration_words, null_of, reference_of
+from bayesgmm.apps.tables.p_values import null_of, reference_of
 from bayesgmm.diagnosis import diagnose
 from bayesgmm.findings import Findings
 from bayesgmm.posterior.subsets import without_rows

@@ -13,6 +13,7 @@ from bayesgmm.data.points import DataLike, as_points
 from bayesgmm.errors import DataError
 from bayesgmm.families.structures import family_named
 from bayesgmm.reading.settings import Source
+from bayesgmm.reading.tables import MADE, ReadTable
 from bayesgmm.screening.checks import data_check
 from bayesgmm.screening.dependence import finite, numbers_of
 from bayesgmm.screening.results import DataCheck
@@ -22,7 +23,7 @@ from bayesgmm.wording import plural
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["UsableTable", "as_frame", "beside", "finite", "free_name", "require_rows", "usable_table"]
+__all__ = ["UsableTable", "as_frame", "beside", "finite", "free_name", "require_rows", "row_labels", "usable_table"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class UsableTable:
     Parameters
     ----------
     frame : DataFrame
-        All rows and columns of the input, as numbers where they are.
+        All rows and columns of the input, as numbers where they are. A first column without a name that is different in
+        each row, as R and pandas write it, labels the rows.
     columns : tuple of str
         Columns to fit.
     left_out : dict of str to str
@@ -166,4 +168,27 @@ def usable_table(
         why = "; ".join(f"{name!r}: {reason}" for name, reason in check.left_out.items())
         raise DataError(f"no column can be used: {why}")
     known = finite(check.frame[list(used)]).any(axis=1) & check.source.is_data
-    return UsableTable(check.frame, used, check.left_out, known, check.source.texts, check)
+    labels = row_labels(check.source)
+    written = check.source.texts.set_axis(labels)
+    return UsableTable(check.frame.set_axis(labels), used, check.left_out, known, written, check)
+
+
+def row_labels(source: ReadTable) -> "pd.Index":
+    """Labels (N,) of the rows: a first column without a name, as R and pandas write it, if each row has its own.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"Unnamed: 0": ["Alabama", "Alaska"], "murder": [13.2, 10.0]})
+    >>> row_labels(ReadTable(frame, frame)).tolist()
+    ['Alabama', 'Alaska']
+    """
+    import pandas as pd
+
+    frame = source.values
+    if not len(frame.columns) or frame.columns[0] != MADE.format(0) or not isinstance(frame.index, pd.RangeIndex):
+        return frame.index
+    first, is_data = frame.iloc[:, 0], source.is_data
+    if first[is_data].isna().any() or first[is_data].duplicated().any():
+        return frame.index
+    return pd.Index([own if one else at for own, one, at in zip(first, is_data, frame.index, strict=True)])

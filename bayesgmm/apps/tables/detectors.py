@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm.apps.tables.columns import UsableTable, require_rows
+from bayesgmm.apps.tables.empirical_nulls import heavy_tail
 from bayesgmm.apps.tables.events import time_column
 from bayesgmm.apps.tables.flagging import Rule
 from bayesgmm.apps.tables.judging import Anomalies, judge_rows, model_p_values
@@ -23,7 +24,6 @@ from bayesgmm.apps.tables.model_choice import (
 )
 from bayesgmm.apps.tables.p_values import (
     DRAWS,
-    heavy_tail,
     mixtures_of,
     null_of,
     reference_of,
@@ -32,7 +32,7 @@ from bayesgmm.apps.tables.p_values import (
     with_null,
     with_reference,
 )
-from bayesgmm.apps.tables.scales import Scales, holding, scales_of
+from bayesgmm.apps.tables.scales import Scales, holding, scales_again, scales_of
 from bayesgmm.data.points import as_points
 from bayesgmm.declared import whole_numbers
 from bayesgmm.engines import engine_named
@@ -225,15 +225,16 @@ class _Training:
     seed: int
     progress: bool
 
-    def scaled(self, rows: "pd.DataFrame") -> Scales:
-        """Choose the scales of the columns; tails matter more than plain units."""
-        return scales_of(rows, self.transform, FAMILIES, self.seed, min_gain=0)
+    @property
+    def scaling(self) -> dict[str, Any]:
+        """Settings of the choice of the columns' scales: tails matter more than plain units."""
+        return {"transform": self.transform, "covariance": FAMILIES, "seed": self.seed, "min_gain": 0}
 
     def fitted(self, rows: "pd.DataFrame", scales: Scales | None = None, without_few: bool = False) -> _Fitted:
         """Choose transforms and the mixture, fit it to rows, and add the tied mixtures of the score."""
         settings: dict[str, Any] = {"seed": self.seed, "progress": self.progress}
         settings |= {"draws": DRAWS} if "draws" in engine_named(self.method).defaults else {}
-        scales = scales or self.scaled(rows)
+        scales = scales or scales_of(rows, **self.scaling)
         settings["transform"] = scales.transform
         few = len(rows) < MIN_HELD_OUT or len(self.models) == 1
         tried = [] if few else evaluate_models(scales.fitted, self.models, self.seed, self.progress)
@@ -257,18 +258,21 @@ class _Training:
         .. [1] Hadi (1992), J. R. Stat. Soc. B 54(3), 761-771.
         """
         kept = ~absurd(numbers_of(rows), ABSURD)
-        scales = self.scaled(rows[kept])
+        scales = scales_of(rows[kept], **self.scaling)
         if (more := absurd(numbers_of(scales.fitted), ABSURD_SCALED)).any():
             kept[kept] = ~more
-            scales = self.scaled(rows[kept])
+            scales = scales_of(rows[kept], **self.scaling)
+        first, usual = scales.transform, kept.copy()
         for number in range(MAX_ROUNDS):
-            fitted = self.fitted(rows[kept], None if number else scales, without_few=True)
+            if number:
+                scales = scales_again(rows[usual | kept], kept[usual | kept], first, **self.scaling)
+            fitted = self.fitted(rows[kept], scales, without_few=True)
             tree = holding(fitted.tree, rows[kept]) if fitted.scales.spread_out else fitted.tree
             tree = with_expected(tree)
             log_p = model_p_values(tree, rows)[1]
             tree = with_null(tree, log_p)
-            null = replace(null_of(tree), tail=1.0)  # a heavier tail may be that of anomalies, which would bend the fit
-            likely = null.p_values(log_p) <= LOST / len(rows)
+            # a heavier tail may be that of anomalies, which would bend the fit
+            likely = null_of(tree).centred(log_p) <= np.log(LOST / len(rows))
             is_done = not (kept & likely).any() and (number > 0 or bool(likely[~kept].all()))
             if not fitted.tried or is_done or likely.mean() > MAX_TRIMMED:
                 break

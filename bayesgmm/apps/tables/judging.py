@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesgmm.apps.tables.columns import UsableTable, beside, finite
+from bayesgmm.apps.tables.columns import UsableTable, beside, finite, row_labels
 from bayesgmm.apps.tables.events import events
 from bayesgmm.apps.tables.flagging import Rule, most_anomalous_first
 from bayesgmm.apps.tables.model_choice import Candidate
@@ -136,8 +136,9 @@ def usable_table_for(
         raise DataError(f"the fit needs numbers in {', '.join(map(repr, text))}; the table has text there")
     for name, values in (codes or {}).items():
         numbers[name] = numbers[name].mask(numbers[name].isin(values))
-    frame = sheet.values.assign(**numbers)
-    return UsableTable(frame, tuple(names), {}, finite(numbers).any(axis=1) & sheet.is_data, sheet.texts)
+    known, labels = finite(numbers).any(axis=1) & sheet.is_data, row_labels(sheet)
+    frame = sheet.values.assign(**numbers).set_axis(labels)
+    return UsableTable(frame, tuple(names), {}, known, sheet.texts.set_axis(labels))
 
 
 def _holds_text(cells: "pd.Series") -> bool:

@@ -29,6 +29,7 @@ MIN_IMPROVEMENT = 0.2  # of the simplest model's error; a larger model must redu
 MIN_BACKGROUND_GAIN = 0.01  # reduction in error that a background must give
 STANDARD_ERRORS = 2.0  # of a difference
 CLIPPED = 3.0  # largest difference of a row's log densities that counts
+SEARCHED = 500  # sweeps of the search for a mixture that is only compared: a good maximum is enough
 MAX_ROWS_TRIED = 4_000  # half to fit, half to evaluate
 N_ARTIFICIAL = 4_000  # points that held-out rows are compared with
 MIN_ARTIFICIAL, N_GAPPED = 200, 40_000  # for each pattern of missing columns, and for all together
@@ -134,7 +135,7 @@ def _denser(
     try:
         with warnings.catch_warnings(), gibbs_judge.ignored():
             warnings.simplefilter("ignore", FitWarning)
-            tree = fit(model, training, "em", seed=seed, progress=False, n_init=3, tol=1e-5)
+            tree = fit(model, training, "em", seed=seed, progress=False, n_init=3, tol=1e-5, sweeps=SEARCHED)
     except BayesGMMError:
         return np.empty(0), None
     own, denser = mean_log_density(tree, held_out), np.empty(len(held_out))

@@ -1,11 +1,12 @@
-"""P-values of log densities: an extrapolated tail, an empirical null, and what a fit stores for calibration."""
+"""Scores of rows, of points simulated from a fit, and what a fit stores for the calibration of p-values."""
 
 from collections.abc import Callable, Hashable
-from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Self
+from dataclasses import asdict, fields, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesgmm.apps.tables.empirical_nulls import EmpiricalNull
 from bayesgmm.data.points import DataLike
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.posterior.schema import holds_points, in_fit_columns, observed, points_for
@@ -15,9 +16,7 @@ from bayesgmm.predictions.predictive import assignments, mean_log_density
 from bayesgmm.predictions.ranks import comparable_scores
 from bayesgmm.predictions.replication import simulate
 from bayesgmm.predictions.tied_mixtures import TiedMixtures
-from bayesgmm.priors.backgrounds import QUARTILES_APART
 from bayesgmm.sweep.stats import Array
-from bayesgmm.wording import plural
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -27,159 +26,7 @@ GAP_DRAWS = 20  # posterior draws that score rows with missing values, and the p
 N_COMPARED = 20_000  # points with which rows with missing values are compared, for each pattern of these
 MAX_COUNTED_ROWS = 20_000  # rows used to estimate each component's share
 DRAWS = 200  # posterior draws of the chosen model
-MIN_P_VALUES = 200  # p-values needed to estimate the empirical null
-MIDDLING = (0.0005, 0.005)  # range of p-values that distant anomalies do not have
-SMALL = 0.1  # largest p-value that is counted where too few may be small; the tail begins there
-MIN_TAIL = 50  # p-values below that from which the factor of the tail is estimated: with fewer it is mostly chance
-LONGEST = 3.0  # the largest such factor
-FALSE_ALARMS = 0.02
 FEW_ROWS = 5  # rows of a component that may be anomalies; or one more than columns
-LOWEST = -690.0  # logarithm of the smallest p-value, 1e-300: none is 0
-
-
-@dataclass(frozen=True)
-class EmpiricalNull:
-    r"""Distribution of the good points' z-scores, estimated from the central half of all points.
-
-    With :math:`z = \Phi^{-1}(p)`, the z-scores of good points are standard normal if the model is correct. The
-    quartiles of all z-scores estimate their actual centre and spread [1]_. Their tail can be heavier still: a transform
-    that makes the middle of a column Gaussian does not change how its tails go on. So the distance of z-scores from
-    that of a p-value of 0.1 is divided by a factor. It is estimated from the p-values from 0.0005 to 0.1, since distant
-    anomalies have smaller ones. P-values can only become larger; with few points they are not changed.
-
-    Parameters
-    ----------
-    middle, spread : float
-        Mean and standard deviation of z; at most 0 and at least 1.
-    tail : float
-        Factor of the z-scores below that of a p-value of 0.1, at least 1.
-
-    References
-    ----------
-    .. [1] Efron (2004), J. Am. Stat. Assoc. 99(465), 96-104.
-
-    Examples
-    --------
-    >>> EmpiricalNull.of(np.log((np.arange(999) + 1) / 1000))  # doctest: +ELLIPSIS
-    EmpiricalNull(middle=0.0, spread=1.0, tail=1.0...)
-    """
-
-    middle: float = 0.0
-    spread: float = 1.0
-    tail: float = 1.0
-
-    @classmethod
-    def of(cls, log_p: Array) -> Self:
-        """Estimate from the logarithms (N,) of p-values."""
-        if len(log_p) < MIN_P_VALUES:
-            return cls()
-        low, middle, high = np.quantile(_z(log_p), [0.25, 0.5, 0.75])
-        null = cls(min(0.0, round(float(middle), 9)), max(1.0, float(high - low) / QUARTILES_APART))
-        return replace(null, tail=_tail(null.p_values(log_p)))
-
-    def p_values(self, log_p: Array) -> Array:
-        """Corrected p-values (N,)."""
-        from scipy.special import ndtr
-
-        return np.maximum(np.exp(np.maximum(log_p, LOWEST)), ndtr(_pulled(self._centred(log_p), self.tail)))
-
-    def without_tail(self, p_value: Array) -> Array:
-        """Corrected p-values (N,) as they would be without the factor of the tail."""
-        from scipy.special import ndtr, ndtri
-
-        return np.asarray(ndtr(_pulled(ndtri(p_value), 1 / self.tail)))
-
-    def _centred(self, log_p: Array) -> Array:
-        z = _z(log_p)
-        return np.maximum(z, (z - self.middle) / self.spread)
-
-
-def _z(log_p: Array) -> Array:
-    from scipy.special import ndtri_exp
-
-    return np.asarray(ndtri_exp(np.minimum(log_p, -1e-12)))
-
-
-def _pulled(z: Array, tail: float) -> Array:
-    """Divide the distances of z-scores (N,) below that of a p-value of 0.1 from it by a factor."""
-    from scipy.special import ndtri
-
-    start = ndtri(SMALL)
-    return np.asarray(np.where(z < start, start + (z - start) / tail, z))
-
-
-def _tail(p_value: Array) -> float:
-    """Estimate the factor after which p-values (N,) from 0.0005 to 0.1 lie evenly: on average, in the middle."""
-    from scipy.optimize import brentq
-    from scipy.special import ndtr, ndtri
-
-    low = MIDDLING[0]
-    z = ndtri(np.append(p_value[(p_value > low) & (p_value <= SMALL)], low))
-
-    def too_high(tail: float) -> float:
-        corrected = ndtr(_pulled(z, tail))
-        return float(corrected[:-1].mean() - (SMALL + corrected[-1]) / 2)
-
-    if len(z) <= MIN_TAIL or too_high(1.0) >= 0:
-        return 1.0
-    return LONGEST if too_high(LONGEST) < 0 else float(brentq(too_high, 1.0, LONGEST, xtol=1e-3))
-
-
-NORMAL = EmpiricalNull()
-
-
-def heavy_tail(p_value: Array, null: EmpiricalNull = NORMAL) -> str:
-    """Say that more p-values (N,) are small, but not very small, than the model allows; empty if that is not so.
-
-    Distant anomalies have smaller p-values. So an excess here means that the tail of all rows is heavier than the
-    model's. P-values that the null corrected for its tail are counted without that: how the tail goes on is not known,
-    and a false discovery rate may not hold.
-
-    Examples
-    --------
-    >>> regular = (np.arange(1000) + 0.5) / 1000
-    >>> heavy_tail(regular), heavy_tail(regular**2)[:21]
-    ('', '49 of 1000 rows have ')
-    """
-    from scipy.stats import binom
-
-    low, high = MIDDLING
-    p_value = null.without_tail(p_value)
-    count = int(((p_value > low) & (p_value <= high)).sum())
-    if binom.sf(count - 1, len(p_value), high - low) > FALSE_ALARMS:
-        return ""
-    return (
-        f"{count} of {len(p_value)} rows have p-values from {low:g} to {high:g} by the model, where "
-        f"{len(p_value) * (high - low):.1f} are expected: the rows have heavier tails than the model, or "
-        "there are many mild anomalies. The p-values are larger for that reason, but the false discovery rate may not "
-        "hold: more of the flagged rows may be regular."
-    )
-
-
-def calibration_words(p_value: Array, null: EmpiricalNull = NORMAL) -> str:
-    """Say whether as many p-values (N,) are small, but not very small, as are expected of regular rows.
-
-    If they are, p-values and false discovery rates hold, even where the model does not describe the rows in full.
-
-    Examples
-    --------
-    >>> regular = (np.arange(1000) + 0.5) / 1000
-    >>> calibration_words(regular)
-    'p-values are as expected: 99 of 1,000 rows have one from 0.0005 to 0.1, where 99.5 are expected'
-    >>> calibration_words(np.append(0.05, np.linspace(0.2, 1, 99)))[:35]
-    'p-values are larger than necessary,'
-    """
-    from scipy.stats import binom
-
-    if heavier := heavy_tail(p_value, null):
-        return f"use the p-values with care: {heavier}"
-    low, high = MIDDLING[0], SMALL
-    count, n = int(((p_value > low) & (p_value <= high)).sum()), len(p_value)
-    verb, expected = "has" if count == 1 else "have", f"{n * (high - low):,.1f}"
-    numbers = f"{count:,} of {plural(n, 'row')} {verb} one from {low:g} to {high:g}, where {expected} are expected"
-    if binom.cdf(count, n, high - low) > FALSE_ALARMS:
-        return f"p-values are as expected: {numbers}"
-    return f"p-values are larger than necessary, so mild anomalies may be missed: {numbers}"
 
 
 def scores(tree: "xr.DataTree", data: DataLike) -> Array:

@@ -1,8 +1,8 @@
 """The scale on which the columns of a table are fitted: rounded values are spread, and skewed columns transformed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from bayesgmm.transforms.columns import ColumnTransforms
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,35 @@ def scales_of(
     spread = rows.assign(**columns) if columns else rows
     chosen = choose_transforms(spread, transform, covariance=covariance, min_gain=min_gain, seed=seed)
     return Scales(spread, chosen if chosen.changed else None, found)
+
+
+def scales_again(
+    rows: "pd.DataFrame", kept: "NDArray[np.bool_]", first: ColumnTransforms | None, **settings: Any
+) -> Scales:
+    """Choose the scales of rows again without some of them; a column keeps its first transform if those need it.
+
+    Without its lowest values a column can be positive. On a logarithmic scale for the others, these values would be
+    very far from all others for that reason alone.
+
+    Parameters
+    ----------
+    rows : (N, D) DataFrame
+    kept : (N,) bool
+    first : ColumnTransforms, optional
+        The transforms of all rows; None if no column is transformed.
+    settings
+        As in ``scales_of``.
+    """
+    again = scales_of(rows[kept], **settings)
+    if again.transform is None:
+        return again
+    low = dict(zip(again.transform.names, np.nanmin(numbers_of(rows), axis=0), strict=True))
+    curves = {
+        name: curve if curve is None or curve.lowest <= low[name] else first.columns[name] if first else None
+        for name, curve in again.transform.columns.items()
+    }
+    transform = ColumnTransforms(curves)
+    return replace(again, transform=transform if transform.changed else None)
 
 
 def holding(tree: "xr.DataTree", rows: "pd.DataFrame") -> "xr.DataTree":

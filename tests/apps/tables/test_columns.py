@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayesgmm.apps import find_anomalies
+from bayesgmm.apps import find_anomalies, judge
 from bayesgmm.apps.tables.columns import as_frame, beside, usable_table
 from bayesgmm.data.tables import read_chunks, read_frame
 from bayesgmm.errors import DataError, FitWarning
@@ -144,3 +144,22 @@ def test_invalid_files_are_refused_whole_and_in_chunks(tmp_path, reader, text, w
     (tmp_path / "table.csv").write_text(text)
     with pytest.raises(DataError, match=words):
         reader(tmp_path / "table.csv")
+
+
+@pytest.mark.parametrize("names", [[f"state {i}" for i in range(60)], [*range(1, 61)]], ids=["text", "numbers"])
+def test_a_first_column_without_a_name_labels_the_rows(table, names, tmp_path):
+    """As R writes row names, and pandas an index."""
+    path = tmp_path / "states.csv"
+    table.loc[7, "north"] = 50.0
+    table.set_axis(names).to_csv(path)
+    found = find_anomalies(path, n_components=1, **QUIET)
+    assert found.flagged.index.tolist() == [names[7]]
+    assert judge(found.fit, path).flagged.index.tolist() == [names[7]]
+    assert [*found.flagged.columns[:3]] == ["", "east", "north"]  # as in the file
+    assert usable_table(path, ["east"]).rows.index.tolist() == names
+
+
+def test_rows_whose_first_column_repeats_a_value_have_their_positions(table, tmp_path):
+    path = tmp_path / "kinds.csv"
+    table.set_axis(["a", "b"] * 30).to_csv(path)
+    assert usable_table(path).rows.index.tolist() == [*range(60)]

@@ -14,9 +14,9 @@ import bayesgmm as bg
 from bayesgmm.apps import find_anomalies, judge
 from bayesgmm.apps.tables import p_values
 from bayesgmm.apps.tables.anomaly_files import judge_file, write_flagged
+from bayesgmm.apps.tables.empirical_nulls import EmpiricalNull
 from bayesgmm.apps.tables.flagging import Rule
 from bayesgmm.apps.tables.model_choice import Candidate, choose_model
-from bayesgmm.apps.tables.p_values import EmpiricalNull
 from bayesgmm.errors import DeclarationError, FitWarning
 from bayesgmm.predictions.ranks import log_p_values
 from tests.commands import run
