@@ -21,6 +21,7 @@ from bayesgmm.sweep.stats import Array, log_densities
 
 RUN_IN = 50  # sweeps of a short run from each start
 LONGER, LAST = 8, 4  # number of further such runs for factor analysers, and of those whose ends are averaged
+DIGITS = 6  # decimals of a start at a maximum
 MIN_STARTS = 16  # minimum number of starts
 NEAR = 10.0  # nats
 OUTLIERS = 2  # starts with a component at an outlying point
@@ -39,7 +40,7 @@ def starting_points(chain: Chains, chains: int, rng: np.random.Generator, pool: 
     components to the iris data all started in the same mode for one seed in three.)
 
     Factor analysers have so many parameters that this variation hides differences between regions: good runs go on, and
-    are judged by averages.
+    are judged by averages of the log posterior.
 
     Where the number of components is only an upper bound, or drawn, starts have 1, 2, 3, 4, 5, 7, 9, ... components
     that hold points, because surplus ones empty slowly. Where it is a bound, for each number there is one start at a
@@ -53,9 +54,9 @@ def starting_points(chain: Chains, chains: int, rng: np.random.Generator, pool: 
         q = _fixed_starts(chain, chains, rows, weight, rng)
     value, size = np.array(list(pool.map(partial(_run_in, chain), q, range(chains, chains + len(q))))).T
     good = np.flatnonzero(value >= value.max() - NEAR - 3 * math.sqrt(size[value.argmax()]))
-    if has_loadings(density.model.family):
+    if has_loadings(density.model.family) and not density.model.weights.is_overfitted:
         runs = list(pool.map(partial(_run_longer, chain), q[good], (chains + good).tolist()))
-        q[good], value[good] = np.array([end for end, _, _ in runs]), [mass for _, mass, _ in runs]
+        q[good], value[good] = np.array([end for end, _, _ in runs]), [mean for _, mean, _ in runs]
         good = good[value[good] >= value[good].max() - NEAR - 3 * runs[value[good].argmax()][2]]
     chosen = good[_most_different(_features(density, q[good]), int(value[good].argmax()), chains)]
     return q[chosen[np.arange(chains) % len(chosen)]]
@@ -74,8 +75,10 @@ def _fixed_starts(chain: Chains, chains: int, rows: Array, weight: Array, rng: n
     maxima = search(density, seed, 1, chain.search)[:count]
     if chain.schedule.period and not is_bound:
         maxima += _with_outliers(density, seed, chain.search)
-    begun += [density.coordinates(_positive(one.weight), one.mean, one.core_roots) for one in maxima]
-    return np.array(begun)
+    found = [density.coordinates(_positive(one.weight), one.mean, one.core_roots) for one in maxima]
+    if has_loadings(density.model.family):  # the last digits of a search vary with where arrays lie in memory
+        found = [np.round(q, DIGITS) for q in found]
+    return np.array([*begun, *found])
 
 
 def _with_outliers(density: LogPosterior, seed: int, search: int) -> list[Mixture]:
@@ -135,12 +138,12 @@ def _run_in(chain: Chains, q: Array, number: int) -> tuple[float, int]:
 
 
 def _run_longer(chain: Chains, q: Array, number: int) -> tuple[Array, float, float]:
-    """Continue a short run from q (P,); return its end, its mean ``bic_mass`` over the last parts, and its error."""
-    q, mass = q.copy(), []
+    """Continue a short run from q (P,); return its end, its mean log posterior over the last parts, and its error."""
+    q, values = q.copy(), []
     for part in range(1, LONGER + 1):
         chain.advance(number, q, (part * RUN_IN, (part + 1) * RUN_IN))
-        mass.append(bic_mass(chain.density, q)[0])
-    return q, float(np.mean(mass[-LAST:])), float(np.std(mass[-LAST:], ddof=1)) / math.sqrt(LAST)
+        values.append(chain.density.value(q))
+    return q, float(np.mean(values[-LAST:])), float(np.std(values[-LAST:], ddof=1)) / math.sqrt(LAST)
 
 
 def _start(
