@@ -25,13 +25,14 @@ from bayesgmm.inference.proposals import PROPOSALS, Labels, Rows
 from bayesgmm.inference.starts import from_centres, sample_points, second_moments, spread_out_centres
 from bayesgmm.inference.weak_priors import WeakPrior
 from bayesgmm.labels.groups import Groups, sort_within
+from bayesgmm.priors.multiplicative_gamma import has_loadings
 from bayesgmm.sweep.blocks import Blocks
 from bayesgmm.sweep.kernels import BLOCK
 from bayesgmm.sweep.stats import Array, Stats
 
 EXPLORED = 2_000  # number of rows that a search explores, when there are more
 EXPLORED_EACH = 200  # minimum number of rows for each component
-KINDS = ("spread", "projections", *PROPOSALS)  # of starts, in turn
+KINDS = ("spread", "projections", "columns", "components", "projections", "cuts", "seeds", "agglomeration")  # in turn
 RATING = 4  # iterations before the worse half is dropped
 BURST = 10  # iterations between checks of convergence
 BURSTS = 4  # maximum number of them
@@ -240,7 +241,8 @@ class Exploration:
             self.vain = 0 if found.best > best + SAME else self.vain + count
 
     def _starts(self, n_init: int) -> Population:
-        chosen = [KINDS[(self.made + i) % len(KINDS)] for i in range(n_init)]
+        kinds = kinds_for(self.climb.family)
+        chosen = [kinds[(self.made + i) % len(kinds)] for i in range(n_init)]
         self.made += n_init
         others = [kind for kind in chosen if kind != "spread"]
         parts = [self._centred(len(chosen) - len(others)), self._partitioned(others)]
@@ -297,6 +299,14 @@ class Exploration:
 
         self.spent += count * len(population)
         return once(compute, population.weight, population.mean, population.core_roots)
+
+
+def kinds_for(family: Family) -> tuple[str, ...]:
+    """Return the kinds of starts, in turn: every other is Ward's for factor analysers, which are for many columns."""
+    if not has_loadings(family):
+        return KINDS
+    ward = "ward on one scale" if family.needs_common_scale else "ward"
+    return tuple(one for kind in KINDS for one in (ward, kind))
 
 
 def _best(values: Array, count: int) -> list[int]:

@@ -13,6 +13,7 @@ from bayesgmm.errors import SamplingError
 from bayesgmm.inference import em, em_steps
 from bayesgmm.inference.agreement import label_free
 from bayesgmm.inference.engine import Progress
+from bayesgmm.inference.exploration import Optimum
 from bayesgmm.inference.mixtures import CovariancePrior, Exponents, Mixture, closest_wishart, weight_exponent
 from bayesgmm.inference.populations import Climb
 from bayesgmm.inference.starts import fewer_components
@@ -23,6 +24,8 @@ from bayesgmm.sweep.stats import Array, Table, log_densities
 HESSIAN_LIMIT = 3000  # maximum number of coordinates for a Hessian: beyond it the Hessian takes too long
 MANY = 300  # with more coordinates than this, only the highest mode gets a Hessian
 GIVEN = 4  # number of maxima of the likelihood from which the search for modes starts
+SEARCHES = 8  # maximum number of searches for maxima of the likelihood of factor analysers
+MOST = 16  # maximum number of maxima from them
 SHARE = 10  # the search for maxima of fewer components has this part of the budget for each number of them
 ALIKE = 0.1  # two mixtures are alike if their log densities at points of the data, and their weights, differ by less
 STEP = 1e-4  # step of the central differences: the gradient is exact, the coordinates are of order one
@@ -132,22 +135,40 @@ def local_modes(density: LogPosterior, seed: int, threads: int, sweeps: int) -> 
 
     Those of the posterior are modes in the sampler's coordinates, up to priors that EM can't use. It knows those of
     loadings and noise only as an inverse Wishart prior, which among many columns counts as more points than a component
-    holds: its maxima are far from those of the posterior. So for factor analysers those of the likelihood are returned
-    first.
+    holds: its maxima are far from those of the posterior. So for factor analysers there are only maxima of the
+    likelihood, from several searches.
     """
     family, k = density.model.family, density.n_components
-    likely = likelihood_maxima(density, seed, threads, sweeps // 2)
+    if has_loadings(family):
+        return maxima_of_searches(density, seed, threads, sweeps // 4)
+    sweep = em_steps.Sweep(density.blocks, family, threads=threads)
+    likely = [one.mixture for one in em.local_maxima(sweep, k, (seed, 0), sweeps=sweeps // 2)]
     prior, exponents = prior_of_coordinates(density)
-    sweep = em_steps.Sweep(density.blocks, family, prior, threads=threads)
+    sweep = replace(sweep, prior=prior)
     optima = em.local_maxima(sweep, k, (seed, 1), sweeps=sweeps // 2, given=likely[:GIVEN], exponents=exponents)
-    modes = [optimum.mixture for optimum in optima]
-    return [*likely, *modes] if has_loadings(family) else modes
+    return [optimum.mixture for optimum in optima]
 
 
-def likelihood_maxima(density: LogPosterior, seed: int, threads: int, sweeps: int) -> list[Mixture]:
-    """Search by EM for local maxima of the likelihood, whatever the prior is."""
+def maxima_of_searches(density: LogPosterior, seed: int, threads: int, sweeps: int) -> list[Mixture]:
+    """Search by EM for local maxima of the likelihood until two searches find the same highest one.
+
+    Among many columns, each search ends in a region of its own, and a chain does not move from one to another. Returns
+    the same number of maxima of each search, the highest first.
+    """
     sweep = em_steps.Sweep(density.blocks, density.model.family, threads=threads)
-    return [one.mixture for one in em.local_maxima(sweep, density.n_components, (seed, 0), sweeps=sweeps)]
+    found: list[list[Optimum]] = []
+    while len(found) < SEARCHES and not _is_confirmed(found):
+        found.append(em.local_maxima(sweep, density.n_components, (seed, len(found)), sweeps=sweeps))
+    best = [one for optima in found for one in optima[: MOST // len(found)]]
+    return [one.mixture for one in sorted(best, key=lambda one: (one.fault, -one.value))]
+
+
+def _is_confirmed(found: list[list[Optimum]]) -> bool:
+    """Return True if two searches have found the same highest maximum, or the last has found none."""
+    if found and not found[-1]:
+        return True
+    tops = sorted((optima[0] for optima in found), key=lambda one: (one.fault, -one.value))
+    return len(tops) > 1 and tops[0].is_near(tops[1].mixture, tops[1].value)
 
 
 def prior_of_coordinates(density: LogPosterior) -> tuple[CovariancePrior, Exponents]:

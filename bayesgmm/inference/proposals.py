@@ -23,6 +23,7 @@ PURSUIT_STEPS = 10
 LLOYD_STEPS = 3  # number of k-means iterations after k-means++
 CELLS = 8  # number of small cells for each component before they are merged
 MAX_CELLS = 40
+WARD_CELLS = 100  # number of cells that Ward's method merges
 REMEMBERED = 100  # number of sets of starts that are remembered
 
 Labels = np.ndarray
@@ -250,6 +251,43 @@ def _cost(n: Array, first: Array, second: Array) -> Array:
     return np.asarray((n + 1) * determinant - 2 * n * np.log(n))
 
 
+def by_ward(rows: Rows, count: int, rng: np.random.Generator) -> Labels:
+    """Ward's agglomeration of small cells of standardised columns, for many columns: there whitening enlarges noise."""
+    return _by_ward(rows.standardised, rows, count, rng)
+
+
+def by_ward_on_one_scale(rows: Rows, count: int, rng: np.random.Generator) -> Labels:
+    """Ward's agglomeration of small cells, for families that need columns of one scale, which the rows then have."""
+    return _by_ward(rows.values, rows, count, rng)
+
+
+def _by_ward(places: Array, rows: Rows, count: int, rng: np.random.Generator) -> Labels:
+    """Merge the pair of groups whose merger raises the sum of squares least, until few enough are left.
+
+    References
+    ----------
+    .. [1] Ward (1963), J. Am. Stat. Assoc. 58(301), 236-244.
+    """
+    labels = cells(places, rows.share, min(max(WARD_CELLS, count), len(places)), rng)
+    used, labels = np.unique(labels, return_inverse=True)
+    member = (labels == np.arange(len(used))[:, None]) * rows.share
+    n = member.sum(axis=1)
+    centre = member @ places / n[:, None]
+    group = np.arange(len(used))
+    while len(n) > count:
+        squares = np.einsum("kd,kd->k", centre, centre)
+        apart = squares[:, None] + squares - 2 * centre @ centre.T
+        raised = apart * (n[:, None] * n / (n[:, None] + n))
+        np.fill_diagonal(raised, np.inf)
+        into, other = sorted(divmod(int(np.argmin(raised)), len(n)))
+        total = n[into] + n[other]
+        centre[into] = (n[into] * centre[into] + n[other] * centre[other]) / total
+        n[into] = total
+        n, centre = np.delete(n, other), np.delete(centre, other, axis=0)
+        group = np.where(group == other, into, group - (group > other))
+    return np.asarray(group[labels])
+
+
 Proposal = Callable[[Rows, int, np.random.Generator], Labels]
 PROPOSALS: dict[str, Proposal] = {
     "columns": by_columns,
@@ -258,5 +296,7 @@ PROPOSALS: dict[str, Proposal] = {
     "cuts": by_cuts,
     "seeds": by_seeds,
     "agglomeration": by_agglomeration,
+    "ward": by_ward,
+    "ward on one scale": by_ward_on_one_scale,
 }
-"""The kinds of starts, in the order in which a search takes turns."""
+"""The kinds of starts."""

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from scipy.cluster.hierarchy import fcluster, linkage
+from sklearn.metrics import adjusted_rand_score
 
 import bayesgmm as bg
 from bayesgmm.data.points import as_points
@@ -118,7 +120,7 @@ def test_the_search_is_the_same_on_two_threads():
     np.testing.assert_array_equal(found[0][0].mixture.mean, found[1][0].mixture.mean)
 
 
-@pytest.mark.parametrize("kind", PROPOSALS)
+@pytest.mark.parametrize("kind", [kind for kind in PROPOSALS if kind != "ward on one scale"])
 def test_a_kind_of_start_does_not_depend_on_units(kind):
     def labels(x):
         standard = Standard.of(as_points(x))
@@ -128,6 +130,24 @@ def test_a_kind_of_start_does_not_depend_on_units(kind):
     x = np.random.default_rng(0).normal(size=(300, 3)) @ np.array([[1, 0.5, 0], [0, 1, 0.2], [0, 0, 1]])
     x[:100] += [4, 0, 0]
     np.testing.assert_array_equal(labels(x), labels(x * [3.0, 1.0, 0.1]))
+
+
+@pytest.mark.parametrize("kind", ["ward", "ward on one scale"])
+def test_wards_agglomeration_is_that_of_scipy(kind):
+    """With as many cells as rows, each row is a cell."""
+    x = np.random.default_rng(2).normal(size=(90, 4)) * [1, 2, 3, 1]
+    rows = Rows(x, np.ones(len(x)))
+    places = rows.standardised if kind == "ward" else x
+    expected = fcluster(linkage(places, "ward"), 5, "maxclust")
+    found = PROPOSALS[kind](rows, 5, np.random.default_rng(0))
+    assert adjusted_rand_score(expected, found) == 1.0
+
+
+def test_every_other_start_of_factor_analysers_is_wards():
+    for isotropic, ward in ((False, "ward"), (True, "ward on one scale")):
+        kinds = exploration.kinds_for(bg.FactorAnalysers(1, isotropic=isotropic))
+        assert kinds[::2] == (ward,) * 8
+        assert kinds[1::2] == exploration.KINDS == exploration.kinds_for(COVARIANCES["full"])
 
 
 @pytest.mark.parametrize("kind", PROPOSALS)

@@ -3,6 +3,7 @@
 import itertools
 import math
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -11,11 +12,13 @@ from sklearn.datasets import load_digits
 import bayesgmm as bg
 from bayesgmm.data.points import as_points
 from bayesgmm.errors import DataError, DeclarationError, FitWarning
+from bayesgmm.inference import em, gibbs_starts
 from bayesgmm.inference.conditionals import law_of
+from bayesgmm.inference.conjugate_sweeps import Chains
 from bayesgmm.inference.factor_gibbs_kernels import factor_sweeps
-from bayesgmm.inference.gibbs_starts import _positive
+from bayesgmm.inference.gibbs_starts import RUN_IN, _positive, _run_longer, starting_points
 from bayesgmm.inference.gibbs_state_kernels import Schedule
-from bayesgmm.inference.laplace import likelihood_maxima, local_modes
+from bayesgmm.inference.laplace import SEARCHES, local_modes
 from bayesgmm.posterior.log_posterior import LogPosterior
 from tests.declarations import mean_priors, weight_priors
 from tests.inference.test_gibbs import KEYS, Prior
@@ -266,14 +269,65 @@ def test_what_gibbs_can_not_draw_for_factors_is_refused_by_name(x, fit):
         bg.MixtureModel(2, covariances=bg.MultiplicativeGamma())
 
 
-def test_chains_and_modes_start_at_maxima_of_the_likelihood_among_many_columns():
+def searches_of(monkeypatch, density, sweeps):
+    """The maxima that are returned, and those of each search."""
+    made, original = [], em.local_maxima
+
+    def recorded(*args, **settings):
+        made.append(original(*args, **settings))
+        return made[-1]
+
+    monkeypatch.setattr(em, "local_maxima", recorded)
+    return local_modes(density, 1, 1, sweeps), made
+
+
+def test_modes_among_many_columns_come_from_several_searches_of_the_likelihood(monkeypatch):
     """The inverse Wishart prior that EM knows counts as more points here than a component holds: it ends far below."""
     x = load_digits().data[:600]
     x = x[:, x.std(axis=0) > 0]
     density = LogPosterior.of(bg.MixtureModel(10, bg.FactorAnalysers(4, isotropic=True)), as_points(x))
-    likely, modes = likelihood_maxima(density, 1, 1, 50), local_modes(density, 1, 1, 100)
-    for one, same in zip(likely, modes, strict=False):
-        np.testing.assert_array_equal(one.mean, same.mean)
+    modes, made = searches_of(monkeypatch, density, 20)
+    assert len(made) == SEARCHES
+    best = max((one for optima in made for one in optima), key=lambda one: (-one.fault, one.value))
+    assert modes[0] is best.mixture
+    for optima in made:
+        assert any(one is optima[0].mixture for one in modes)
     value = [density.value(density.coordinates(_positive(one.weight), one.mean, one.core_roots)) for one in modes]
-    assert len(modes) > len(likely)
-    assert min(value[: len(likely)]) > max(value[len(likely) :]) + 1000
+    assert min(value) > max(value) - 0.1 * abs(max(value)), value
+
+
+def test_searches_end_when_two_agree(monkeypatch, x):
+    density = LogPosterior.of(bg.MixtureModel(2, bg.FactorAnalysers(2)), as_points(x[0]))
+    modes, made = searches_of(monkeypatch, density, 400)
+    assert len(made) == 2
+    assert made[0][0].value == pytest.approx(made[1][0].value, abs=0.2)
+    assert 0 < len(modes) <= 16
+
+
+def test_a_longer_run_is_judged_by_the_average_of_its_last_parts(x):
+    density = LogPosterior.of(bg.MixtureModel(2, bg.FactorAnalysers(2)), as_points(x[0]))
+    chain = Chains.of(density, seed=1, tune=0, thin=1)
+    start = starting_points(chain, 1, np.random.default_rng(1), ThreadPoolExecutor(1))[0]
+    end, mean, error = _run_longer(chain, start, 7)
+    values, now = [], start.copy()
+    for first in range(RUN_IN, 9 * RUN_IN, RUN_IN):
+        chain.advance(7, now, (first, first + RUN_IN))
+        values.append(chain.density.value(now))
+    np.testing.assert_array_equal(end, now)
+    assert mean == pytest.approx(np.mean(values[-4:]))
+    assert error == pytest.approx(np.std(values[-4:], ddof=1) / 2)
+
+
+def test_chains_start_where_longer_runs_end_highest(monkeypatch, x):
+    """A region far below by the averages has no chain, however high a short run came there."""
+    density = LogPosterior.of(bg.MixtureModel(2, bg.FactorAnalysers(2)), as_points(x[0]))
+    chain, numbers = Chains.of(density, seed=1, tune=0, thin=1), []
+
+    def longer(chain, q, number):
+        numbers.append(number)
+        return np.full_like(q, float(number)), 1000.0 if number == numbers[0] else 0.0, 1.0
+
+    monkeypatch.setattr(gibbs_starts, "_run_longer", longer)
+    starts = starting_points(chain, 4, np.random.default_rng(1), ThreadPoolExecutor(1))
+    assert len(numbers) > 1
+    assert (starts == numbers[0]).all()
