@@ -25,7 +25,7 @@ HESSIAN_LIMIT = 3000  # maximum number of coordinates for a Hessian: beyond it t
 MANY = 300  # with more coordinates than this, only the highest mode gets a Hessian
 GIVEN = 4  # number of maxima of the likelihood from which the search for modes starts
 SEARCHES = 8  # maximum number of searches for maxima of the likelihood of factor analysers
-MAX_SEARCHES = 16  # maximum number of maxima from them
+MAX_MAXIMA = 16  # maximum number of maxima from them
 SHARE = 10  # the search for maxima of fewer components has this part of the budget for each number of them
 ALIKE = 0.1  # two mixtures are alike if their log densities at points of the data, and their weights, differ by less
 STEP = 1e-4  # step of the central differences: the gradient is exact, the coordinates are of order one
@@ -159,7 +159,7 @@ def maxima_of_searches(density: LogPosterior, seed: int, threads: int, sweeps: i
     found: list[list[Optimum]] = []
     while len(found) < SEARCHES and not _is_confirmed(found):
         found.append(em.local_maxima(sweep, density.n_components, (seed, len(found)), sweeps=sweeps))
-    best = [one for optima in found for one in optima[: MAX_SEARCHES // len(found)]]
+    best = [one for optima in found for one in optima[: MAX_MAXIMA // len(found)]]
     return [one.mixture for one in sorted(best, key=lambda one: (one.fault, -one.value))]
 
 
