@@ -14,8 +14,10 @@ LONGEST = 9.0  # largest scale
 HEAVIEST = 0.4  # largest shape: that of a t distribution with 5 degrees of freedom under a Gaussian
 EVIDENT = 4.2  # twice the gain in log likelihood that a positive shape must give: one in fifty by chance
 FAR = 0.001  # p-value below which anomalies are more than such a tail has
+UNUSUAL = 0.01  # probability of so few p-values in the tail, from which on some are missing
 TOO_MANY = 0.005  # probability of so many p-values below that in the tail, from which on they are anomalies
 APART = 1.6  # rows are apart from the tail if their surprise is this many times that of the next one
+ANOMALOUS = 0.05  # share of rows that can lie apart, or half of the tail
 RARE = 0.01  # and if regular rows leave so wide a gap with this probability
 LOG_RATES = (-9.0, 5.0)  # range of the logarithm of shape / scale
 
@@ -54,15 +56,21 @@ class Tail:
 
         A few anomalies have much smaller p-values than all regular rows: those beyond a gap that regular rows hardly
         ever leave are not counted. The scale, at least that of uniform p-values, has the highest likelihood of the
-        p-values from 0.0005 to 0.1. A positive shape needs evidence, and is at most that of a t distribution with five
-        degrees of freedom under a Gaussian: if there are more rows far out than such a tail has, they are anomalies.
+        p-values from 0.0005 to 0.1. If clearly fewer than a tenth of the rows are below 0.1, because anomalies have
+        widened the model, the missing ones count as at 0.1. A positive shape needs evidence, and is at most that of a t
+        distribution with five degrees of freedom under a Gaussian: if there are more rows far out than such a tail
+        has, they are anomalies.
         """
+        from scipy.stats import binom
+
         beyond = np.sort(np.log(SMALL) - log_p[log_p < np.log(SMALL)])
         if len(beyond) < MIN_TAIL:
             return cls()
-        regular = beyond[: len(beyond) - _n_apart(beyond)]
+        regular = beyond[: len(beyond) - _n_apart(beyond, len(log_p))]
         (_, shape), gain = _fitted(regular)
-        near = regular[regular < np.log(SMALL / NEAR)]
+        usual = int(binom.ppf(UNUSUAL, len(log_p), SMALL))
+        missing = max(0, usual - len(beyond))  # a tail with too few rows is not too heavy
+        near = np.concatenate([np.zeros(missing), regular[regular < np.log(SMALL / NEAR)]])
         heavy = cls(_scale(near, min(shape, HEAVIEST)), min(shape, HEAVIEST)) if gain > EVIDENT else cls()
         if heavy.shape and not heavy._has_too_many(regular, len(log_p)):
             return heavy
@@ -109,13 +117,13 @@ def _scale(near: Array, shape: float) -> float:
     return float(np.exp(minimize_scalar(loss, bounds=(0.0, np.log(LONGEST)), method="bounded").x))
 
 
-def _n_apart(beyond: Array) -> int:
+def _n_apart(beyond: Array, n_rows: int) -> int:
     """Number of the largest values, of those in increasing order (N,), that lie apart from the others."""
     n = len(beyond)
     surprise = beyond - np.log(SMALL)
     for at in (np.flatnonzero(surprise[1:] > APART * surprise[:-1]) + 1).tolist():
         count = n - at
-        if count > n // 2:
+        if count > max(n // 2, ANOMALOUS * n_rows):
             continue
         (scale, shape), _ = _fitted(beyond[:at], count)
         first, last = Tail(scale, shape)._log_survival(beyond[[at - 1, at]])

@@ -67,6 +67,14 @@ def test_distant_anomalies_do_not_make_the_tail_heavier():
     assert EmpiricalNull.of(np.log(with_anomalies)).p_values(np.log(with_anomalies)).min() < 1e-8
 
 
+def test_a_model_that_anomalies_have_widened_has_no_heavy_tail():
+    """Of 1,000 rows, 12 have moderate p-values below 0.1, where 100 are expected, and 17 anomalies have small ones."""
+    surprise = np.append(np.linspace(2.5, 6.5, 12), np.linspace(9, 50, 17))
+    null = EmpiricalNull.of(np.append(-surprise, np.log(np.linspace(0.11, 1, 971))))
+    assert null.scale < 1.05
+    assert null.shape == 0
+
+
 def test_a_tail_that_falls_off_as_a_power_is_corrected_and_anomalies_apart_from_it_are_not_counted():
     """The surprise of a t distribution with 5 degrees of freedom under a Gaussian: a power tail with shape 0.4."""
     p_value = (np.arange(1000) + 0.5) / 1000
