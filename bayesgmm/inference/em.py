@@ -244,7 +244,7 @@ def fit(
         Initialisation: ``'search'`` (starts of several kinds, in cycles), or starts of one kind as in scikit-learn:
         ``'k-means++'``, ``'kmeans'``, ``'random'`` or ``'random_from_data'``.
     sweeps : int
-        Budget of the search: maximum number of sweeps for a start.
+        Budget of each search, of which there are two if covariances differ: maximum number of sweeps for a start.
     max_iter : int
         Maximum number of passes over all data.
     tol : float

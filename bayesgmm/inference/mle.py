@@ -36,7 +36,7 @@ def fit(
     n_init : int
         Number of starts in each cycle of the search.
     sweeps : int
-        Budget of the search: maximum number of sweeps for a start.
+        Budget of each search, of which there are two if covariances differ: maximum number of sweeps for a start.
     max_iter : int
         Maximum number of iterations from each start.
     tol : float
