@@ -1,5 +1,6 @@
 """Expectation maximisation (EM): maximum likelihood, and starting points for the other engines."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -11,7 +12,7 @@ from bayesgmm.errors import ComponentError, DegenerateComponent, choose
 from bayesgmm.inference.acceleration import remaining_gain
 from bayesgmm.inference.em_steps import PATIENCE, EMResult, Sweep, run, take_steps
 from bayesgmm.inference.engine import Estimate, Progress
-from bayesgmm.inference.exploration import Optimum, explore
+from bayesgmm.inference.exploration import KINDS, Optimum, explore
 from bayesgmm.inference.faults import is_suspect
 from bayesgmm.inference.label_matching import matched_start
 from bayesgmm.inference.mixtures import NONE, Exponents, Mixture
@@ -96,6 +97,7 @@ def local_maxima(
     weak: WeakPrior = WEAK_PRIORS[0],
     given: list[Mixture] | None = None,
     exponents: Exponents = NONE,
+    kinds: Sequence[str] = KINDS,
 ) -> list[Optimum]:
     """Search for local maxima under the prior of the sweep, or if it has none under a weak one.
 
@@ -116,6 +118,7 @@ def local_maxima(
             given=given,
             threads=sweep.threads,
             watch=sweep.watch,
+            kinds=kinds,
         )
 
     try:

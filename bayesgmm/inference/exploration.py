@@ -25,7 +25,6 @@ from bayesgmm.inference.proposals import PROPOSALS, Labels, Rows
 from bayesgmm.inference.starts import from_centres, sample_points, second_moments, spread_out_centres
 from bayesgmm.inference.weak_priors import WeakPrior
 from bayesgmm.labels.groups import Groups, sort_within
-from bayesgmm.priors.multiplicative_gamma import has_loadings
 from bayesgmm.sweep.blocks import Blocks
 from bayesgmm.sweep.kernels import BLOCK
 from bayesgmm.sweep.stats import Array, Stats
@@ -198,6 +197,8 @@ class Exploration:
         Maximum number of sweeps.
     watch : function
         Called before each sweep; it may raise an error to stop the search.
+    kinds : sequence of str
+        Kinds of the starts, in turn.
     """
 
     climb: Climb
@@ -206,6 +207,7 @@ class Exploration:
     rng: np.random.Generator
     budget: int
     watch: Callable[[], None]
+    kinds: Sequence[str] = KINDS
     spent: int = 0
     made: int = 0
     vain: int = 0
@@ -241,8 +243,7 @@ class Exploration:
             self.vain = 0 if found.best > best + SAME else self.vain + count
 
     def _starts(self, n_init: int) -> Population:
-        kinds = kinds_for(self.climb.family)
-        chosen = [kinds[(self.made + i) % len(kinds)] for i in range(n_init)]
+        chosen = [self.kinds[(self.made + i) % len(self.kinds)] for i in range(n_init)]
         self.made += n_init
         others = [kind for kind in chosen if kind != "spread"]
         parts = [self._centred(len(chosen) - len(others)), self._partitioned(others)]
@@ -301,14 +302,6 @@ class Exploration:
         return once(compute, population.weight, population.mean, population.core_roots)
 
 
-def kinds_for(family: Family) -> tuple[str, ...]:
-    """Return the kinds of starts, in turn: every other is Ward's for factor analysers, which are for many columns."""
-    if not has_loadings(family):
-        return KINDS
-    ward = "ward on one scale" if family.needs_common_scale else "ward"
-    return tuple(one for kind in KINDS for one in (ward, kind))
-
-
 def _best(values: Array, count: int) -> list[int]:
     """Indices of the highest values."""
     order: list[int] = np.argsort(-values, kind="stable")[:count].tolist()
@@ -355,6 +348,7 @@ def explore(
     given: list[Mixture] | None = None,
     threads: int = 1,
     watch: Callable[[], None] = lambda: None,
+    kinds: Sequence[str] = KINDS,
 ) -> list[Optimum]:
     """Search for local maxima by EM; return distinct ones, the highest without faults first.
 
@@ -380,6 +374,8 @@ def explore(
         Number of threads; the result does not depend on it.
     watch : function
         Called before each sweep; it may raise an error to stop the search.
+    kinds : sequence of str
+        Kinds of the starts, in turn.
 
     References
     ----------
@@ -389,7 +385,7 @@ def explore(
     rows = _rows_of(blocks, n_components, rng)
     explored = replace(rows.blocks(), background=blocks.background)
     climb = _climb(explored, family, prior, rows, threads, exponents)
-    exploration = Exploration(climb, rows, n_components, rng, budget, watch)
+    exploration = Exploration(climb, rows, n_components, rng, budget, watch, kinds)
     with np.errstate(all="ignore"):  # a mixture that is not finite is dropped
         found = exploration.run(1 if n_components == 1 else n_init, given or [])
         if len(rows.values) < blocks.n_points and found.optima:

@@ -13,7 +13,7 @@ from bayesgmm.errors import SamplingError
 from bayesgmm.inference import em, em_steps
 from bayesgmm.inference.agreement import label_free
 from bayesgmm.inference.engine import Progress
-from bayesgmm.inference.exploration import Optimum
+from bayesgmm.inference.exploration import KINDS, Optimum
 from bayesgmm.inference.mixtures import CovariancePrior, Exponents, Mixture, closest_wishart, weight_exponent
 from bayesgmm.inference.populations import Climb
 from bayesgmm.inference.starts import fewer_components
@@ -153,12 +153,16 @@ def maxima_of_searches(density: LogPosterior, seed: int, threads: int, sweeps: i
     """Search by EM for local maxima of the likelihood until two searches find the same highest one.
 
     Among many columns, each search ends in a region of its own, and a chain does not move from one to another. Returns
-    the same number of maxima of each search, the highest first.
+    the same number of maxima of each search, the highest first. Half of the starts are Ward's: a short search among
+    many columns ends higher with them. A long one ends higher without.
     """
+    ward = "ward on one scale" if density.model.family.needs_common_scale else "ward"
+    kinds = [one for kind in KINDS for one in (ward, kind)]
     sweep = em_steps.Sweep(density.blocks, density.model.family, threads=threads)
     found: list[list[Optimum]] = []
     while len(found) < SEARCHES and not _is_confirmed(found):
-        found.append(em.local_maxima(sweep, density.n_components, (seed, len(found)), sweeps=sweeps))
+        own = (seed, len(found))
+        found.append(em.local_maxima(sweep, density.n_components, own, sweeps=sweeps, kinds=kinds))
     best = [one for optima in found for one in optima[: MAX_MAXIMA // len(found)]]
     return [one.mixture for one in sorted(best, key=lambda one: (one.fault, -one.value))]
 

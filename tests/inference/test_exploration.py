@@ -143,13 +143,6 @@ def test_wards_agglomeration_is_that_of_scipy(kind):
     assert adjusted_rand_score(expected, found) == 1.0
 
 
-def test_every_other_start_of_factor_analysers_is_wards():
-    for isotropic, ward in ((False, "ward"), (True, "ward on one scale")):
-        kinds = exploration.kinds_for(bg.FactorAnalysers(1, isotropic=isotropic))
-        assert kinds[::2] == (ward,) * 8
-        assert kinds[1::2] == exploration.KINDS == exploration.kinds_for(COVARIANCES["full"])
-
-
 @pytest.mark.parametrize("kind", PROPOSALS)
 def test_a_kind_of_start_takes_constant_columns_and_repeated_rows(kind):
     x = np.repeat([[0.0, 1.0], [2.0, 1.0], [5.0, 1.0]], 4, axis=0)

@@ -15,6 +15,7 @@ from bayesgmm.errors import DataError, DeclarationError, FitWarning
 from bayesgmm.inference import em, gibbs_starts
 from bayesgmm.inference.conditionals import law_of
 from bayesgmm.inference.conjugate_sweeps import Chains
+from bayesgmm.inference.exploration import KINDS
 from bayesgmm.inference.factor_gibbs_kernels import factor_sweeps
 from bayesgmm.inference.gibbs_starts import RUN_IN, _positive, _run_longer, starting_points
 from bayesgmm.inference.gibbs_state_kernels import Schedule
@@ -270,15 +271,16 @@ def test_what_gibbs_can_not_draw_for_factors_is_refused_by_name(x, fit):
 
 
 def searches_of(monkeypatch, density, sweeps):
-    """The maxima that are returned, and those of each search."""
-    made, original = [], em.local_maxima
+    """The maxima that are returned, those of each search, and the kinds of its starts."""
+    made, kinds, original = [], [], em.local_maxima
 
     def recorded(*args, **settings):
         made.append(original(*args, **settings))
+        kinds.append(settings["kinds"])
         return made[-1]
 
     monkeypatch.setattr(em, "local_maxima", recorded)
-    return local_modes(density, 1, 1, sweeps), made
+    return local_modes(density, 1, 1, sweeps), made, kinds
 
 
 def test_modes_among_many_columns_come_from_several_searches_of_the_likelihood(monkeypatch):
@@ -286,8 +288,11 @@ def test_modes_among_many_columns_come_from_several_searches_of_the_likelihood(m
     x = load_digits().data[:600]
     x = x[:, x.std(axis=0) > 0]
     density = LogPosterior.of(bg.MixtureModel(10, bg.FactorAnalysers(4, isotropic=True)), as_points(x))
-    modes, made = searches_of(monkeypatch, density, 20)
+    modes, made, kinds = searches_of(monkeypatch, density, 20)
     assert len(made) == SEARCHES
+    for own in kinds:  # every other start is Ward's; the columns have one scale where the noise is isotropic
+        assert own[::2] == ["ward on one scale"] * 8
+        assert own[1::2] == list(KINDS)
     best = max((one for optima in made for one in optima), key=lambda one: (-one.fault, one.value))
     assert modes[0] is best.mixture
     for optima in made:
@@ -298,8 +303,9 @@ def test_modes_among_many_columns_come_from_several_searches_of_the_likelihood(m
 
 def test_searches_end_when_two_agree(monkeypatch, x):
     density = LogPosterior.of(bg.MixtureModel(2, bg.FactorAnalysers(2)), as_points(x[0]))
-    modes, made = searches_of(monkeypatch, density, 400)
+    modes, made, kinds = searches_of(monkeypatch, density, 400)
     assert len(made) == 2
+    assert kinds[0][:2] == ["ward", "spread"]
     assert made[0][0].value == pytest.approx(made[1][0].value, abs=0.2)
     assert 0 < len(modes) <= 16
 
