@@ -82,8 +82,8 @@ def agreement(values: Array) -> Agreement:
 def ess_within_chains(values: Array) -> float:
     """Compute the smallest effective sample size of M quantities (chains, draws, M), as if all chains agreed.
 
-    It is the sum over the chains, each by itself. Chains for which it is large while R-hat is high mix well, but in
-    different regions.
+    It is that of the chain that mixes worst, by itself, times the number of chains. Chains for which it is large while
+    R-hat is high mix well, but in different regions. It is small if a chain has moved from one region to another.
 
     Examples
     --------
@@ -93,7 +93,7 @@ def ess_within_chains(values: Array) -> float:
     """
     if values.shape[1] < MIN_DRAWS:
         return float(values[..., 0].size)
-    return float(np.sum([rhat_and_bulk_ess(chain[None])[1] for chain in values], axis=0).min())
+    return len(values) * float(min(rhat_and_bulk_ess(chain[None])[1].min() for chain in values))
 
 
 def label_free(density: LogPosterior, q: Array, lp: Array) -> Array:

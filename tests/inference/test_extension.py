@@ -93,6 +93,14 @@ def test_chains_in_different_modes_are_not_extended():
     assert ess_within_chains(values) > extension.wanted_ess(4, 200)
 
 
+def test_chains_are_not_apart_if_one_has_moved():
+    """Others have hardly moved, but more draws will help."""
+    values = np.random.default_rng(0).normal(size=(4, 200, 1)) + np.array([0, 0, 9, 9])[:, None, None]
+    values[0, 100:] += 9
+    assert agreement(values).rhat > extension.APART
+    assert ess_within_chains(values) < extension.wanted_ess(4, 200) / 10
+
+
 def test_divergent_transitions_make_nuts_tune_again(monkeypatch):
     """As if the first run had diverged: the next one has shorter steps and longer tuning."""
     real, given = nuts.draw_from_modes, []
