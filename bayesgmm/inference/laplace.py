@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy  # its parts are imported when they are used
 
+from bayesgmm.engines import ENGINES
 from bayesgmm.errors import SamplingError
 from bayesgmm.inference import em, em_steps
 from bayesgmm.inference.agreement import label_free
@@ -20,13 +21,15 @@ from bayesgmm.inference.starts import fewer_components
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.priors.multiplicative_gamma import has_loadings
 from bayesgmm.sweep.stats import Array, Table, log_densities
+from bayesgmm.wording import FEWER, advice
 
-HESSIAN_LIMIT = 3000  # maximum number of coordinates for a Hessian: beyond it the Hessian takes too long
+HESSIAN_LIMIT = 4000  # maximum number of coordinates for a Hessian: beyond it the Hessian takes too long
 MANY = 300  # with more coordinates than this, only the highest mode gets a Hessian
 GIVEN = 4  # number of maxima of the likelihood from which the search for modes starts
 SEARCHES = 8  # maximum number of searches for maxima of the likelihood of factor analysers
 MAX_MAXIMA = 16  # maximum number of maxima from them
 SHARE = 10  # the search for maxima of fewer components has this part of the budget for each number of them
+NO_HESSIAN = ("gibbs", "vb", "map")  # methods for any number of coordinates
 ALIKE = 0.1  # two mixtures are alike if their log densities at points of the data, and their weights, differ by less
 STEP = 1e-4  # step of the central differences: the gradient is exact, the coordinates are of order one
 MIN_CURVATURE = 1e-2  # a flatter direction than this is left to the sampler's own adaptation
@@ -319,9 +322,10 @@ def whiten_at_modes(
         If from every start some component can't be estimated.
     """
     if density.size > HESSIAN_LIMIT:
+        able = [f"method={name!r}" for name in NO_HESSIAN if not ENGINES[name].refused(density.model)]
         raise SamplingError(
-            f"the posterior has {density.size} coordinates, too many for this method (the limit is "
-            f"{HESSIAN_LIMIT}).\n  Try covariance='diag' or 'tied', fewer components, or fewer columns."
+            f"the posterior has {density.size:,} coordinates, too many for a Hessian, which this method needs (the "
+            f"limit is {HESSIAN_LIMIT:,}).\n  {advice(density.n_components, *able, 'fewer columns', FEWER)}"
         )
     progress.stage("finding the modes")
     try:

@@ -478,3 +478,12 @@ def test_chains_of_nuts_are_shown_to_their_end():
         warnings.simplefilter("ignore", FitWarning)
         bg.fit(bg.MixtureModel(2), bg.datasets.galaxies(), seed=1, progress=(shown := Shown()), **settings)
     assert shown.last == [(100, 100, False)] * 3
+
+
+@pytest.mark.parametrize(
+    ("covariance", "able"), [("full", "method='gibbs', method='vb', method='map'"), ("VVE", "method='map'")]
+)
+def test_too_many_coordinates_for_a_hessian_name_the_methods_that_need_none(covariance, able):
+    model = bg.MixtureModel(4, covariance=covariance)
+    with pytest.raises(SamplingError, match=f"too many for a Hessian.*\n  Try {able}, fewer columns, or fewer comp"):
+        bg.fit(model, np.random.default_rng(0).normal(size=(400, 95)), progress=False)
