@@ -12,10 +12,11 @@ from bayesgmm.errors import ComponentError, DegenerateComponent, choose
 from bayesgmm.inference.acceleration import remaining_gain
 from bayesgmm.inference.em_steps import PATIENCE, EMResult, Sweep, run, take_steps
 from bayesgmm.inference.engine import Estimate, Progress
-from bayesgmm.inference.exploration import KINDS, Optimum, explore
+from bayesgmm.inference.exploration import KINDS, explore
 from bayesgmm.inference.faults import is_suspect
 from bayesgmm.inference.label_matching import matched_start
 from bayesgmm.inference.mixtures import NONE, Exponents, Mixture
+from bayesgmm.inference.optima import Optimum
 from bayesgmm.inference.starts import CENTRES, from_centres, sample_blocks, sample_rows
 from bayesgmm.inference.weak_priors import WeakPrior
 from bayesgmm.posterior.log_posterior import LogPosterior

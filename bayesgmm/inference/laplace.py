@@ -14,8 +14,9 @@ from bayesgmm.errors import SamplingError
 from bayesgmm.inference import em, em_steps
 from bayesgmm.inference.agreement import label_free
 from bayesgmm.inference.engine import Progress
-from bayesgmm.inference.exploration import KINDS, Optimum
+from bayesgmm.inference.exploration import KINDS
 from bayesgmm.inference.mixtures import CovariancePrior, Exponents, Mixture, closest_wishart, weight_exponent
+from bayesgmm.inference.optima import Optimum
 from bayesgmm.inference.populations import Climb
 from bayesgmm.inference.starts import fewer_components
 from bayesgmm.posterior.log_posterior import LogPosterior

@@ -15,8 +15,8 @@ from bayesgmm.declared import whole
 from bayesgmm.errors import ComponentError, DeclarationError, DegenerateComponent
 from bayesgmm.families.family import Family
 from bayesgmm.inference import em, em_steps
-from bayesgmm.inference.exploration import Optimum
 from bayesgmm.inference.mixtures import Mixture
+from bayesgmm.inference.optima import Optimum
 from bayesgmm.inference.starts import from_responsibilities
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.criteria import assignment_entropy

@@ -10,11 +10,12 @@ from bayesgmm.data.points import as_points
 from bayesgmm.data.standards import Standard
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference import em, em_steps, exploration
-from bayesgmm.inference.exploration import Exploration, Found, Optimum, explore, unseen_share
+from bayesgmm.inference.exploration import Exploration, explore
 from bayesgmm.inference.faults import is_suspect
 from bayesgmm.inference.laplace import prior_of_coordinates
 from bayesgmm.inference.mixtures import Mixture, maximise
 from bayesgmm.inference.moves import divide_again, offspring
+from bayesgmm.inference.optima import Found, Optimum, unseen_share
 from bayesgmm.inference.populations import Climb, Population
 from bayesgmm.inference.proposals import PROPOSALS, Rows
 from bayesgmm.inference.starts import sample_rows
