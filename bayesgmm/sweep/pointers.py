@@ -59,6 +59,21 @@ def call_on_arrays(typingctx: Any, address: Any, numbers: Any, one: Any, other: 
 
 
 @intrinsic
+def call_on_plan(typingctx: Any, address: Any, plan: Any, one: Any, other: Any) -> Any:
+    """Call the function at an address with pointers to an array of integers, and to two of float64 numbers."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        integer, floats = ir.IntType(64), ir.DoubleType().as_pointer()
+        kind = ir.FunctionType(integer, [integer.as_pointer(), floats, floats])
+        data = [
+            cgutils.create_struct_proxy(sig.args[i])(context, builder, value=args[i]).data for i in range(1, len(args))
+        ]
+        return builder.call(builder.inttoptr(args[0], kind.as_pointer()), data)
+
+    return types.int64(types.int64, plan, one, other), codegen
+
+
+@intrinsic
 def as_floats(typingctx: Any, integers: Any) -> Any:
     """Return a pointer to float64 numbers that are kept, bit for bit, among integers."""
 
