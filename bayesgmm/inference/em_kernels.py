@@ -92,7 +92,7 @@ def em_step(plan_: Any, state_: Any, sums_: Any) -> Any:
 def _step(plan: IntArray, state: Array, following: Array, sums: Array) -> tuple[float, bool]:
     """Write the state after an EM step; return the log likelihood of the one before, and False if it is not regular."""
     copy_to(state, following)
-    regular = pointers.call_on_plan(plan[STEP], plan, following, sums) != 0
+    regular = pointers.call_on_arrays(plan[STEP], plan, following, sums) != 0
     return sums[0], regular and math.isfinite(sums[0])
 
 
@@ -278,7 +278,7 @@ def climb(plan: IntArray, states: Array, values: Array, fewest: Array) -> bool:
         state = states[s]
         for t in range(values.shape[1]):
             log_prior = _log_prior(state, k, d, rules)
-            regular = pointers.call_on_plan(plan[STEP], plan, state, sums) != 0
+            regular = pointers.call_on_arrays(plan[STEP], plan, state, sums) != 0
             values[s, t] = sums[0] + log_prior
             fewest[s, t] = np.inf
             for c in range(k):
