@@ -20,10 +20,17 @@ def unpack_roots(v: Array, n_features: int, chart: int, n_cores: int, core: Arra
     It writes the family's roots ``core``, flat; ``root``, the roots of all components in the form of a table; and
     their log determinants ``log_det`` (K,).
     """
+    if chart >= FACTORS:
+        unpack_factors(v, n_features, chart, core, root, log_det)
+    else:
+        unpack_plain(v, n_features, chart, n_cores, core, root, log_det)
+
+
+@jit
+def unpack_plain(v: Array, n_features: int, chart: int, n_cores: int, core: Array, root: Array, log_det: Array) -> None:
+    """Do the same for the charts that are not of factor analysers."""
     if chart == LOGARITHMS:
         _unpack_logarithms(v, n_features, n_cores, core, root, log_det)
-    elif chart >= FACTORS:
-        unpack_factors(v, n_features, chart, core, root, log_det)
     else:
         _unpack_triangles(v, n_features, n_cores, core, root, log_det)
 
@@ -44,10 +51,19 @@ def pull_back(
 
     It writes the counts ``n`` (K,), and adds to the gradients.
     """
+    if chart >= FACTORS:
+        pull_back_factors(sums, root, v, n_features, chart, n, grad_mean, grad_v)
+    else:
+        pull_back_plain(sums, root, n_features, chart, n_cores, n, grad_mean, grad_v)
+
+
+@jit
+def pull_back_plain(
+    sums: Array, root: Array, n_features: int, chart: int, n_cores: int, n: Array, grad_mean: Array, grad_v: Array
+) -> None:
+    """Do the same for the charts that are not of factor analysers: ``v`` is not needed."""
     if chart == LOGARITHMS:
         _pull_back_logarithms(sums, root, n_features, n_cores, n, grad_mean, grad_v)
-    elif chart >= FACTORS:
-        pull_back_factors(sums, root, v, n_features, chart, n, grad_mean, grad_v)
     else:
         pull_back_triangles(sums, root, n_features, n_cores, n, grad_mean, grad_v)
 

@@ -9,7 +9,7 @@ from collections import namedtuple
 
 import numpy as np
 
-from bayesgmm.families.restriction_kernels import EQUAL, IDENTITY, VARIABLE, add_up, restrict_spectra, root_of
+from bayesgmm.families.restriction_kernels import EQUAL, IDENTITY, VARIABLE, add_up, root_of
 from bayesgmm.late import Late
 from bayesgmm.sweep.compilation import jit
 from bayesgmm.sweep.layout import Array
@@ -43,7 +43,8 @@ weight : float
 pivots : (B,) float
     Exponents of the diagonal of a root, as differences from their mean.
 restricting : int
-    Address of ``restrict_covariances``, which few structures need: it is compiled for these alone. 0 for others.
+    Address of ``restrict_covariances`` or, of diagonal ones, ``restrict_variances``, which few structures need: they
+    are compiled for these alone. 0 for others.
 """
 
 
@@ -124,10 +125,8 @@ def _diagonals(sums: Array, d: int, rules: Rules, n: Array, root: Array) -> bool
         if rules.floor.size:
             for i in range(d):
                 variances[k, i] += add_up(rules.floor) / rules.floor.size if repeats > 1 else rules.floor[i]
-    if count > 1 and rules.shape != IDENTITY:
-        restrict_spectra(variances, power, rules.volume, rules.shape)
-    elif count > 1 and rules.volume == EQUAL:
-        restrict_spectra(variances, power, EQUAL, EQUAL)
+    if count > 1:
+        restricted_variances(variances, power, rules)
     for k in range(k_all):
         for i in range(d):
             variance = variances[k % count, i]
@@ -135,6 +134,17 @@ def _diagonals(sums: Array, d: int, rules: Rules, n: Array, root: Array) -> bool
                 return False
             root[k * d + i] = 1 / math.sqrt(variance)
     return True
+
+
+@jit
+def restricted_variances(variances: Array, n: Array, rules: Rules) -> None:
+    """Replace variances (K, D) by those of the family that are closest."""
+    if rules.restricting == 0:
+        return
+    numbers, limits = np.empty(5, np.int64), np.empty(0)
+    numbers[0], numbers[1] = variances.shape
+    numbers[2], numbers[3] = rules.volume, rules.shape
+    pointers.call_on_arrays(rules.restricting, numbers, variances, n, limits, limits)
 
 
 @jit

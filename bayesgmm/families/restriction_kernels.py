@@ -43,6 +43,14 @@ def restrict_covariances(numbers_: Any, core_: Any, n_: Any, limits_: Any, root_
     return int(_along_axes(core, n, volume, shape, orientation == VARIABLE, vanishing, singular, root))
 
 
+@callback("int64(CPointer(int64), CPointer(float64), CPointer(float64), CPointer(float64), CPointer(float64))")
+def restrict_variances(numbers_: Any, variances_: Any, n_: Any, limits_: Any, root_: Any) -> Any:
+    """Restrict variances (K, D) in place; the numbers are K, D, and the letters of volume and shape."""
+    count, d, volume, shape, _ = pointers.carray(numbers_, 5)
+    restrict_spectra(pointers.carray(variances_, (count, d)), pointers.carray(n_, count), volume, shape)
+    return 1
+
+
 @jit
 def _along_axes(
     core: Array, n: Array, volume: int, shape: int, own: bool, vanishing: float, singular: float, root: Array

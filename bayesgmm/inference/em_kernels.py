@@ -1,18 +1,40 @@
 """Expectation maximisation without Python between the sweeps: plain steps, and squared extrapolation; compiled.
 
-A state is one row of numbers: weights (K,), means (K, D), and roots in the shape of a table.
+A state is one row of numbers: weights (K,), means (K, D), and roots in the shape of a table. ``em_plans`` describes the
+plan that each function reads.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
-from bayesgmm.families.maximisation_kernels import Rules, is_one_for_all, maximise, restricted_roots
-from bayesgmm.families.restriction_kernels import IDENTITY, restrict_spectra
-from bayesgmm.sweep.compilation import jit, kernel
-from bayesgmm.sweep.layout import Array
+from bayesgmm.families.maximisation_kernels import (
+    Rules,
+    is_one_for_all,
+    maximise,
+    restricted_roots,
+    restricted_variances,
+)
+from bayesgmm.families.restriction_kernels import IDENTITY
+from bayesgmm.inference.em_plans import (
+    N_COMPONENTS,
+    N_FEATURES,
+    ORIENTATION,
+    PLAN_SIZE,
+    STATE_SIZE,
+    STEP,
+    SUMS_SIZE,
+    points_of,
+    rules_of,
+)
+from bayesgmm.late import Late
+from bayesgmm.sweep.compilation import callback, jit, kernel
+from bayesgmm.sweep.layout import Array, IntArray
 from bayesgmm.sweep.layout_kernels import copy_to
-from bayesgmm.sweep.orchestration import NativePoints, NativeTable, fold_points
+from bayesgmm.sweep.orchestration import NativePoints, NativeTable, count_blocks, count_chunks, fold_chunks
+
+pointers = Late("bayesgmm.sweep.pointers")
 
 CONVERGED, SLOW, LAST, IRREGULAR = 0, 1, 2, 3  # why steps ended
 N_GAINS = 3  # number of recent gains from which the rate is estimated
@@ -39,8 +61,8 @@ def _remaining(values: Array, count: int, step: int) -> tuple[float, float]:
 
 
 @jit
-def _evaluate(points: NativePoints, state: Array, k: int, diagonal: bool) -> Array:
-    """Fold the points under the table of a state: a row of sums."""
+def _evaluate(points: NativePoints, state: Array, k: int, diagonal: bool, sums: Array) -> None:
+    """Write the row of sums (1, ...) of the points under the table of a state."""
     d = points.n_features
     root = state[k + k * d :]
     offset = np.empty(k)
@@ -48,32 +70,42 @@ def _evaluate(points: NativePoints, state: Array, k: int, diagonal: bool) -> Arr
         offset[c] = (math.log(state[c]) if state[c] > 0.0 else -np.inf) - 0.5 * d * LOG_2PI
         for i in range(d):
             offset[c] += math.log(root[c * d + i] if diagonal else root[(c * d + i) * d + i])
-    return fold_points(points, NativeTable(offset, state[k : k + k * d], root, k))
+    table = NativeTable(offset, state[k : k + k * d], root, k)
+    fold_chunks(points, table, count_chunks(count_blocks(points)), 0, 1, sums)
+
+
+@callback("int64(CPointer(int64), CPointer(float64), CPointer(float64))")
+def em_step(plan_: Any, state_: Any, sums_: Any) -> Any:
+    """Replace a state by the one after an EM step; write the sums of the points before it.
+
+    Returns 0 if the step is not regular.
+    """
+    plan = pointers.carray(plan_, PLAN_SIZE)
+    k, d, rules = plan[N_COMPONENTS], plan[N_FEATURES], rules_of(plan)
+    state, sums = pointers.carray(state_, plan[STATE_SIZE]), pointers.carray(sums_, (1, plan[SUMS_SIZE]))
+    _evaluate(points_of(plan), state, k, rules.orientation == IDENTITY, sums)
+    middle = k + k * d
+    return int(maximise(sums[0], d, rules, state[:k], state[k:middle], state[middle:]))
 
 
 @jit
-def _step(points: NativePoints, k: int, rules: Rules, state: Array, following: Array) -> tuple[float, bool]:
+def _step(plan: IntArray, state: Array, following: Array, sums: Array) -> tuple[float, bool]:
     """Write the state after an EM step; return the log likelihood of the one before, and False if it is not regular."""
-    d = points.n_features
-    sums = _evaluate(points, state, k, rules.orientation == IDENTITY)
     copy_to(state, following)
-    middle = k + k * d
-    regular = maximise(sums, d, rules, following[:k], following[k:middle], following[middle:])
+    regular = pointers.call_on_arrays(plan[STEP], plan, following, sums) != 0
     return sums[0], regular and math.isfinite(sums[0])
 
 
 @kernel
-def take_steps(
-    points: NativePoints, k: int, rules: Rules, state: Array, wanted: float, patience: float, values: Array
-) -> tuple[int, int]:
+def take_steps(plan: IntArray, state: Array, wanted: float, patience: float, values: Array) -> tuple[int, int]:
     """Run plain EM until the remaining gain is below ``wanted``, or expected to need more than ``patience`` steps.
 
     It overwrites the state, and writes the log likelihood after each step to ``values``, at most as many as these hold.
     Returns why it ended, and the number of values. A step that is not regular is not taken.
     """
-    following = np.empty_like(state)
+    following, sums = np.empty(state.size), np.empty(plan[SUMS_SIZE])
     for t in range(values.size):
-        loglik, regular = _step(points, k, rules, state, following)
+        loglik, regular = _step(plan, state, following, sums)
         if not regular:
             return IRREGULAR, t
         values[t] = loglik
@@ -87,7 +119,7 @@ def take_steps(
 
 
 @kernel
-def extrapolate(points: NativePoints, k: int, rules: Rules, state: Array, gap: float, values: Array) -> tuple[int, int]:
+def extrapolate(plan: IntArray, state: Array, gap: float, values: Array) -> tuple[int, int]:
     """Iterate EM with squared extrapolation until the estimated remaining gain is below ``gap``.
 
     Each cycle makes two EM steps, and extrapolates them; an extrapolation that lowers the likelihood is rejected. The
@@ -97,21 +129,23 @@ def extrapolate(points: NativePoints, k: int, rules: Rules, state: Array, gap: f
     ----------
     .. [1] Varadhan & Roland (2008), Scand. J. Stat. 35, 335-353, scheme S3.
     """
-    first, second, third = state.copy(), np.empty_like(state), np.empty_like(state)
-    beyond, following = np.empty_like(state), np.empty_like(state)
-    value, regular = _step(points, k, rules, first, second)
+    k, d, rules, size = plan[N_COMPONENTS], plan[N_FEATURES], rules_of(plan), state.size
+    first, second, third, beyond = np.empty(size), np.empty(size), np.empty(size), np.empty(size)
+    following, sums = np.empty(size), np.empty(plan[SUMS_SIZE])
+    copy_to(state, first)
+    value, regular = _step(plan, first, second, sums)
     count, sweeps, left, most = 0, 1, np.inf, LENGTH
     values[count], count = value, 1
     while regular and count + 2 <= values.size and left >= gap:
-        best, regular = _step(points, k, rules, second, third)
+        best, regular = _step(plan, second, third, sums)
         sweeps += 1
         if not regular:
             break
         values[count] = best
-        factor = _extrapolated(first, second, third, k, points.n_features, most, beyond)
+        factor = _extrapolated(first, second, third, k, d, most, beyond)
         value = -np.inf
-        if _restricted(beyond, k, points.n_features, rules):
-            value, regular = _step(points, k, rules, beyond, following)
+        if _restricted(beyond, k, d, rules):
+            value, regular = _step(plan, beyond, following, sums)
             sweeps += 1
             value = value if regular else -np.inf
         if value >= best:
@@ -120,7 +154,7 @@ def extrapolate(points: NativePoints, k: int, rules: Rules, state: Array, gap: f
         else:
             copy_to(third, first)
             most = max(1.0, most / GROWTH)
-            value, regular = _step(points, k, rules, third, following)
+            value, regular = _step(plan, third, following, sums)
             sweeps += 1
         copy_to(following, second)
         values[count + 1] = value
@@ -200,7 +234,7 @@ def _restricted(state: Array, k: int, d: int, rules: Rules) -> bool:
         for c in range(k):
             for i in range(d):
                 variances[c, i] = root[c * d + i] ** -2.0
-        restrict_spectra(variances, weight, rules.volume, rules.shape)
+        restricted_variances(variances, weight, rules)
         for c in range(k):
             for i in range(d):
                 root[c * d + i] = 1 / math.sqrt(variances[c, i])
@@ -232,23 +266,24 @@ def _covariance(root: Array, core: Array) -> None:
 
 
 @kernel
-def climb(points: NativePoints, k: int, rules: Rules, states: Array, values: Array, fewest: Array) -> bool:
+def climb(plan: IntArray, states: Array, values: Array, fewest: Array) -> bool:
     """Make as many EM steps of several states (S, ...) as ``values`` (S, steps) have columns; overwrite the states.
 
     It writes the log likelihood of each state before each step, plus the log density of its covariances and weights
     under the prior, and the number of points of its smallest component. Returns False if a step is not regular.
     """
-    d = points.n_features
-    width, middle = (1 + 2 * d if rules.orientation == IDENTITY else (d + 1) * (d + 2) // 2), k + k * d
+    k, d, rules, sums = plan[N_COMPONENTS], plan[N_FEATURES], rules_of(plan), np.empty(plan[SUMS_SIZE])
+    width = 1 + 2 * d if plan[ORIENTATION] == IDENTITY else (d + 1) * (d + 2) // 2
     for s in range(states.shape[0]):
         state = states[s]
         for t in range(values.shape[1]):
-            sums = _evaluate(points, state, k, rules.orientation == IDENTITY)
-            values[s, t] = sums[0] + _log_prior(state, k, d, rules)
+            log_prior = _log_prior(state, k, d, rules)
+            regular = pointers.call_on_arrays(plan[STEP], plan, state, sums) != 0
+            values[s, t] = sums[0] + log_prior
             fewest[s, t] = np.inf
             for c in range(k):
                 fewest[s, t] = min(fewest[s, t], sums[1 + c * width])
-            if not maximise(sums, d, rules, state[:k], state[k:middle], state[middle:]):
+            if not regular:
                 return False
     return True
 

@@ -6,11 +6,11 @@ from functools import cached_property
 import numpy as np
 
 from bayesgmm.families.family import SINGULAR, VANISHING, Family
-from bayesgmm.families.maximisation_kernels import Rules
-from bayesgmm.families.restriction_kernels import EQUAL, IDENTITY, VARIABLE, restrict_covariances
-from bayesgmm.inference import em_kernels
+from bayesgmm.families.restriction_kernels import EQUAL, IDENTITY, VARIABLE, restrict_covariances, restrict_variances
+from bayesgmm.inference import em_kernels, em_plans
 from bayesgmm.inference.mixtures import NONE, CovariancePrior, Exponents, Mixture
 from bayesgmm.sweep.blocks import Blocks
+from bayesgmm.sweep.layout import IntArray
 from bayesgmm.sweep.stats import Array
 from bayesgmm.sweep.threads import PER_THREAD, enough_threads, run_ranges
 
@@ -62,32 +62,58 @@ class NativeEM:
         )
 
     @cached_property
-    def rules(self) -> Rules:
-        """The rules of the M step."""
+    def _arrays(self) -> dict[str, Array]:
+        """Arrays whose addresses are in the plan, by the names of its items."""
         d, keeps = self.blocks.n_features, self.keeps or (self.floor is not None and bool(self.floor.any()))
-        block = self.family.form.block_size(d)
-        volume, shape, orientation = (LETTERS[letter] for letter in self.family.mclust)
-        return Rules(
-            volume,
-            shape,
-            orientation,
-            added=0.0 if self.prior is None else self.prior.dof + block + 1.0,
-            scale=np.empty(0) if self.prior is None else np.array(self.prior.scale, np.float64).ravel(),
-            floor=np.empty(0) if self.floor is None else np.array(self.floor, np.float64),
-            needed=float(self.family.points_needed(d)),
-            needed_together=block + 1.0,
-            vanishing=0.0 if keeps else VANISHING,
-            singular=0.0 if keeps else SINGULAR,
-            weight=float(self.exponents.weight),
-            pivots=np.array(self.exponents.pivots, np.float64),
-            restricting=restrict_covariances.address if self._is_restricted else 0,
-        )
+        block, points = self.family.form.block_size(d), self.blocks.native
+        numbers = {
+            em_plans.ADDED: 0.0 if self.prior is None else self.prior.dof + block + 1.0,
+            em_plans.NEEDED: self.family.points_needed(d),
+            em_plans.NEEDED_TOGETHER: block + 1.0,
+            em_plans.VANISHING: 0.0 if keeps else VANISHING,
+            em_plans.SINGULAR: 0.0 if keeps else SINGULAR,
+            em_plans.EXPONENT: self.exponents.weight,
+        }
+        return {
+            "X": points.x,
+            "WEIGHT": points.weight,
+            "BACKGROUND": points.background,
+            "LATENT": points.latent,
+            "LABELS": points.labels,
+            "SCALE": np.empty(0) if self.prior is None else np.array(self.prior.scale, np.float64).ravel(),
+            "FLOOR": np.empty(0) if self.floor is None else np.array(self.floor, np.float64),
+            "PIVOTS": np.array(self.exponents.pivots, np.float64),
+            "NUMBERS": np.array([numbers[place] for place in range(len(numbers))], np.float64),
+        }
+
+    @cached_property
+    def plan(self) -> IntArray:
+        """What the compiled functions read; valid as long as this object."""
+        k, d = self.n_components, self.blocks.n_features
+        volume, shape, orientation = self._letters
+        plan = np.zeros(em_plans.PLAN_SIZE, dtype=np.int64)
+        plan[em_plans.N_COMPONENTS], plan[em_plans.N_FEATURES] = k, d
+        plan[em_plans.N_POINTS] = self.blocks.n_points
+        plan[em_plans.VOLUME], plan[em_plans.SHAPE], plan[em_plans.ORIENTATION] = volume, shape, orientation
+        roots, width = (d * d, (d + 1) * (d + 2) // 2) if orientation != IDENTITY else (d, 1 + 2 * d)
+        plan[em_plans.STATE_SIZE], plan[em_plans.SUMS_SIZE] = k * (1 + d + roots), 1 + k * width
+        plan[em_plans.STEP], plan[em_plans.RESTRICTING] = em_kernels.em_step.address, self._restricting
+        for name, array in self._arrays.items():
+            place = getattr(em_plans, name)
+            plan[place], plan[place + 1] = array.ctypes.data, array.size
+        return plan
 
     @property
-    def _is_restricted(self) -> bool:
-        """True if covariances with correlations have parts in common, but are not all the same."""
-        volume, shape, orientation = (LETTERS[letter] for letter in self.family.mclust)
-        return orientation != IDENTITY and not volume == shape == orientation
+    def _letters(self) -> tuple[int, ...]:
+        return tuple(LETTERS[letter] for letter in self.family.mclust)
+
+    @property
+    def _restricting(self) -> int:
+        """Address of what restricts covariances; 0 if they are free, or all the same."""
+        volume, shape, orientation = self._letters
+        if orientation == IDENTITY:
+            return 0 if shape in (volume, IDENTITY) else restrict_variances.address
+        return 0 if volume == shape == orientation else restrict_covariances.address
 
     @property
     def _sizes(self) -> tuple[int, int]:
@@ -120,17 +146,13 @@ class NativeEM:
     ) -> tuple[int, Mixture, list[float]]:
         """Run plain EM; return why it ended (``em_kernels``), the last mixture, and the log likelihoods."""
         state, values = self._state(start), np.empty(max_iter)
-        why, count = em_kernels.take_steps(
-            self.blocks.native, self.n_components, self.rules, state, float(wanted), float(patience), values
-        )
+        why, count = em_kernels.take_steps(self.plan, state, float(wanted), float(patience), values)
         return why, self._mixture(state), values[:count].tolist()
 
     def extrapolate(self, start: Mixture, gap: float, max_sweeps: int) -> tuple[Mixture, list[float], int]:
         """Run extrapolated EM; return the last mixture, the log likelihoods, and the number of sweeps."""
         state, values = self._state(start), np.empty(max(3, max_sweeps))
-        count, sweeps = em_kernels.extrapolate(
-            self.blocks.native, self.n_components, self.rules, state, float(gap), values
-        )
+        count, sweeps = em_kernels.extrapolate(self.plan, state, float(gap), values)
         return self._mixture(state), values[:count].tolist(), sweeps
 
     def climb(self, states: Array, count: int, threads: int) -> tuple[Array, Array] | None:
@@ -145,10 +167,11 @@ class NativeEM:
         """
         values, fewest = np.empty((len(states), count)), np.empty((len(states), count))
         regular: list[bool] = []
+        plan = self.plan  # made before threads start
 
         def task(start: int, stop: int) -> None:
             own = states[start:stop], values[start:stop], fewest[start:stop]
-            regular.append(em_kernels.climb(self.blocks.native, self.n_components, self.rules, *own))
+            regular.append(em_kernels.climb(plan, *own))
 
         run_ranges(task, len(states), enough_threads(threads, self._products * values.size))
         return (values.T, fewest.T) if all(regular) else None

@@ -153,6 +153,7 @@ class LogPosterior:
         }
         for name in PRIORS:
             entries |= {f"{name}_density": self._density(name).address, f"{name}_extra": getattr(model, name).n_extra}
+        entries |= native.chart_code(entries["chart"], entries.get("volumes", 0))
         entries |= {name: array.ctypes.data for name, array in arrays.items()}
         entries |= {f"{name}_size": array.size for name, array in arrays.items()}
         return np.array([entries.get(item.name.lower(), 0) for item in native.Plan], dtype=np.int64)

@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from bayesgmm.families.chart_kernels import LOGARITHMS, pull_back, unpack_roots
+from bayesgmm.families.chart_kernels import LOGARITHMS, pull_back_plain, unpack_plain
 from bayesgmm.families.decomposition_kernels import Parts, place_inner, pull_back_inner
+from bayesgmm.families.factor_chart_kernels import FACTORS, pull_back_factors, unpack_factors
 from bayesgmm.late import Late
 from bayesgmm.priors.native_calls import CALL_SIZE, Call, arguments, floats, prior_density
 from bayesgmm.sweep.compilation import callback, jit, kernel
 from bayesgmm.sweep.coordinate_kernels import log_softmax, place_means, pull_back_means, pull_back_softmax
+from bayesgmm.sweep.kernels import moments_width
 from bayesgmm.sweep.layout import BLOCK, Array, IntArray
 from bayesgmm.sweep.orchestration import NativePoints, NativeTable, fold_points
 
@@ -70,6 +72,8 @@ class Plan(IntEnum):
     MODE = 40
     SPREAD = 41
     SPREAD_TRANSPOSED = 42
+    UNPACK = 43
+    PULL_BACK = 44
 
 
 PLAN_SIZE = len(Plan)
@@ -135,6 +139,60 @@ def _reference(plan: IntArray) -> Array:
     return floats(plan, Plan.REFERENCE, plan[Plan.REFERENCE_SIZE])
 
 
+@callback("int64(CPointer(int64), CPointer(float64), CPointer(float64))")
+def place_parts(plan_: Any, v_: Any, inner_: Any) -> Any:
+    """Compute coordinates of unrestricted roots from those of a family by volume, shape and orientation."""
+    plan = pointers.carray(plan_, PLAN_SIZE)
+    v, inner = pointers.carray(v_, plan[Plan.COORDINATES_SIZE]), pointers.carray(inner_, plan[Plan.INNER_SIZE])
+    place_inner(v, plan[Plan.N_FEATURES], _parts(plan), _metric(plan), _reference(plan), inner)
+    return 0
+
+
+@callback("int64(CPointer(int64), CPointer(float64), CPointer(float64), CPointer(float64))")
+def pull_back_parts(plan_: Any, v_: Any, grad_inner_: Any, grad_: Any) -> Any:
+    """Pull the gradient in the coordinates of ``place_parts`` back, and add it to ``grad_``."""
+    plan = pointers.carray(plan_, PLAN_SIZE)
+    v, grad = pointers.carray(v_, plan[Plan.COORDINATES_SIZE]), pointers.carray(grad_, plan[Plan.COORDINATES_SIZE])
+    grad_inner = pointers.carray(grad_inner_, plan[Plan.INNER_SIZE])
+    pull_back_inner(v, plan[Plan.N_FEATURES], _parts(plan), _metric(plan), _reference(plan), grad_inner, grad)
+    return 0
+
+
+@callback("int64(CPointer(int64), CPointer(float64), CPointer(float64), CPointer(float64), CPointer(float64))")
+def unpack_loadings(plan_: Any, v_: Any, core_: Any, root_: Any, log_det_: Any) -> Any:
+    """Compute the roots of factor analysers from their coordinates."""
+    plan = pointers.carray(plan_, PLAN_SIZE)
+    k, d = plan[Plan.N_COMPONENTS], plan[Plan.N_FEATURES]
+    v, core = pointers.carray(v_, plan[Plan.COORDINATES_SIZE]), pointers.carray(core_, plan[Plan.CORE_SIZE])
+    root, log_det = pointers.carray(root_, k * d * d), pointers.carray(log_det_, k)
+    unpack_factors(v, d, plan[Plan.CHART], core, root, log_det)
+    return 0
+
+
+@callback(
+    "int64(CPointer(int64), CPointer(float64), CPointer(float64), CPointer(float64), CPointer(float64), "
+    "CPointer(float64), CPointer(float64))"
+)
+def pull_back_loadings(plan_: Any, sums_: Any, root_: Any, v_: Any, n_: Any, grad_mean_: Any, grad_: Any) -> Any:
+    """Add the gradients of factor analysers, as ``pull_back_factors``."""
+    plan = pointers.carray(plan_, PLAN_SIZE)
+    k, d, size = plan[Plan.N_COMPONENTS], plan[Plan.N_FEATURES], plan[Plan.COORDINATES_SIZE]
+    sums, root = pointers.carray(sums_, k * moments_width(d, False)), pointers.carray(root_, k * d * d)
+    v, grad = pointers.carray(v_, size), pointers.carray(grad_, size)
+    n, grad_mean = pointers.carray(n_, k), pointers.carray(grad_mean_, k * d)
+    pull_back_factors(sums, root, v, d, plan[Plan.CHART], n, grad_mean, grad)
+    return 0
+
+
+def chart_code(chart: int, volumes: int) -> dict[str, int]:
+    """Return the addresses in a plan of code that few charts need: it is compiled for these alone."""
+    if volumes:
+        return {"unpack": place_parts.address, "pull_back": pull_back_parts.address}
+    if chart >= FACTORS:
+        return {"unpack": unpack_loadings.address, "pull_back": pull_back_loadings.address}
+    return {}
+
+
 @jit
 def _add_priors(
     value: float,
@@ -183,8 +241,11 @@ def _mixture(plan: IntArray, q: Array, offset: Array, mean: Array, root: Array) 
     inner = q[c:e]
     if plan[Plan.VOLUMES]:
         inner = np.empty(plan[Plan.INNER_SIZE])
-        place_inner(q[c:e], d, _parts(plan), _metric(plan), _reference(plan), inner)
-    unpack_roots(inner, d, plan[Plan.CHART], plan[Plan.N_CORES], core, root, log_det)
+        pointers.call_on_arrays(plan[Plan.UNPACK], plan, q[c:e], inner)
+    if plan[Plan.CHART] >= FACTORS:
+        pointers.call_on_arrays(plan[Plan.UNPACK], plan, inner, core, root, log_det)
+    else:
+        unpack_plain(inner, d, plan[Plan.CHART], plan[Plan.N_CORES], core, root, log_det)
     for i in range(k):
         offset[i] = log_weight[i] + log_det[i] - 0.5 * d * _LOG_2PI
     return log_weight, mean, core
@@ -205,8 +266,7 @@ def _with_priors(
     grad_log_weight, grad_mean, grad_inner = grads
     value = _add_priors(value, plan, q, grad, (k - 1, b, e), mixture, grads)
     if plan[Plan.VOLUMES]:
-        parts, metric, reference = _parts(plan), _metric(plan), _reference(plan)
-        pull_back_inner(q[c:e], plan[Plan.N_FEATURES], parts, metric, reference, grad_inner, grad[c:e])
+        pointers.call_on_arrays(plan[Plan.PULL_BACK], plan, q[c:e], grad_inner, grad[c:e])
     value += pull_back_softmax(mixture[0], grad_log_weight, grad[: k - 1])
     return value + pull_back_means(q[a:b], plan[Plan.ORDERED] != 0, grad_mean, grad[a:b])
 
@@ -221,7 +281,11 @@ def _from_sums(
     grad_log_weight, grad_mean = np.empty(k), np.zeros(k * d)
     grad[:] = 0.0
     grad_inner = np.zeros(plan[Plan.INNER_SIZE]) if plan[Plan.VOLUMES] else grad[c:e]
-    pull_back(sums[1:], root, q[c:e], d, chart, plan[Plan.N_CORES], grad_log_weight, grad_mean, grad_inner)
+    if chart >= FACTORS:
+        at = plan[Plan.PULL_BACK]
+        pointers.call_on_arrays(at, plan, sums[1:], root, q[c:e], grad_log_weight, grad_mean, grad_inner)
+    else:
+        pull_back_plain(sums[1:], root, d, chart, plan[Plan.N_CORES], grad_log_weight, grad_mean, grad_inner)
     value = sums[0] + floats(plan, Plan.CONSTANT, 1)[0]
     return _with_priors(value, plan, q, grad, mixture, (grad_log_weight, grad_mean, grad_inner))
 

@@ -1,7 +1,8 @@
 """Functions that are only compiled into others: types are inferred, but the functions are not optimised separately.
 
 Numba optimises each function and generates machine code for it, and again wherever it is inlined. The kernels consist
-of dozens of short functions on five levels, so most of the time would be spent on code that is never called.
+of dozens of short functions on five levels, so most of the time would be spent on code that is never called. Passes
+over a function that serve Python which no kernel contains are left out too: each reads all of it several times.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,8 +12,24 @@ from typing import Any
 import numba
 from numba.core import compiler, types
 from numba.core.codegen import Codegen, JITCodeLibrary
-from numba.core.compiler import CompileResult
+from numba.core.compiler import CompileResult, DefaultPassBuilder
+from numba.core.compiler_machinery import PassManager
 from numba.core.dispatcher import Dispatcher
+
+UNUSED = {  # passes for closures, ``with``, ``literally``, arguments that are None, overloads that are always inlined
+    "DeadBranchPrune",
+    "DumpParforDiagnostics",
+    "FindLiterallyCalls",
+    "InlineClosureLikes",
+    "InlineInlinables",
+    "InlineOverloads",
+    "LiteralPropagationSubPipelinePass",
+    "LiteralUnroll",
+    "MakeFunctionToJitFunction",
+    "NoPythonSupportedFeatureValidation",
+    "RewriteSemanticConstants",
+    "WithLifting",
+}
 
 
 def inner_dispatcher(function: Callable[..., object], options: dict[str, Any]) -> Dispatcher:
@@ -74,7 +91,18 @@ class _WithoutEnvironments:
         """Do nothing: an inner function uses the environment of its caller, as it raises and prints nothing."""
 
 
-class _Compiler(compiler.Compiler):
+class ShortCompiler(compiler.Compiler):
+    """Compiler without the passes that the functions of this package do not need."""
+
+    def define_pipelines(self) -> list[PassManager]:
+        """Return numba's passes, without those."""
+        passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        passes.passes = [one for one in passes.passes if one[0].__name__ not in UNUSED]
+        passes.finalize()
+        return [passes]
+
+
+class _Compiler(ShortCompiler):
     def compile_extra(self, function: Callable[..., object]) -> CompileResult:
         """Compile into an ``InnerLibrary``."""
         self.state.library = InnerLibrary(self.state.targetctx.codegen(), function.__qualname__)

@@ -44,18 +44,19 @@ def call_density(typingctx: Any, address: Any, call: Any, alive: Any) -> Any:
 
 
 @intrinsic
-def call_on_arrays(typingctx: Any, address: Any, numbers: Any, one: Any, other: Any, limits: Any, out: Any) -> Any:
-    """Call the function at an address with pointers to an array of integers, and to four of float64 numbers."""
+def call_on_arrays(typingctx: Any, address: Any, numbers: Any, *arrays: Any) -> Any:
+    """Call the function at an address with pointers to an array of integers, and to others of float64 numbers."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        integer, floats = ir.IntType(64), ir.DoubleType().as_pointer()
-        kind = ir.FunctionType(integer, [integer.as_pointer(), *[floats] * 4])
-        data = [
-            cgutils.create_struct_proxy(sig.args[i])(context, builder, value=args[i]).data for i in range(1, len(args))
-        ]
-        return builder.call(builder.inttoptr(args[0], kind.as_pointer()), data)
+        def data(kind: Any, value: Any) -> Any:
+            return cgutils.create_struct_proxy(kind)(context, builder, value=value).data
 
-    return types.int64(types.int64, numbers, one, other, limits, out), codegen
+        integer, floats = ir.IntType(64), ir.DoubleType().as_pointer()
+        kind = ir.FunctionType(integer, [integer.as_pointer(), *[floats] * len(arrays)])
+        others = map(data, arrays, cgutils.unpack_tuple(builder, args[2]))
+        return builder.call(builder.inttoptr(args[0], kind.as_pointer()), [data(sig.args[1], args[1]), *others])
+
+    return types.int64(types.int64, numbers, types.StarArgTuple.from_types(arrays)), codegen
 
 
 @intrinsic

@@ -10,15 +10,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from llvmlite import binding
-from numba.core import compiler
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompileResult
 from numba.core.runtime.nrt import rtsys
 
-from bayesgmm.sweep.inner_code import InnerLibrary, libraries_of
+from bayesgmm.sweep.inner_code import InnerLibrary, ShortCompiler, libraries_of
 
 OPTIMISATION = 2  # level of the optimiser, of 3
-COLLECTED = 30_000  # number of new objects after which garbage is collected
+COLLECTED = 200_000  # number of new objects after which garbage is collected
 
 
 class _Library(JITCodeLibrary):
@@ -55,7 +54,7 @@ def _fewer_collections() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-class KernelCompiler(compiler.Compiler):
+class KernelCompiler(ShortCompiler):
     """Compiler of functions that Python or native code calls."""
 
     def compile_extra(self, function: Callable[..., object]) -> CompileResult:

@@ -13,6 +13,7 @@ import bayesgmm as bg
 from bayesgmm.data.points import as_points
 from bayesgmm.data.standards import Standard
 from bayesgmm.families.structures import COVARIANCES
+from bayesgmm.posterior import native
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.priors.covariances import COVARIANCE_PRIORS
 from bayesgmm.priors.means import MEANS
@@ -43,6 +44,14 @@ def make(family, n_features, n_components, weights=None, means=None, covariances
     standard = Standard.of(points, model.family.needs_common_scale)
     density = LogPosterior(model, standard.blocks(x), standard)
     return density, x, rng.normal(scale=0.4, size=density.size)
+
+
+@pytest.mark.parametrize(("family", "needed"), [("full", False), ("diag", False), ("VVE", True), ("factors:1", True)])
+def test_code_of_coordinates_that_few_families_have_is_in_their_plans_alone(family, needed):
+    """Asking for its address compiles it."""
+    x = np.random.default_rng(0).normal(size=(40, 4))
+    plan = LogPosterior.of(bg.MixtureModel(2, family), as_points(x)).plan
+    assert [plan[native.Plan.UNPACK] != 0, plan[native.Plan.PULL_BACK] != 0] == [needed, needed]
 
 
 def test_every_prior_is_tested():
