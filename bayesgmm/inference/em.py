@@ -159,8 +159,8 @@ def maximise_likelihood(
     reached: list[EMResult] = []
     searches = SEARCHES if sweep.family.sharing.count(n_components) > 1 else 1
     for number, weak in enumerate(WEAK_PRIORS if init == SEARCH and n_init > 1 else (), start=1):
-        own = sweeps if number >= searches else sweeps // 2
-        optima = local_maxima(sweep, n_components, seed, n_init, own, weak)
+        budget = sweeps if number >= searches else sweeps // 2
+        optima = local_maxima(sweep, n_components, seed, n_init, budget, weak)
         reached += maxima_from(sweep, optima, max_iter, tol)
         proper = [result for result in reached if not _is_suspect(sweep, result)]
         if number >= searches and any(result.converged or max_iter < STALLED for result in proper):
