@@ -134,9 +134,9 @@ def misfits(fit: "xr.DataTree") -> list[Misfit]:
 def deviations(x: Array, posterior: Posterior, label: IntArray, columns: list[int]) -> Array:
     """(S, n, d) deviation of each point from its component's mean, in standard deviations, given earlier columns."""
     p, rows = posterior.parameters, np.arange(posterior.n_draws)[:, None]
-    chol = cholesky(p.covariance[..., columns, :][..., columns])[rows, label]
+    inverse = np.linalg.inv(cholesky(p.covariance[..., columns, :][..., columns]))  # of few: there are S K components
     away = x[..., columns] - p.mean[..., columns][rows, label]
-    return np.linalg.solve(chol, away[..., None])[..., 0]
+    return np.asarray(np.einsum("snij,snj->sni", inverse[rows, label], away))
 
 
 def drawn_labels(x: Array, posterior: Posterior, seed: int = 0) -> IntArray:

@@ -38,7 +38,7 @@ WEAK_PRIORS = (  # of the searches; from the third on, if all maxima under those
     WeakPrior(1.0),
     WeakPrior(4.0),
 )
-SEARCHES = 2  # always made if covariances differ: under the first prior, maxima with narrow components are low
+SEARCHES = 2  # if covariances differ: under the first prior, maxima with narrow components are low
 SWEEPS = 4000  # default budget of a search
 
 
@@ -163,7 +163,8 @@ def maximise_likelihood(
     reached: list[EMResult] = []
     searches = SEARCHES if sweep.family.sharing.count(n_components) > 1 else 1
     for number, weak in enumerate(WEAK_PRIORS if init == SEARCH and n_init > 1 else (), start=1):
-        optima = local_maxima(sweep, n_components, seed, n_init, sweeps, weak)
+        budget = sweeps if number >= searches else sweeps // 2
+        optima = local_maxima(sweep, n_components, seed, n_init, budget, weak)
         reached += maxima_from(sweep, optima, max_iter, tol)
         proper = [result for result in reached if not _is_suspect(sweep, result)]
         if number >= searches and any(result.converged or max_iter < STALLED for result in proper):
@@ -248,7 +249,8 @@ def fit(
         Initialisation: ``'search'`` (starts of several kinds, in cycles), or starts of one kind as in scikit-learn:
         ``'k-means++'``, ``'kmeans'``, ``'random'`` or ``'random_from_data'``.
     sweeps : int
-        Budget of each search, of which there are two if covariances differ: maximum number of sweeps for a start.
+        Budget of a search: maximum number of sweeps for a start. If covariances differ, half of it is spent before on a
+        first search.
     max_iter : int
         Maximum number of passes over all data.
     tol : float

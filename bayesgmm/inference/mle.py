@@ -36,7 +36,8 @@ def fit(
     n_init : int
         Number of starts in each cycle of the search.
     sweeps : int
-        Budget of each search, of which there are two if covariances differ: maximum number of sweeps for a start.
+        Budget of a search: maximum number of sweeps for a start. If covariances differ, half of it is spent before on a
+        first search.
     max_iter : int
         Maximum number of iterations from each start.
     tol : float

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SMALLEST = 3  # further ones, the best of a sample: it favours smaller models than all rows do
-FIRST, SECOND = SEARCHES[BRIEF], {"n_init": 10}  # starts of EM and their budget in the two rounds
+FIRST, SECOND = SEARCHES[BRIEF], {"n_init": 10, "sweeps": 2000}  # starts of EM and their budget in the two rounds
 SAMPLE = 1_500  # maximum number of rows in the first round
 ONE_THREAD = 200_000  # numbers in a table for which several threads wait for each other more than they save
 SAMPLED = "sample"

@@ -1,6 +1,7 @@
 """Candidate transforms of a column, with parameters estimated by maximum likelihood."""
 
 import numpy as np
+import scipy  # its parts are imported when they are used
 
 from bayesgmm.sweep.stats import Array
 from bayesgmm.transforms.curves import Arcsinh, Curve, Power
@@ -8,6 +9,7 @@ from bayesgmm.transforms.curves import Arcsinh, Curve, Power
 POWERS = (-1.0, 3.0)  # range of the estimated power
 SHIFT = 0.25  # of a column that is not positive: its minimum becomes this share of the distance to its median
 HALF = 0.5  # the formula of a power begins at this share of the smallest shifted value
+OVERFLOW = 710.0  # more than the logarithm of any number
 TINY = 1e-12  # but at no less than this share of the median
 
 
@@ -48,12 +50,20 @@ def _shift(x: Array, low: float) -> float:
 
 
 def _power(u: Array) -> float:
-    """Power of Box and Cox with the highest likelihood, to two decimals."""
+    """Power of Box and Cox with the highest likelihood, to two decimals.
+
+    Values whose geometric mean is 1 have no Jacobian, so the likelihood is highest where the deviation is smallest.
+    """
     from scipy.optimize import minimize_scalar
-    from scipy.stats import boxcox_llf
 
     scaled = u / np.exp(np.log(u).mean())
-    found = minimize_scalar(lambda power: -boxcox_llf(power, scaled), bounds=POWERS, method="bounded")
+
+    def deviance(power: float) -> float:
+        with np.errstate(over="ignore", invalid="ignore"):
+            value = np.log(scipy.special.boxcox(scaled, power).std())
+        return float(value) if np.isfinite(value) else OVERFLOW
+
+    found = minimize_scalar(deviance, bounds=POWERS, method="bounded")
     return round(float(found.x), 2) + 0.0
 
 

@@ -222,6 +222,19 @@ def test_a_maximum_with_narrow_components_is_found_although_the_weak_prior_ranks
     assert fit["sample_stats"]["loglik"].item() == pytest.approx(-389.65, abs=0.01)
 
 
+@pytest.mark.parametrize(("covariance", "budgets"), [("full", [50, 100]), ("tied", [100])])
+def test_the_first_of_two_searches_has_half_of_the_budget(monkeypatch, covariance, budgets):
+    made, search = [], em.local_maxima
+
+    def counted(*settings):
+        made.append(settings[4])
+        return search(*settings)
+
+    monkeypatch.setattr(em, "local_maxima", counted)
+    bg.fit(bg.MixtureModel(2, covariance), datasets.galaxies(), "em", sweeps=100, seed=0, progress=False)
+    assert made == budgets
+
+
 def test_a_floor_holds_up_a_component_of_one_point():
     x = np.r_[np.random.default_rng(0).normal(size=(50, 2)), [[100.0, 100.0]]]
     sweep, start = sweep_and_start(x, 2, "full")

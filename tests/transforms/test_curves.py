@@ -1,5 +1,8 @@
 """The transforms of one column, against scipy and finite differences."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -51,6 +54,20 @@ def test_a_power_is_scipys_box_cox(power):
 def test_the_estimated_power_is_scipys():
     x = np.random.default_rng(0).gamma(2, size=500)
     assert candidates(x)["power"].power == pytest.approx(stats.boxcox(x)[1], abs=0.006)
+
+
+def test_a_value_whose_power_overflows_leaves_a_finite_power():
+    x = np.append(np.exp(np.random.default_rng(0).normal(size=100)), 1e150)
+    assert -1 < candidates(x)["power"].power < 0
+
+
+def test_the_estimates_import_no_scipy_stats():
+    """It takes a third of a second, and nothing else of the command ``cluster`` imports it."""
+    code = (
+        "import sys, numpy; from bayesgmm.transforms.estimates import candidates; "
+        "candidates(numpy.arange(1.0, 50.0)); sys.exit('scipy.stats' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_the_density_of_an_arcsinh_gaussian_is_johnsons():
