@@ -98,7 +98,8 @@ def spread_out(blocks: Blocks, n_components: int, random: np.random.RandomState)
 def nearest_labels(values: Array, about: Array, blocks: Blocks, centres: Array, tol: float) -> Labels | None:
     """Compute clusters (N,) of points (N, D) by Lloyd's algorithm; None if one becomes empty.
 
-    ``blocks`` and centres (K, D) are less the point ``about`` (D,). It ends when no point changes its cluster, or when the squared shifts of the centres sum up to at most ``tol``.
+    ``blocks`` and centres (K, D) are less the point ``about`` (D,). It ends when no point changes its cluster, or when
+    the squared shifts of the centres sum up to at most ``tol``.
 
     References
     ----------

@@ -1,7 +1,7 @@
 """k-means, compiled: distances to candidates for centres, and steps of Lloyd's algorithm.
 
 In a step each point goes to the nearest centre, whose points are summed. Distances are computed in single precision
-first, which takes half the time and reads half the memory; where their rounding could decide, again in double precision.
+first, in half the time and from half the memory; where their rounding could decide, again in double precision.
 """
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from bayesgmm.late import Late
 from bayesgmm.sweep.compilation import jit, kernel
 from bayesgmm.sweep.kernels import BLOCK, load4, store4
-from bayesgmm.sweep.layout import LANES, Array, IntArray, SingleArray, Vector, Vectors
+from bayesgmm.sweep.layout import LANES, Array, FloatArray, IntArray, SingleArray, Vector
 
 simd = Late("bayesgmm.sweep.simd")
 CHUNK = 64  # blocks whose sums are added first: so the sums do not depend on the number of threads
@@ -35,12 +35,12 @@ def assign_nearest(
 ) -> None:
     """Write the nearest centre of each point of the chunks start to stop, and update the sums of each centre's points.
 
-    ``x`` and ``weight`` are those of blocks; ``single`` is a copy of ``x`` in single precision, and ``reach`` a
-    length that none of a block's points exceeds: infinite if the block has not been copied yet, which is done here. ``centres``
-    (K D,) and half their squared lengths (K,); ``labels`` has one number for each row, with the padding, -1 for a row
-    that has no centre yet; ``sums``, flat, has for each chunk and centre the number of points of positive weight, their
-    weight, and D sums: points that change their centre are taken from one and added to the other, since most do not
-    change; ``changed`` counts these for each chunk.
+    ``rows``, flat (N D,), less ``about`` (D,) are ``x`` in blocks, with their ``weight``. ``single`` is a copy of ``x``
+    in single precision, and ``reach`` a length that no point of a block exceeds: infinite for a block that has not been
+    copied yet, which is done here. ``centres`` (K D,) and half their squared lengths (K,); ``labels`` has one number
+    for each row, with the padding, -1 for a row that has no centre yet; ``sums``, flat, has for each chunk and centre
+    the number of points of positive weight, their weight, and D sums: points that change their centre are taken from
+    one and added to the other, since most do not change; ``changed`` counts these for each chunk.
     """
     k, d, width = half_norms.size, about.size, about.size + 2
     n_points, n_blocks = rows.size // d, weight.size // BLOCK
@@ -76,7 +76,13 @@ def assign_nearest(
 
 @jit
 def find_nearest(
-    x: Array, base: int, centres: Array, half_norms: Array, n_features: int, error: float, nearest: SingleArray
+    x: FloatArray,
+    base: int,
+    centres: FloatArray,
+    half_norms: FloatArray,
+    n_features: int,
+    error: float | np.float32,
+    nearest: SingleArray,
 ) -> bool:
     """Write the nearest centre of each of a block's points; return whether each is so by more than an error.
 
@@ -115,7 +121,7 @@ def two_best(best: tuple[Vector, Vector, Vector], score: Vector, here: Vector) -
 
 @jit
 def copy_block(x: Array, base: int, n_features: int, single: SingleArray) -> float:
-    """Copy a block to single precision; return a length that none of its points exceeds."""
+    """Copy a block to single precision; return a length that no point of it exceeds."""
     n0 = n1 = n2 = n3 = simd.spread(0.0)
     for at in range(base, base + n_features * BLOCK, BLOCK):
         d0, d1, d2, d3 = load4(x, at)

@@ -29,7 +29,7 @@ def one_thread() -> Iterator[None]:
 
 
 class _Part:
-    """A part of the work, for the thread that is free first. A bare lock says that it is done: a future takes longer."""
+    """A part of the work, for the thread that is free first. A bare lock says that it is done, sooner than a future."""
 
     def __init__(self, task: Task, start: int, stop: int) -> None:
         self._task, self._range, self._taken, self._done = task, (start, stop), Lock(), Lock()
