@@ -9,7 +9,7 @@ import numpy as np
 from bayesgmm.late import Late
 from bayesgmm.sweep.compilation import jit, kernel
 from bayesgmm.sweep.kernels import BLOCK, load4, store4
-from bayesgmm.sweep.layout import LANES, Array, FloatArray, IntArray, SingleArray, Vector
+from bayesgmm.sweep.layout import LANES, Array, IntArray, SingleArray, Vector
 
 simd = Late("bayesgmm.sweep.simd")
 CHUNK = 64  # blocks whose sums are added first: so the sums do not depend on the number of threads
@@ -44,8 +44,8 @@ def assign_nearest(
     """
     k, d, width = half_norms.size, about.size, about.size + 2
     n_points, n_blocks = rows.size // d, weight.size // BLOCK
-    nearest, near, near_half = np.empty(BLOCK, np.float32), np.empty(k * d, np.float32), np.empty(k, np.float32)
-    farthest = SMALLEST
+    near, near_half = np.empty(k * d, np.float32), np.empty(k, np.float32)
+    nearest, gap, farthest = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32), SMALLEST
     for c in range(k):
         near_half[c], farthest = half_norms[c], max(farthest, np.sqrt(2 * half_norms[c]))
         for j in range(c * d, (c + 1) * d):
@@ -54,17 +54,20 @@ def assign_nearest(
         own = sums[chunk * k * width : (chunk + 1) * k * width]
         changed[chunk] = 0
         for block in range(chunk * CHUNK, min((chunk + 1) * CHUNK, n_blocks)):
-            base, first, clear = block * d * BLOCK, block * BLOCK, False
-            if max(reach[block], farthest) < LARGEST:
-                error = 2 * (d + 8) * ROUNDING * (reach[block] + farthest) * farthest
-                clear = find_nearest(single, base, near, near_half, d, np.float32(error), nearest)
-            if not clear:
-                find_nearest(x, base, centres, half_norms, d, 0.0, nearest)
+            base, first = block * d * BLOCK, block * BLOCK
             if reach[block] == np.inf:
                 reach[block] = copy_block(x, base, d, single)
-            if same(nearest, labels, first):
-                continue
-            for p in range(BLOCK):
+            error = np.float32(2 * (d + 8) * ROUNDING * (reach[block] + farthest) * farthest)
+            if max(reach[block], farthest) > LARGEST:
+                error = np.float32(np.inf)
+            if not find_nearest(single, base, near, near_half, d, error, nearest, gap):
+                for p in range(BLOCK):
+                    if not gap[p] > error:
+                        nearest[p] = nearest_centre(x, base + p, centres, half_norms, d)
+            alike = True
+            for p in range(0, BLOCK, LANES):
+                alike &= simd.all_equal(simd.load(nearest, p), simd.load(labels, first + p))
+            for p in range(0 if alike else BLOCK):  # most points stay
                 i, now = first + p, nearest[p]
                 if now != labels[i] and i < n_points:
                     changed[chunk] += 1
@@ -76,39 +79,54 @@ def assign_nearest(
 
 @jit
 def find_nearest(
-    x: FloatArray,
+    x: SingleArray,
     base: int,
-    centres: FloatArray,
-    half_norms: FloatArray,
+    centres: SingleArray,
+    half_norms: SingleArray,
     n_features: int,
-    error: float | np.float32,
+    error: np.float32,
     nearest: SingleArray,
+    gap: SingleArray,
 ) -> bool:
     """Write the nearest centre of each of a block's points; return whether each is so by more than an error.
 
-    All arrays but the last, and the error, are of one precision. A point's score for a centre is their product, less
-    half the squared length of the centre: it is largest for the nearest one.
+    A point's score for a centre is their product, less half the squared length of the centre: it is largest for the
+    nearest one. ``gap`` is how much larger it is than the next.
     """
-    k, d, number = half_norms.size, n_features, x.dtype.type
-    t0 = t1 = t2 = t3 = u0 = u1 = u2 = u3 = simd.spread(number(-np.inf))
-    i0 = i1 = i2 = i3 = simd.spread(number(0))
+    k, d, low = half_norms.size, n_features, simd.spread(np.float32(-np.inf))
+    t0 = t1 = t2 = t3 = u0 = u1 = u2 = u3 = low
+    i0 = i1 = i2 = i3 = simd.spread(np.float32(0))
     for c in range(0, k, 2):  # two at once: each number of a point is loaded for both
         other = min(c + 1, k - 1)
         s0 = s1 = s2 = s3 = simd.spread(-half_norms[c])
-        r0 = r1 = r2 = r3 = simd.spread(-half_norms[other] if c < other else number(-np.inf))
+        r0 = r1 = r2 = r3 = simd.spread(-half_norms[other]) if c < other else low
         for j in range(d):
             m, n = simd.spread(centres[c * d + j]), simd.spread(centres[other * d + j])
             d0, d1, d2, d3 = load4(x, base + j * BLOCK)
             s0, s1, s2, s3 = simd.fma(m, d0, s0), simd.fma(m, d1, s1), simd.fma(m, d2, s2), simd.fma(m, d3, s3)
             r0, r1, r2, r3 = simd.fma(n, d0, r0), simd.fma(n, d1, r1), simd.fma(n, d2, r2), simd.fma(n, d3, r3)
-        here, there = simd.spread(number(c)), simd.spread(number(other))
+        here, there = simd.spread(np.float32(c)), simd.spread(np.float32(other))
         t0, u0, i0 = two_best(two_best((t0, u0, i0), s0, here), r0, there)
         t1, u1, i1 = two_best(two_best((t1, u1, i1), s1, here), r1, there)
         t2, u2, i2 = two_best(two_best((t2, u2, i2), s2, here), r2, there)
         t3, u3, i3 = two_best(two_best((t3, u3, i3), s3, here), r3, there)
     store4(nearest, 0, i0, i1, i2, i3)
+    store4(gap, 0, t0 - u0, t1 - u1, t2 - u2, t3 - u3)
     least = simd.smaller(simd.smaller(t0 - u0, t1 - u1), simd.smaller(t2 - u2, t3 - u3))
     return simd.all_above(least, simd.spread(error))
+
+
+@jit
+def nearest_centre(x: Array, at: int, centres: Array, half_norms: Array, n_features: int) -> int:
+    """Return the nearest centre of the point whose numbers begin at ``x[at]``, in double precision."""
+    nearest, top = 0, -np.inf
+    for c in range(half_norms.size):
+        score = -half_norms[c]
+        for j in range(n_features):
+            score += centres[c * n_features + j] * x[at + j * BLOCK]
+        if score > top:
+            nearest, top = c, score
+    return nearest
 
 
 @jit
@@ -128,15 +146,6 @@ def copy_block(x: Array, base: int, n_features: int, single: SingleArray) -> flo
         store4(single, at, d0, d1, d2, d3)
         n0, n1, n2, n3 = simd.fma(d0, d0, n0), simd.fma(d1, d1, n1), simd.fma(d2, d2, n2), simd.fma(d3, d3, n3)
     return np.sqrt(simd.total(simd.larger(simd.larger(n0, n1), simd.larger(n2, n3))))  # at most three times as long
-
-
-@jit
-def same(a: SingleArray, b: SingleArray, at: int) -> bool:
-    """Return whether the numbers of a block are those of ``b`` from ``at`` on."""
-    alike = True
-    for p in range(0, BLOCK, LANES):
-        alike &= simd.all_equal(simd.load(a, p), simd.load(b, at + p))
-    return alike
 
 
 @jit
