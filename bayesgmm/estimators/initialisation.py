@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,9 @@ from bayesgmm.data.standards import Standard
 from bayesgmm.families.family import Family
 from bayesgmm.inference.mixtures import Mixture, at_least_empty, maximise
 from bayesgmm.sweep.blocks import Blocks
-from bayesgmm.sweep.label_kernels import fold_labels
 from bayesgmm.sweep.layout import BLOCK
 from bayesgmm.sweep.lloyd_kernels import CHUNK, assign_nearest, nearer_distances
-from bayesgmm.sweep.orchestration import count_chunks, count_sums
-from bayesgmm.sweep.stats import Array, Stats, unpack_stats
+from bayesgmm.sweep.stats import Array, Stats, Table, fold
 from bayesgmm.sweep.threads import enough_threads, run_ranges
 
 MAX_ITER, TOL = 300, 1e-4  # of k-means, those of scikit-learn
@@ -206,24 +204,26 @@ def statistics(points: Points, assigned: NDArray[Any], n_components: int, standa
 def of_labels(
     values: Array, weight: Array | None, labels: Labels, n_components: int, standard: Standard, family: Family
 ) -> Stats:
-    """Compute the statistics of labels (N,) of points (N, D), with weights (N,): about the mean of each component."""
-    n_points, d = values.shape
-    rows, counted = flat_rows(values), np.ones(n_points) if weight is None else np.require(weight, None, ("C", "W"))
-    n_chunks = count_chunks(-(-n_points // BLOCK))
+    """Compute the statistics of labels (N,) of points (N, D), with weights (N,): each component is a sweep of its own.
 
-    def fold(about: Array, diagonal: bool) -> Stats:
-        args = (rows, counted, labels, about.reshape(-1), diagonal)
-        out = np.empty((n_chunks, count_sums(n_components, d, diagonal)))
-        threads = enough_threads(os.cpu_count() or 1, n_points * d * (2 if diagonal else d))
-        run_ranges(lambda start, stop: fold_labels(*args, start, stop, out), n_chunks, threads)
-        return unpack_stats(out.sum(axis=0), about, diagonal)
-
-    first = fold(np.tile(standard.shift, (n_components, 1)), True)
-    first = replace(first, n=at_least_empty(first.n))
-    s2 = fold(first.means(), len(family.form.table_shape(d)) == 1).s2
-    about = first.s1 / first.n[:, None] / standard.scale
-    s2 = s2 / (np.outer(standard.scale, standard.scale) if s2.ndim == 3 else standard.scale**2)
-    return Stats(first.n, np.zeros_like(about), s2, -np.inf, about)
+    A table of one component gives each point to it. The first sweep finds the mean about which the second one squares.
+    """
+    (n_points, d), threads = values.shape, os.cpu_count() or 1
+    counted = np.ones(n_points) if weight is None else weight
+    order = np.argsort(labels.astype(np.min_scalar_type(-n_components - 1)), kind="stable")
+    ends = np.searchsorted(labels[order], np.arange(n_components + 1)).tolist()
+    diagonal, root = np.ones((1, d)), np.ones((1, *family.form.table_shape(d)))
+    n, about = np.zeros(n_components), np.zeros((n_components, d))
+    s2 = np.zeros((n_components, *root.shape[1:]))
+    for k, (first, last) in enumerate(pairwise(ends)):
+        own = order[first:last]
+        blocks = Blocks.from_rows(values[own], counted[own], standard.shift, standard.scale)
+        found = fold(blocks, Table(np.zeros(1), about[k : k + 1], diagonal), threads)
+        n[k] = found.n[0]
+        if n[k] > 0:
+            about[k] = found.means()[0]
+            s2[k] = fold(blocks, Table(np.zeros(1), about[k : k + 1], root), threads).s2[0]
+    return Stats(at_least_empty(n), np.zeros_like(about), s2, -np.inf, about)
 
 
 def _of_shares(values: Array, weight: Array | None, shares: Array, standard: Standard, family: Family) -> Stats:
