@@ -13,7 +13,7 @@ from bayesgmm.clusterings.label_draws import n_clusters
 from bayesgmm.clusterings.partitions import partition
 from bayesgmm.diagnosis import diagnose
 from bayesgmm.errors import FitWarning
-from bayesgmm.estimators.initialisation import kmeans_labels
+from bayesgmm.estimators.gaussian import GaussianMixture
 from bayesgmm.inference import fit
 from bayesgmm.inference.em import local_maxima
 from bayesgmm.inference.em_steps import Sweep
@@ -109,7 +109,7 @@ def _steps() -> list[Step]:
         lambda: fit(few, wide, "em", seed=0, cores=1, progress=False, n_init=1),
         lambda: fit_by("mle", n_init=1),
         in_parts,
-        lambda: kmeans_labels(x, None, 2, np.random.RandomState(0)),
+        lambda: GaussianMixture(2, random_state=0).fit(x),
         lambda: fit_by("gibbs", draws=100, tune=100, chains=2),
         lambda: fit_by("gibbs", draws=100, tune=100, chains=2, tempering="parallel"),
         draw_others,

@@ -1,7 +1,7 @@
 """Input validation of arrays and DataFrames; standardisation of the points."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ from bayesgmm.wording import SHOWN, listing, plural
 if TYPE_CHECKING:
     import pandas as pd
 
-TOGETHER = 8  # columns that are copied together: numbers of a row that lie side by side in memory
+TOGETHER, TILE = 16, 1024  # columns that are copied together, and rows: few enough to stay in the cache
 
 type DataLike = ArrayLike | pd.DataFrame | pd.Series | Points
 """Types of data (N, D) that users can pass; ``as_points`` checks them."""
@@ -271,9 +271,7 @@ class Points:
         if empty := self.empty_columns:
             what = plural(len(empty), "column has", "columns have")
             raise DataError(f"{what} no values: {listing(empty)}\n  Leave them out with columns=.")
-        some = (self.values[:, j : j + TOGETHER] for j in range(0, self.values.shape[1], TOGETHER))
-        columns = (column for part in some for column in np.ascontiguousarray(part.T))
-        centre, sd = np.array([_centre_and_sd(column, self.weights) for column in columns]).T
+        centre, sd = np.array([_centre_and_sd(column, self.weights) for column in _columns(self.values)]).T
         return centre, sd
 
     @cached_property
@@ -294,6 +292,18 @@ def n_rows(points: Points | Array) -> int:
 def taken(points: Points | Array, rows: NDArray[np.integer] | slice) -> Points | Array:
     """Return some rows of points, or of an array."""
     return points.take(rows) if isinstance(points, Points) else points[rows]
+
+
+def _columns(values: Array) -> Iterator[Array]:
+    """Make a copy of each column, in memory that the next columns use again."""
+    n_points, n_features = values.shape
+    room = np.empty((min(TOGETHER, n_features), n_points))
+    for j in range(0, n_features, TOGETHER):
+        some = values[:, j : j + TOGETHER].T
+        copies = room[: len(some)]
+        for i in range(0, n_points, TILE):
+            copies[:, i : i + TILE] = some[:, i : i + TILE]
+        yield from copies
 
 
 def _centre_and_sd(column: Array, weights: Array | None) -> tuple[float, float]:

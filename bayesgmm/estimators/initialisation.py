@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from bayesgmm.inference.mixtures import Mixture, at_least_empty, maximise
 from bayesgmm.sweep.blocks import Blocks
 from bayesgmm.sweep.layout import BLOCK
 from bayesgmm.sweep.lloyd_kernels import CHUNK, assign_nearest, nearer_distances
-from bayesgmm.sweep.stats import Array, Stats
+from bayesgmm.sweep.stats import Array, Stats, Table, fold
 from bayesgmm.sweep.threads import enough_threads, run_ranges
 
 MAX_ITER, TOL = 300, 1e-4  # of k-means, those of scikit-learn
@@ -46,12 +47,17 @@ def kmeans_labels(values: Array, weight: Array | None, n_components: int, random
     about = of_columns(np.add, values) / len(values)
     blocks = Blocks.from_rows(values, weight, about)
     centres = values[spread_out(blocks, n_components, random)] - about
-    labels = nearest_labels(blocks, centres, TOL * float(blocks.x @ blocks.x) / values.size)
+    labels = nearest_labels(values, about, blocks, centres, TOL * float(blocks.x @ blocks.x) / values.size)
     if labels is not None:
         return labels
     random.set_state(state)
     kmeans = KMeans(n_clusters=n_components, n_init=1, random_state=random)
     return np.asarray(kmeans.fit(values, sample_weight=weight).labels_, dtype=np.int64)
+
+
+def flat_rows(values: Array) -> Array:
+    """Return rows (N, D) one after another (N D,), in the one type of array that kernels are compiled for."""
+    return np.require(values, np.float64, ("C", "W")).reshape(-1)
 
 
 def spread_out(blocks: Blocks, n_components: int, random: np.random.RandomState) -> list[int]:
@@ -87,10 +93,11 @@ def spread_out(blocks: Blocks, n_components: int, random: np.random.RandomState)
     return chosen
 
 
-def nearest_labels(blocks: Blocks, centres: Array, tol: float) -> Labels | None:
-    """Compute clusters (N,) by Lloyd's algorithm from centres (K, D); None if one becomes empty.
+def nearest_labels(values: Array, about: Array, blocks: Blocks, centres: Array, tol: float) -> Labels | None:
+    """Compute clusters (N,) of points (N, D) by Lloyd's algorithm; None if one becomes empty.
 
-    It ends when no point changes its cluster, or when the squared shifts of the centres sum up to at most ``tol``.
+    ``blocks`` and centres (K, D) are less the point ``about`` (D,). It ends when no point changes its cluster, or when
+    the squared shifts of the centres sum up to at most ``tol``.
 
     References
     ----------
@@ -98,13 +105,14 @@ def nearest_labels(blocks: Blocks, centres: Array, tol: float) -> Labels | None:
     """
     (k, d), n_chunks = centres.shape, -(-blocks.n_blocks // CHUNK)
     threads = enough_threads(os.cpu_count() or 1, blocks.n_points * k * d)
-    labels, sums = np.full(blocks.n_blocks * BLOCK, -1.0), np.zeros(n_chunks * k * (d + 2))
+    labels, sums = np.full(len(blocks.weight), -1, np.float32), np.zeros(n_chunks * k * (d + 2))
+    single, reach = np.empty(len(blocks.x), np.float32), np.full(blocks.n_blocks, np.inf)
+    points = (flat_rows(values), about, blocks.x, single, reach, blocks.weight)
     changed = np.empty(n_chunks, dtype=np.int64)
 
     def assign(centres: Array) -> Array:
         flat, half = np.ascontiguousarray(centres).reshape(-1), np.square(centres).sum(axis=1) / 2
-        args = (blocks.x, blocks.weight, flat, half, d)
-        run_ranges(lambda a, b: assign_nearest(*args, a, b, labels, sums, changed), n_chunks, threads)
+        run_ranges(lambda a, b: assign_nearest(*points, flat, half, a, b, labels, sums, changed), n_chunks, threads)
         return np.asarray(sums.reshape(n_chunks, k, d + 2).sum(axis=0))
 
     for _ in range(MAX_ITER):
@@ -187,19 +195,51 @@ def statistics(points: Points, assigned: NDArray[Any], n_components: int, standa
 
     A point that is the only one of its component has weight one.
     """
-    weight = None if assigned.ndim == 1 and (assigned == UNASSIGNED).any() else points.weights
+    if assigned.ndim == 1:
+        alone = bool((assigned == UNASSIGNED).any())
+        return of_labels(points.values, None if alone else points.weights, assigned, n_components, standard, family)
+    return _of_shares(points.values, points.weights, assigned, standard, family)
+
+
+def of_labels(
+    values: Array, weight: Array | None, labels: Labels, n_components: int, standard: Standard, family: Family
+) -> Stats:
+    """Compute the statistics of labels (N,) of points (N, D), with weights (N,): each component is a sweep of its own.
+
+    A table of one component gives each point to it. The first sweep finds the mean about which the second one squares.
+    """
+    (n_points, d), threads = values.shape, os.cpu_count() or 1
+    counted = np.ones(n_points) if weight is None else weight
+    order = np.argsort(labels.astype(np.min_scalar_type(-n_components - 1)), kind="stable")
+    ends = np.searchsorted(labels[order], np.arange(n_components + 1)).tolist()
+    diagonal, root = np.ones((1, d)), np.ones((1, *family.form.table_shape(d)))
+    n, about = np.zeros(n_components), np.zeros((n_components, d))
+    s2 = np.zeros((n_components, *root.shape[1:]))
+    for k, (first, last) in enumerate(pairwise(ends)):
+        own = order[first:last]
+        blocks = Blocks.from_rows(values[own], counted[own], standard.shift, standard.scale)
+        found = fold(blocks, Table(np.zeros(1), about[k : k + 1], diagonal), threads)
+        n[k] = found.n[0]
+        if n[k] > 0:
+            about[k] = found.means()[0]
+            s2[k] = fold(blocks, Table(np.zeros(1), about[k : k + 1], root), threads).s2[0]
+    return Stats(at_least_empty(n), np.zeros_like(about), s2, -np.inf, about)
+
+
+def _of_shares(values: Array, weight: Array | None, shares: Array, standard: Standard, family: Family) -> Stats:
+    """Compute the statistics of responsibilities (N, K) of points (N, D), with weights (N,)."""
+    n_components = shares.shape[1]
 
     def parts() -> Iterator[tuple[int, Array, Array]]:
-        """Make for each slice and component the rows that belong to it, standardised, and their weights in it."""
-        for start in range(0, len(points.values), SLICE):
+        """Make for each slice and component the rows with a share in it, standardised, and their weights in it."""
+        for start in range(0, len(values), SLICE):
             rows = slice(start, start + SLICE)
-            x, assigned_here = points.values[rows], assigned[rows]
-            counted = np.ones(len(x)) if weight is None else weight[rows]
-            split = _by_label if assigned.ndim == 1 else _by_share
-            for k, own, share in split(assigned_here, counted, n_components):
-                yield k, (x[own] - standard.shift) / standard.scale, share
+            x, shares_here = values[rows], shares[rows]
+            for k, share in enumerate(shares_here.T if weight is None else shares_here.T * weight[rows]):
+                own = np.flatnonzero(shares_here[:, k] > 0)
+                yield k, (x[own] - standard.shift) / standard.scale, share[own]
 
-    n, s1 = np.zeros(n_components), np.zeros((n_components, points.values.shape[1]))
+    n, s1 = np.zeros(n_components), np.zeros((n_components, values.shape[1]))
     for k, x, share in parts():
         n[k] += share.sum()
         s1[k] += share @ x
@@ -209,19 +249,3 @@ def statistics(points: Points, assigned: NDArray[Any], n_components: int, standa
     for k, x, share in parts():
         s2[k] = s2[k] + family.form.second_moments(x - about[k], share)
     return Stats(n, np.zeros_like(about), np.array(s2), -np.inf, about)
-
-
-def _by_label(labels: NDArray[Any], weight: Array, n_components: int) -> Iterator[tuple[int, NDArray[Any], Array]]:
-    """Return the rows of each component, and their weights."""
-    order = np.argsort(labels.astype(np.min_scalar_type(-n_components - 1)), kind="stable")
-    ends = np.searchsorted(labels[order], np.arange(n_components + 1))
-    for k in range(n_components):
-        own = order[ends[k] : ends[k + 1]]
-        yield k, own, weight[own]
-
-
-def _by_share(shares: NDArray[Any], weight: Array, n_components: int) -> Iterator[tuple[int, NDArray[Any], Array]]:
-    """Return the rows with a share in each component, and their weights in it."""
-    for k in range(n_components):
-        own = np.flatnonzero(shares[:, k] > 0)
-        yield k, own, shares[own, k] * weight[own]

@@ -10,7 +10,7 @@ Only ``orchestration`` calls these functions; functions that read points call ``
 from bayesgmm.late import Late
 from bayesgmm.sweep.compilation import jit
 from bayesgmm.sweep.layout import BLOCK as BLOCK
-from bayesgmm.sweep.layout import LANES, Array, Vector, Vectors
+from bayesgmm.sweep.layout import LANES, Array, FloatArray, Vector, Vectors
 
 simd = Late("bayesgmm.sweep.simd")
 _FLOOR = -1e300  # lower scores are set to this, so that the difference of two scores is finite
@@ -34,13 +34,13 @@ def centre(x: Array, at: int, mean: Array, start: int, n_features: int, d: Array
 
 
 @jit
-def load4(x: Array, at: int) -> Vectors:
+def load4(x: FloatArray, at: int) -> Vectors:
     """Load a block's row that begins at ``x[at]``."""
     return (simd.load(x, at), simd.load(x, at + LANES), simd.load(x, at + 2 * LANES), simd.load(x, at + 3 * LANES))
 
 
 @jit
-def store4(x: Array, at: int, v0: Vector, v1: Vector, v2: Vector, v3: Vector) -> None:
+def store4(x: FloatArray, at: int, v0: Vector, v1: Vector, v2: Vector, v3: Vector) -> None:
     """Store a block's row, to begin at ``x[at]``."""
     simd.store(x, at, v0)
     simd.store(x, at + LANES, v1)

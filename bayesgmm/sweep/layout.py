@@ -9,6 +9,8 @@ LANES = 8  # doubles in one vector
 BLOCK = 4 * LANES  # points: four vectors hold one feature of a block
 
 Array = NDArray[np.float64]
+SingleArray = NDArray[np.float32]
+FloatArray = NDArray[np.floating[Any]]  # of either precision
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 Vector = Any  # eight doubles, of ``simd``: Python never sees one

@@ -2,16 +2,18 @@
 
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from itertools import pairwise
+from queue import SimpleQueue
+from threading import Lock, Thread
 
 import numpy as np
 
-PER_THREAD = 1_000_000  # multiplications, about 0.1 ms; to wake a thread takes as long
+PER_THREAD = 1_000_000  # multiplications, about 0.1 ms: longer than it takes to wake a thread
 
+Task = Callable[[int, int], object]
 
 _alone = ContextVar("_alone", default=False)
 
@@ -26,26 +28,68 @@ def one_thread() -> Iterator[None]:
         _alone.reset(token)
 
 
+class _Part:
+    """A part of the work, for the thread that is free first. A bare lock says that it is done, sooner than a future."""
+
+    def __init__(self, task: Task, start: int, stop: int) -> None:
+        self._task, self._range, self._taken, self._done = task, (start, stop), Lock(), Lock()
+        self._error: BaseException | None = None
+        self._done.acquire()
+
+    def run(self) -> None:
+        """Do it, if no thread has begun, and keep an error for the thread that waits."""
+        if not self._taken.acquire(blocking=False):
+            return
+        try:
+            self._task(*self._range)
+        except BaseException as error:  # ``wait`` raises it
+            self._error = error
+        finally:
+            self._done.release()
+
+    def wait(self) -> None:
+        """Wait until it is done; raise its error."""
+        self._done.acquire()
+        if self._error is not None:
+            raise self._error
+
+
 @cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="bayesgmm")
+def _waiting_threads(count: int) -> "SimpleQueue[_Part]":
+    """Start threads; return the queue from which they take parts. They begin sooner than those of an executor."""
+    parts: SimpleQueue[_Part] = SimpleQueue()
+    for number in range(count):
+        Thread(target=_serve, args=(parts,), name=f"bayesgmm_{number}", daemon=True).start()
+    return parts
 
 
-if hasattr(os, "register_at_fork"):  # a fork has the pools, but not their threads: it would wait for ever
-    os.register_at_fork(after_in_child=_pool.cache_clear)
+def _serve(parts: "SimpleQueue[_Part]") -> None:
+    while True:
+        parts.get().run()  # no name holds the last part, and its arrays, while the thread waits
 
 
-def run_ranges(task: Callable[[int, int], object], size: int, threads: int) -> None:
-    """Call ``task(start, stop)`` for equal parts of ``range(size)``, each in a thread, one in the current thread."""
+if hasattr(os, "register_at_fork"):  # a fork has the queues, but not their threads: it would wait for ever
+    os.register_at_fork(after_in_child=_waiting_threads.cache_clear)
+
+
+def run_ranges(task: Task, size: int, threads: int) -> None:
+    """Call ``task(start, stop)`` for equal parts of ``range(size)``, each in a thread, one in the current thread.
+
+    What no other thread has begun when that one is done, because the cores are busy, the current thread does as well.
+    """
     if min(threads, size) <= 1 or _alone.get():
         task(0, size)
         return
     cuts = np.linspace(0, size, max(1, min(threads, size)) + 1).astype(int).tolist()
     *others, own = pairwise(cuts)
-    started = [_pool(len(others)).submit(task, a, b) for a, b in others]
+    parts, queue = [_Part(task, *other) for other in others], _waiting_threads(len(others))
+    for part in parts:
+        queue.put(part)
     task(*own)
-    for other in started:
-        other.result()
+    for part in reversed(parts):
+        part.run()
+    for part in parts:
+        part.wait()
 
 
 def enough_threads(threads: int, products: int) -> int:

@@ -7,6 +7,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
+from bayesgmm.data import points
 from bayesgmm.data.cells import of_columns
 from bayesgmm.data.containers import named_frame
 from bayesgmm.data.points import as_points
@@ -52,6 +53,19 @@ def test_columns_are_reduced_as_one_by_one(shape, order, missing):
     for reduce in (np.minimum, np.maximum):
         np.testing.assert_array_equal(of_columns(reduce, values), reduce.reduce(values))
     np.testing.assert_allclose(of_columns(np.add, values), values.sum(axis=0), rtol=1e-12)
+
+
+SHAPES = [(points.TILE + 5, points.TOGETHER + 3), (3, 2 * points.TOGETHER), (2 * points.TILE, 1)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_centre_and_spread_are_those_of_each_column_alone(shape, order):
+    """However columns are copied, and whatever the copies before them hold."""
+    values = np.random.default_rng(0).normal(size=shape) * np.arange(1, shape[1] + 1)
+    centre, sd = as_points(np.asarray(values, order=order)).centre_and_sd
+    np.testing.assert_allclose(centre, values.mean(axis=0), atol=1e-12)
+    np.testing.assert_allclose(sd, values.std(axis=0), rtol=1e-12)
 
 
 def test_names_and_row_labels_are_kept():
