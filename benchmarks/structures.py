@@ -92,7 +92,8 @@ def main():
     if theirs is None:
         print("\nR's mclust is not installed, so that the structures are not compared with it.")
         return
-    maxima(layouts(x[:200]), [np.arange(200) % 2], COVARIANCES["EVE"])  # compiled before it is measured
+    for family in COVARIANCES.values():  # compiled before it is measured
+        maxima(layouts(x[:200]), [np.arange(200) % 2], family)
     partitions = [np.array(one) for one in theirs["partitions"]]
     prepared, layout = processor_seconds(lambda: layouts(x))
     ours = {family.mclust: processor_seconds(lambda f=family: maxima(layout, partitions, f))
