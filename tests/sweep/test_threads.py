@@ -34,8 +34,9 @@ def test_each_number_is_in_one_range(size, count):
 
 
 def test_the_ranges_run_at_the_same_time():
-    meeting = threading.Barrier(3, timeout=30)
-    run_ranges(lambda start, stop: meeting.wait(), 3, 3)
+    meeting, met = threading.Barrier(3, timeout=30), []
+    run_ranges(lambda start, stop: met.append(meeting.wait()), 3, 3)
+    assert sorted(met) == [0, 1, 2]
 
 
 def test_one_thread_does_all_in_its_context():
