@@ -154,7 +154,8 @@ def _say_rounded(frame: "pd.DataFrame") -> None:
     from bayesgmm.screening.lattices import lattice_of
     from bayesgmm.wording import listing
 
-    coarse = [str(name) for name in frame.columns if lattice_of(frame[name].dropna().to_numpy("float64")) is not None]
+    lattices = {str(name): lattice_of(frame[name].dropna().to_numpy("float64")) for name in frame.columns}
+    coarse = [name for name, lattice in lattices.items() if lattice is not None and lattice.is_coarse]
     if coarse:
         say(
             f"coarsely rounded: {listing(coarse)}; a component may then be a single value, which has a high density. "

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from bayesgmm.sweep.stats import Array
 
 NEARLY_ALL = 0.9  # share of the values that are multiples of the step, apart from a common remainder
-COARSE = 0.25  # step of a rounded column, in standard deviations, from which its values are spread
+FINE = 0.001  # finest step of a rounded column, in standard deviations
+COARSE = 0.25  # step from which a column by itself can hold a component of a single value
 STEPS = (1.0, 2.0, 2.5, 5.0)  # times a power of ten
 MAX_FEW = 12  # distinct values, which are spread even if they have no common step
 MAX_DISTINCT = 0.5  # number of distinct values of a rounded column, as a share of the rows
@@ -26,10 +27,13 @@ class Lattice:
         Distance of neighbouring values, in data units; 0 for few values without a common step.
     width : (N,) float
         Length of the interval around each value that was rounded to it; 0 for values that are not rounded.
+    is_coarse : bool
+        True if the step is at least a quarter of the standard deviation, or if there are only few values.
     """
 
     step: float
     width: Array
+    is_coarse: bool
 
     def spread_out(self, values: Array, rng: np.random.Generator) -> Array:
         """Draw each value (N,) uniformly from the interval that was rounded to it."""
@@ -37,12 +41,14 @@ class Lattice:
 
     @property
     def words(self) -> str:
-        """Description, as part of a sentence."""
-        return f"are rounded to {self.step:g}" if self.step else "are few"
+        """Description, in a few words."""
+        return f"rounded to {self.step:g}" if self.step else "few values"
 
 
 def lattice_of(x: Array) -> Lattice | None:
-    """Find the rounding of a column, if it is so coarse that a narrow Gaussian could fit a single value.
+    """Find the rounding of a column in which values are repeated: a narrow Gaussian could fit a single one.
+
+    One column needs a coarse rounding for that. Rows can also have the same values in several finely rounded columns.
 
     Parameters
     ----------
@@ -53,7 +59,8 @@ def lattice_of(x: Array) -> Lattice | None:
     -------
     Lattice or None
         The coarsest step of which nine tenths of the values are multiples, apart from a common remainder (prices that
-        end in .99), if it is at least a quarter of the standard deviation.
+        end in .99), from a thousandth of the standard deviation; of few distinct values, from a quarter of it. None if
+        more than half of the values are distinct.
 
     Examples
     --------
@@ -64,20 +71,21 @@ def lattice_of(x: Array) -> Lattice | None:
     """
     if len(x) < MIN_ROWS or x.min() == x.max():
         return None
-    distinct, count = np.unique(x, return_counts=True)
+    distinct, at, count = np.unique(x, return_inverse=True, return_counts=True)
     if len(distinct) > MAX_DISTINCT * len(x):
         return None
-    others = x != distinct[np.argmax(count)]  # many zeros are no rounding
-    spread = _spread(x)
-    for step in _steps(COARSE * spread, float(x.max() - x.min())):
-        held = _on(x, step, ROUNDING * min(step, spread))
-        if held[others].mean() >= NEARLY_ALL:
-            return Lattice(step, np.where(held, step, 0.0))
-    if len(distinct) > MAX_FEW:
+    others = count.copy()
+    others[np.argmax(count)] = 0  # many zeros are no rounding
+    spread, are_few = _spread(x), len(distinct) <= MAX_FEW
+    for step in _steps((COARSE if are_few else FINE) * spread, float(x.max() - x.min())):
+        held = _on(distinct, count, step, ROUNDING * min(step, spread))
+        if others[held].sum() >= NEARLY_ALL * others.sum() > 0:
+            return Lattice(step, np.where(held, step, 0.0)[at], step >= COARSE * spread)
+    if not are_few:
         return None
     gaps = np.diff(distinct)
     nearest = np.minimum(np.append(gaps, np.inf), np.append(np.inf, gaps))
-    return Lattice(0.0, nearest[np.searchsorted(distinct, x)])
+    return Lattice(0.0, nearest[at], is_coarse=True)
 
 
 def _spread(x: Array) -> float:
@@ -93,9 +101,10 @@ def _steps(finest: float, coarsest: float) -> list[float]:
     return sorted((step for step in steps if finest <= step <= coarsest), reverse=True)
 
 
-def _on(x: Array, step: float, tolerance: float) -> NDArray[np.bool_]:
-    """True for values that have the most frequent remainder, within a tolerance."""
+def _on(x: Array, count: NDArray[np.intp], step: float, tolerance: float) -> NDArray[np.bool_]:
+    """True for distinct values (n,) that have the most frequent remainder, within a tolerance."""
     remainder = np.mod(x, step)
-    kinds, count = np.unique(np.round(remainder / tolerance), return_counts=True)
-    away = np.abs(remainder - tolerance * kinds[np.argmax(count)])
+    kinds, kind = np.unique(np.round(remainder / tolerance), return_inverse=True)
+    most = kinds[np.argmax(np.bincount(kind, count))]
+    away = np.abs(remainder - tolerance * most)
     return np.asarray(np.minimum(away, step - away) <= 2 * tolerance)

@@ -16,8 +16,13 @@ COARSE = {
     "shares rounded to 2.5 %": (0.025 * np.round(RNG.normal(20, 2, 400)), 0.025),
 }
 FINE = {
+    "ages": (np.round(RNG.normal(40, 12, 400)), 1.0),
+    "magnitudes": (np.round(RNG.normal(6, 0.7, 400), 1), 0.1),
+    "prices that end in 5": (np.round(RNG.lognormal(3, 1, 2000), 1) + 0.05, 0.1),
+}
+NONE = {
     "continuous": RNG.normal(size=400),
-    "ages": np.round(RNG.normal(40, 12, 400)),
+    "most values distinct": np.round(RNG.normal(size=400), 3),
     "mostly zero": np.where(RNG.random(400) < 0.95, 0.0, RNG.lognormal(3, 1, 400)),
     "constant": np.ones(400),
     "few rows": np.arange(10.0),
@@ -29,14 +34,21 @@ FINE = {
 @pytest.mark.parametrize(("x", "step"), COARSE.values(), ids=COARSE)
 def test_the_step_of_a_coarse_rounding_is_found(x, step):
     assert lattice_of(x).step == pytest.approx(step)
+    assert lattice_of(x).is_coarse
 
 
-@pytest.mark.parametrize("x", FINE.values(), ids=FINE)
-def test_columns_without_a_coarse_rounding_are_left_alone(x):
+@pytest.mark.parametrize(("x", "step"), FINE.values(), ids=FINE)
+def test_the_step_of_a_fine_rounding_is_found(x, step):
+    assert lattice_of(x).step == pytest.approx(step)
+    assert not lattice_of(x).is_coarse
+
+
+@pytest.mark.parametrize("x", NONE.values(), ids=NONE)
+def test_columns_without_repeated_values_on_a_step_are_left_alone(x):
     assert lattice_of(x) is None
 
 
-@pytest.mark.parametrize(("x", "step"), COARSE.values(), ids=COARSE)
+@pytest.mark.parametrize(("x", "step"), (COARSE | FINE).values(), ids=COARSE | FINE)
 def test_values_are_spread_within_their_rounding(x, step):
     lattice = lattice_of(x)
     away = lattice.spread_out(x, np.random.default_rng(0)) - x

@@ -45,7 +45,7 @@ def find_anomalies(
 ) -> Anomalies:
     """Find anomalous rows of a table, and explain each.
 
-    Skewed and heavy-tailed columns are fitted on the scale with the lowest BIC (see ``choose_transforms``), coarsely
+    Skewed and heavy-tailed columns are fitted on the scale with the lowest BIC (see ``choose_transforms``), repeated,
     rounded values as random values within the rounding. Scores are log densities of the transformed columns.
 
     The number of components is chosen by held-out evaluation: each model, with and without a background, is fitted to

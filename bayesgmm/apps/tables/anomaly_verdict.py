@@ -7,6 +7,7 @@ from bayesgmm.apps.tables.p_values import null_of, reference_of
 from bayesgmm.diagnosis import diagnose
 from bayesgmm.findings import Findings
 from bayesgmm.posterior.subsets import without_rows
+from bayesgmm.wording import plural
 
 SHAPE = "predictive fit"  # the check of the mixture's shape: what follows from a misfit is seen in the p-values
 
@@ -26,8 +27,7 @@ def verdict(found: Anomalies, findings: Findings) -> list[str]:
     findings : Findings
         From ``findings_of``.
     """
-    p_value = found.rows["p_value"].dropna().to_numpy()
-    lines = [calibration_words(p_value, null_of(found.fit))] if reference_of(found.fit) is None else [HELD_OUT]
+    lines = [_calibration(found)] if reference_of(found.fit) is None else [HELD_OUT]
     flagged = int(found.rows["anomaly"].sum())
     without = f", without the flagged {'row' if flagged == 1 else 'rows'}" if flagged else ""
     others = [finding for finding in findings if finding.check != SHAPE and finding.severity != "note"]
@@ -40,6 +40,20 @@ def verdict(found: Anomalies, findings: Findings) -> list[str]:
             "p-values hold in spite of this is said above"
         )
     return lines
+
+
+def _calibration(found: Anomalies) -> str:
+    """Say whether the p-values hold, and how many rows only the correction of their tail leaves unflagged."""
+    judged = found.rows.dropna(subset="p_value")
+    p_value, null = judged["p_value"].to_numpy(), null_of(found.fit)
+    words = calibration_words(p_value, null)
+    count = int(found.rule.flag(null.without_tail(p_value), judged["log_density"].to_numpy())[1].sum())
+    if count <= judged["anomaly"].sum():
+        return words
+    return (
+        f"{words} Without this correction, {plural(count, 'row')} would be flagged, perhaps regular ones among them: "
+        f"top={count} flags {'it' if count == 1 else 'these'}."
+    )
 
 
 HELD_OUT = "p-values are ranks among held-out rows, so they hold for any mixture"

@@ -134,7 +134,7 @@ def cluster_table(
     """Find the clusters of a table.
 
     Skewed and heavy-tailed columns are fitted on another scale where there is evidence for it (see
-    ``choose_transforms``), and coarsely rounded values as random values within the rounding.
+    ``choose_transforms``), and repeated, rounded values as random values within the rounding.
 
     The number of Gaussian components and the covariance family are chosen by BIC, with EM [1]_. The chosen mixture is
     fitted with full posterior uncertainty. A cluster need not be Gaussian, so components are merged unless the density

@@ -112,8 +112,7 @@ def heavy_tail(p_value: Array, null: EmpiricalNull = NORMAL) -> str:
     return (
         f"{count} of {len(p_value)} rows have p-values {between} by the model, where {len(p_value) * high:.1f} are "
         "expected: the rows, or the groups that they form, have heavier tails than the model, or there are many mild "
-        "anomalies. The p-values are larger for that reason, but the false discovery rate may not hold: more of the "
-        "flagged rows may be regular."
+        "anomalies. The p-values are larger for that reason, but the false discovery rate may not hold."
     )
 
 

@@ -49,11 +49,13 @@ class Scales:
 
     def words(self) -> list[str]:
         """Say which columns are transformed, and which values are spread: one sentence per line."""
-        lines = [
-            f"column {name!r}: its values {words}, so each is fitted as a random value within the rounding; no "
-            "Gaussian can then shrink onto a single value"
-            for name, words in self.spread_out.items()
-        ]
+        lines = []
+        if self.spread_out:
+            columns = ", ".join(f"{name!r} ({words})" for name, words in self.spread_out.items())
+            lines.append(
+                f"repeated values are fitted as random values within the rounding, so that no Gaussian can shrink onto "
+                f"a single one: {columns}"
+            )
         changed = {} if self.transform is None else self.transform.changed
         lines += [f"column {name!r} is fitted as {fitted}" for name, fitted in changed.items()]
         if changed:
@@ -91,7 +93,7 @@ def scales_of(
     >>> table = pd.DataFrame({"rooms": rng.poisson(4, 300), "price": np.exp(rng.normal(12, 1, 300))})
     >>> scales = scales_of(table, "auto", "full", 0)
     >>> scales.spread_out, [*scales.fitted.columns]
-    ({'rooms': 'are rounded to 1'}, ['rooms', 'log(price)'])
+    ({'rooms': 'rounded to 1'}, ['rooms', 'log(price)'])
     """
     rng, columns, found = np.random.default_rng((seed, 14)), {}, {}
     for name in rows.columns:

@@ -10,6 +10,7 @@ from scipy.stats import false_discovery_control
 
 import bayesgmm as bg
 from bayesgmm.apps import cluster_table, find_anomalies, judge
+from bayesgmm.apps.tables.anomaly_verdict import findings_of, verdict
 from bayesgmm.apps.tables.empirical_nulls import EmpiricalNull, calibration_words, heavy_tail
 from bayesgmm.apps.tables.p_values import null_of
 from bayesgmm.apps.tables.scales import scales_of
@@ -103,6 +104,22 @@ def test_tails_of_groups_that_are_heavier_than_gaussian_are_corrected_and_said()
     assert "heavier tails" in calibration_words(found.rows["p_value"].to_numpy(), null_of(found.fit))
 
 
+def test_the_verdict_says_how_many_rows_only_the_correction_of_the_tail_leaves_unflagged():
+    x = np.random.default_rng(2).standard_t(5, (1000, 4))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bg.FitWarning)
+        found = find_anomalies(x, n_components=1, transform="none", **QUIET)
+    judged = found.rows
+    uncorrected = null_of(found.fit).without_tail(judged["p_value"].to_numpy())
+    count = (false_discovery_control(uncorrected) <= 0.05).sum()
+    assert count > judged["anomaly"].sum()
+    words = verdict(found, findings_of(found, progress=False))[0]
+    assert words.endswith(
+        f"Without this correction, {count} rows would be flagged, perhaps regular ones among them: "
+        f"top={count} flags these."
+    )
+
+
 def test_a_scale_is_not_chosen_for_the_rows_without_those_that_it_makes_improbable():
     """Without the lowest rows the third column is positive; they would be 60 sd from the rest of its logarithm."""
     rng = np.random.default_rng(100)
@@ -121,8 +138,21 @@ def houses():
 def test_whole_numbers_are_not_the_clusters(houses):
     found = cluster_table(houses, n_components=[1, 3, 8], covariance="tied", method="em", **QUIET)
     assert found.merged.attrs["n_clusters"] == 1
-    assert "column 'baths': its values are rounded to 1" in "\n".join(found.words())
+    assert "a single one: 'baths' (rounded to 1)" in "\n".join(found.words())
     assert found.table.rows.equals(houses)
+
+
+def test_rows_with_the_same_values_in_two_finely_rounded_columns_are_no_anomalies():
+    """Records of 23 earthquakes: their number and magnitude are the same in all records of one."""
+    rng = np.random.default_rng(5)
+    event = np.sort(1 + rng.choice(23, 182, p=rng.dirichlet(np.full(23, 0.8))))
+    magnitude = np.round(rng.normal(6, 0.7, 24), 1)[event]
+    distance = rng.normal(3, 1, 182)
+    strength = magnitude - distance + rng.normal(0, 0.5, 182)
+    table = pd.DataFrame({"event": event, "mag": magnitude, "dist": np.exp(distance), "accel": np.exp(strength)})
+    found = find_anomalies(table, **QUIET)
+    assert not found.rows["anomaly"].any()
+    assert "'event' (rounded to 1), 'mag' (rounded to 0.1)" in "\n".join(found.method)
 
 
 def test_the_same_seed_spreads_values_in_the_same_way(houses):
