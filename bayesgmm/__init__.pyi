@@ -33,12 +33,13 @@ from .posterior.info import FitInfo, info
 from .posterior.schema import load, save, with_points
 from .predictions.anomalies import anomaly_scores
 from .predictions.assignment_tables import assignments_table
+from .predictions.conditionals import conditional_density
 from .predictions.deconvolution import deconvolve
 from .predictions.elicitation import elicit, prior_predictive
 from .predictions.imputations import impute
 from .predictions.label_errors import label_errors
 from .predictions.log_likelihoods import log_likelihood
-from .predictions.predictive import assignments, conditional_density, density
+from .predictions.predictive import assignments, density
 from .predictions.reasons import explain_anomalies
 from .predictions.replication import posterior_predictive
 from .priors.backgrounds import Background

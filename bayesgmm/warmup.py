@@ -18,7 +18,7 @@ from bayesgmm.inference import fit
 from bayesgmm.inference.em import local_maxima
 from bayesgmm.inference.em_steps import Sweep
 from bayesgmm.inference.native_em import NativeEM
-from bayesgmm.labels.alignments import Responsibilities
+from bayesgmm.labels.responsibilities import Responsibilities
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.schema import unpack

@@ -10,8 +10,8 @@ import bayesgmm as bg
 from bayesgmm.data.points import as_points
 from bayesgmm.data.standards import Standard
 from bayesgmm.errors import FitWarning
-from bayesgmm.labels.alignments import Responsibilities
 from bayesgmm.labels.relabelling import reorder
+from bayesgmm.labels.responsibilities import Responsibilities
 from bayesgmm.posterior.packing import pack
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import unpack

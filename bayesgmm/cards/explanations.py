@@ -12,8 +12,9 @@ from bayesgmm.data.given import Given
 from bayesgmm.data.points import as_points
 from bayesgmm.declared import Declared
 from bayesgmm.keywords import checks_keywords
+from bayesgmm.reports.descriptions import Description
 from bayesgmm.reports.mathematics import latex, number
-from bayesgmm.reports.priors import Description, descriptions
+from bayesgmm.reports.priors import descriptions
 from bayesgmm.wording import listing
 
 NAMES = {"weights": "Weights", "means": "Means", "covariances": "Covariances"}

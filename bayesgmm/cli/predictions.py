@@ -127,7 +127,8 @@ def density(
     """Write the density at points with a credible band, or on a grid of one or two columns, given others."""
     from bayesgmm.errors import DeclarationError
     from bayesgmm.posterior.schema import load
-    from bayesgmm.predictions import predictive
+    from bayesgmm.predictions.conditionals import conditional_density
+    from bayesgmm.predictions.predictive import density
 
     if over is None and given is not None:
         raise DeclarationError(f"--given {given} needs --over: name the columns of the density")
@@ -139,16 +140,16 @@ def density(
         read = load(fit)
 
         def densities(rows: "pd.DataFrame") -> "pd.DataFrame":
-            return _density_frame(predictive.density(read, rows, ci_prob=ci_prob, progress=False))
+            return _density_frame(density(read, rows, ci_prob=ci_prob, progress=False))
 
         chosen: dict[str, object] = {"answer": "density", "settings": {"ci_prob": ci_prob}}
         _write_parts(read, data, output, memory, checkpoint, chosen, densities)
         return
     _refuse_checkpoint()
     if over is None:
-        answer = predictive.density(load(fit), data, noise=noise_of(data, noise_columns), ci_prob=ci_prob)
+        answer = density(load(fit), data, noise=noise_of(data, noise_columns), ci_prob=ci_prob)
     else:
-        answer = predictive.conditional_density(load(fit), values, names_of(over), ci_prob=ci_prob)
+        answer = conditional_density(load(fit), values, names_of(over), ci_prob=ci_prob)
     if "note" in answer.attrs:
         say(answer.attrs["note"], err=True)
     write(_density_frame(answer), output, "points")

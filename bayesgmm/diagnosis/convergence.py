@@ -8,8 +8,8 @@ import numpy as np
 
 from bayesgmm.data.points import Points
 from bayesgmm.diagnosis.mixing import rhat_and_ess
-from bayesgmm.labels.alignments import Responsibilities
 from bayesgmm.labels.relabelling import KEPT, component_order, inverse, relabel, reorder
+from bayesgmm.labels.responsibilities import Responsibilities
 from bayesgmm.labels.subsamples import Rows, evenly
 from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.chain_statistics import MIN_DRAWS

@@ -6,7 +6,8 @@ from bayesgmm.data.labels import component_columns
 from bayesgmm.families.family import Family
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.inference.populations import Population
-from bayesgmm.labels.alignments import Order, Responsibilities, solve_assignments
+from bayesgmm.labels.alignments import solve_assignments
+from bayesgmm.labels.responsibilities import Order, Responsibilities
 from bayesgmm.labels.subsamples import evenly
 from bayesgmm.sweep.blocks import Blocks
 from bayesgmm.sweep.kernels import BLOCK

@@ -11,8 +11,9 @@ from typing import Protocol, override
 import numpy as np
 
 from bayesgmm.errors import DeclarationError
-from bayesgmm.labels.alignments import Order, solve_assignments
+from bayesgmm.labels.alignments import solve_assignments
 from bayesgmm.labels.groups import restrained, sort_within
+from bayesgmm.labels.responsibilities import Order
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.priors.component_orders import MAX_COMPONENTS, draw_orders, log_orders
 from bayesgmm.sweep.stats import Array

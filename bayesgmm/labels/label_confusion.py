@@ -7,7 +7,8 @@ import numpy as np
 import scipy  # its parts are imported when they are used
 
 from bayesgmm.findings import Finding
-from bayesgmm.labels.alignments import Alignment, Consensus, Order, Responsibilities, divergence
+from bayesgmm.labels.alignments import Alignment, divergence
+from bayesgmm.labels.responsibilities import Consensus, Order, Responsibilities
 from bayesgmm.posterior.notes import LabelInfo
 from bayesgmm.sweep.stats import Array
 

@@ -18,12 +18,11 @@ from bayesgmm.labels.alignments import (
     MAX_ITER,
     METHODS,
     NEED_POINTS,
-    Order,
     RelabellingProblem,
-    Responsibilities,
     checked,
 )
 from bayesgmm.labels.groups import Groups, sort_within
+from bayesgmm.labels.responsibilities import Order, Responsibilities
 from bayesgmm.labels.subsamples import stratified_subsample
 from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.draws import statistic

@@ -4,8 +4,9 @@ import numpy as np
 
 from bayesgmm.posterior.info import FitInfo
 from bayesgmm.reports.blocks import Block, Facts, Fold, Formulas, Grid, Omitted, Paragraph
+from bayesgmm.reports.descriptions import Description
 from bayesgmm.reports.mathematics import mathml, number
-from bayesgmm.reports.priors import Description, descriptions
+from bayesgmm.reports.priors import descriptions
 from bayesgmm.reports.subject import MANY, Subject
 from bayesgmm.wording import listing, plural
 

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 from bayesgmm.errors import DeclarationError
 from bayesgmm.posterior.criteria import CRITERIA
 from bayesgmm.reports.declared import foreign_versions, label_words
+from bayesgmm.reports.descriptions import Description
 from bayesgmm.reports.markdown import code, escaped, grid
 from bayesgmm.reports.mathematics import latex, number
-from bayesgmm.reports.priors import Description, descriptions
+from bayesgmm.reports.priors import descriptions
 from bayesgmm.reports.subject import MANY, Subject, listed
 from bayesgmm.wording import number_in_words, plural
 

@@ -15,7 +15,6 @@ from bayesgmm.labels import relabelling
 from bayesgmm.labels.alignments import (
     METHODS,
     RelabellingProblem,
-    Responsibilities,
     alternate,
     coordinates,
     disagreement,
@@ -23,6 +22,7 @@ from bayesgmm.labels.alignments import (
     solve_assignments,
 )
 from bayesgmm.labels.relabelling import KEPT, aligned, component_order, inverse, reorder, undo
+from bayesgmm.labels.responsibilities import Responsibilities
 from bayesgmm.labels.subsamples import stratified_subsample
 from bayesgmm.posterior.info import info
 from bayesgmm.posterior.notes import LabelInfo

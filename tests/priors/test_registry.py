@@ -24,7 +24,8 @@ from bayesgmm.priors.means import MEANS, MeansPrior
 from bayesgmm.priors.scalars import SCALARS, NumbersOrPrior, Scalar
 from bayesgmm.priors.weight_densities import dirichlet_density
 from bayesgmm.priors.weights import WEIGHTS, Dirichlet, WeightsPrior
-from bayesgmm.reports.priors import Description, describe_weights, descriptions
+from bayesgmm.reports.descriptions import Description
+from bayesgmm.reports.priors import describe_weights, descriptions
 from tests.declarations import covariance_priors, mean_priors, weight_priors
 
 PACKAGE = Path(bg.__file__).parent

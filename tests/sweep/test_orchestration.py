@@ -10,7 +10,7 @@ import bayesgmm as bg
 from bayesgmm.clusterings.label_draws import count_labels, draw_labels
 from bayesgmm.data.points import as_points
 from bayesgmm.inference.mixtures import Mixture
-from bayesgmm.labels.alignments import Responsibilities
+from bayesgmm.labels.responsibilities import Responsibilities
 from bayesgmm.posterior.contamination import with_background
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.schema import Posterior
