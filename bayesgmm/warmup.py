@@ -87,7 +87,7 @@ def _steps() -> list[Step]:
 
     def steps_of_em() -> None:
         sweep = Sweep(Blocks.from_rows(x), MixtureModel(2, covariance="VVE").family)
-        mixture = local_maxima(sweep, 2, 0, n_init=2, sweeps=1)[0].mixture
+        mixture = local_maxima(sweep, 2, 0, n_init=2, sweeps=1).optima[0].mixture
         sweep(mixture)
         NativeEM(sweep.blocks, sweep.family, 2).extrapolate(mixture, 0.0, 3)
 

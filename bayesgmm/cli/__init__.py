@@ -37,7 +37,7 @@ from bayesgmm.cli.printed_tables import show, show_table
 from bayesgmm.cli.reports import report
 from bayesgmm.cli.selection import compare, select
 from bayesgmm.cli.session import records
-from bayesgmm.cli.settings import Chains, Draws, MaxDraws, Starts, Tune
+from bayesgmm.cli.settings import Chains, Draws, MaxDraws, Starts, Sweeps, Tune
 from bayesgmm.cli.settings import given as chosen_settings
 from bayesgmm.cli.speech import speech
 from bayesgmm.cli.terminal import record, remark, say, session, wrote
@@ -96,6 +96,7 @@ def fit(
     chains: Chains = None,
     tune: Tune = None,
     n_init: Starts = None,
+    sweeps: Sweeps = None,
     seed: Annotated[
         int | None, typer.Option(help="The same seed gives the same draws. (default: 0; for a card's own data its own)")
     ] = None,
@@ -117,7 +118,9 @@ def fit(
         given = read_for(card, data, columns, noise_columns, label_column)
         rows, known = without_weights(given.frame, weights), given.known | {"sample_weight": weights}
     settings: dict[str, Any] = dict(card.fit.settings) if method in (None, card.fit.method) else {}
-    settings |= chosen_settings(draws=draws, max_draws=max_draws, chains=chains, tune=tune, n_init=n_init)
+    settings |= chosen_settings(
+        draws=draws, max_draws=max_draws, chains=chains, tune=tune, n_init=n_init, sweeps=sweeps
+    )
     if seed is None:
         seed = card.fit.seed if data is None else 0
     with placed(rows, scheduler) as placed_rows:

@@ -33,7 +33,7 @@ from bayesgmm.cli.options import (
 )
 from bayesgmm.cli.printed_tables import in_words, show
 from bayesgmm.cli.session import records
-from bayesgmm.cli.settings import Chains, Draws, MaxDraws, Seed, Starts, Tune, known_to
+from bayesgmm.cli.settings import Chains, Draws, MaxDraws, Seed, Starts, Sweeps, Tune, known_to
 from bayesgmm.cli.settings import given as chosen_settings
 from bayesgmm.cli.tables import TransformOption
 from bayesgmm.cli.terminal import chosen_columns, names_of, record, refuse, remark, say, wrote
@@ -254,6 +254,7 @@ def compare(
     chains: Chains = None,
     tune: Tune = None,
     n_init: Starts = None,
+    sweeps: Sweeps = None,
     seed: Seed = 0,
 ) -> None:
     """Compare methods: fit one mixture by each of them and show the results in a table."""
@@ -270,7 +271,7 @@ def compare(
         check_table(output, data)
     card = declare(model, components, covariance)
     given = read_for(card, data, columns, noise_columns, label_column)
-    settings = chosen_settings(draws=draws, max_draws=max_draws, chains=chains, tune=tune, n_init=n_init)
+    settings = chosen_settings(draws=draws, max_draws=max_draws, chains=chains, tune=tune, n_init=n_init, sweeps=sweeps)
     fits, problems = _fitted(card.mixture, given, {m: known_to(m, chosen, settings) for m in chosen}, seed)
     table = lay_out(fits).reindex(chosen)
     table["problem"] = [problems.get(method, "") for method in chosen]

@@ -38,6 +38,7 @@ MaxDraws = Annotated[
 Chains = Annotated[int | None, _option("chains", "Number of chains.")]
 Tune = Annotated[int | None, _option("tune", "Number of draws of each chain before the first that is kept.")]
 Starts = Annotated[int | None, _option("n_init", "Number of starts of a search for the maximum.")]
+Sweeps = Annotated[int | None, _option("sweeps", "Budget of a search for the maximum, in sweeps over the data.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
 
 

@@ -16,7 +16,7 @@ from bayesgmm.inference.exploration import KINDS, explore
 from bayesgmm.inference.faults import is_suspect
 from bayesgmm.inference.label_matching import matched_start
 from bayesgmm.inference.mixtures import NONE, Exponents, Mixture
-from bayesgmm.inference.optima import Optimum
+from bayesgmm.inference.optima import Maxima, Optimum
 from bayesgmm.inference.starts import CENTRES, from_centres, sample_blocks, sample_rows
 from bayesgmm.inference.weak_priors import WeakPrior
 from bayesgmm.posterior.log_posterior import LogPosterior
@@ -40,6 +40,7 @@ WEAK_PRIORS = (  # of the searches; from the third on, if all maxima under those
 )
 SEARCHES = 2  # if covariances differ: under the first prior, maxima with narrow components are low
 SWEEPS = 4000  # default budget of a search
+RAISE = 4  # factor of the budget that is advised if a search has not settled
 
 
 def short_runs(
@@ -99,14 +100,14 @@ def local_maxima(
     given: list[Mixture] | None = None,
     exponents: Exponents = NONE,
     kinds: Sequence[str] = KINDS,
-) -> list[Optimum]:
+) -> Maxima:
     """Search for local maxima under the prior of the sweep, or if it has none under a weak one.
 
     There are none if the data are degenerate for every start; ``exploration.explore`` describes the settings.
     """
     prior = weak if sweep.prior is None else sweep.prior
 
-    def compute() -> list[Optimum]:
+    def compute() -> Maxima:
         return explore(
             sweep.blocks,
             sweep.family,
@@ -125,7 +126,7 @@ def local_maxima(
     try:
         return once(compute)
     except (ComponentError, np.linalg.LinAlgError):
-        return []
+        return Maxima()
 
 
 def maximise_likelihood(
@@ -159,18 +160,18 @@ def maximise_likelihood(
         settings, own = (n_init, max_iter, 1 / part.n_points, init, sweeps), replace(sweep, blocks=part)
         with suppress(ComponentError):  # a rare component may be missing in the sample only
             result = once(lambda: maximise_likelihood(own, n_components, seed, *settings))
-            return run(sweep, result.mixture, max_iter, tol)
+            return replace(run(sweep, result.mixture, max_iter, tol), undiscovered=result.undiscovered)
     reached: list[EMResult] = []
     searches = SEARCHES if sweep.family.sharing.count(n_components) > 1 else 1
     for number, weak in enumerate(WEAK_PRIORS if init == SEARCH and n_init > 1 else (), start=1):
         budget = sweeps if number >= searches else sweeps // 2
-        optima = local_maxima(sweep, n_components, seed, n_init, budget, weak)
-        reached += maxima_from(sweep, optima, max_iter, tol)
+        found = local_maxima(sweep, n_components, seed, n_init, budget, weak)
+        reached += maxima_from(sweep, found.optima, max_iter, tol)
         proper = [result for result in reached if not _is_suspect(sweep, result)]
         if number >= searches and any(result.converged or max_iter < STALLED for result in proper):
             break
     if reached:
-        return most_credible(sweep, reached)
+        return replace(most_credible(sweep, reached), undiscovered=found.undiscovered)
     first = min(SHORT_RUN, max_iter)
     for result in short_runs(sweep, n_components, seed, n_init, first, tol, PLAIN if init == SEARCH else init):
         if result.converged or max_iter == first:
@@ -272,14 +273,25 @@ def fit(
         result = maximise_likelihood(sweep, density.n_components, seed, n_init, max_iter, tol, init, sweeps)
     else:
         result = run(sweep, start, max_iter, tol)
-    warnings: tuple[str, ...] = ()
+    warnings = search_warnings(result, sweeps, density.n_components)
     if not result.converged:
         attempts = advice(density.n_components, "a larger max_iter", FEWER)
-        warnings = (f"EM stopped after {max_iter} iterations before it converged. {attempts}",)
+        warnings = (f"EM stopped after {max_iter} iterations before it converged. {attempts}", *warnings)
     loglik = fold(density.blocks, result.mixture.table(density.model.family), cores).loglik - density.log_units
     stats = {"loglik": np.array([[loglik]]), "n_iter": np.array([[result.n_iter]])}
-    notes = EngineNotes(converged=result.converged, maximum="likelihood")
+    notes = EngineNotes(converged=result.converged, maximum="likelihood", undiscovered=result.undiscovered)
     return Estimate(np.empty((1, 1, 0)), stats, warnings, notes, parameters=_parameters(density, result.mixture))
+
+
+def search_warnings(result: EMResult, sweeps: int, n_components: int) -> tuple[str, ...]:
+    """Warn if the search may have missed a higher maximum: another seed then often ends at another one."""
+    if not result.undiscovered:
+        return ()
+    return (
+        f"A higher maximum of the likelihood may exist: no start of the search led to the best one that was found, and "
+        f"about {result.undiscovered:.0%} of further starts would lead to others that are not known. "
+        f"{advice(n_components, f'sweeps={RAISE * sweeps}', FEWER)}",
+    )
 
 
 def _parameters(density: LogPosterior, mixture: Mixture) -> Parameters:

@@ -95,6 +95,8 @@ class EMResult:
     converged : bool
     history : tuple of float
         Log likelihood after each step.
+    undiscovered : float
+        As in ``Maxima``, of the search from which EM started; zero without a search.
     """
 
     mixture: Mixture
@@ -102,6 +104,7 @@ class EMResult:
     n_iter: int
     converged: bool
     history: tuple[float, ...] = ()
+    undiscovered: float = 0.0
 
 
 def take_steps(

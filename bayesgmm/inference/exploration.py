@@ -20,7 +20,7 @@ from bayesgmm.families.family import Family
 from bayesgmm.inference.label_matching import matched, reordered
 from bayesgmm.inference.mixtures import NONE, CovariancePrior, Exponents, Mixture
 from bayesgmm.inference.moves import offspring
-from bayesgmm.inference.optima import SAME, Found, Optimum
+from bayesgmm.inference.optima import SAME, Found, Maxima
 from bayesgmm.inference.populations import Climb, Population
 from bayesgmm.inference.proposals import PROPOSALS, Labels, Rows
 from bayesgmm.inference.starts import from_centres, sample_points, second_moments, spread_out_centres
@@ -215,8 +215,8 @@ def explore(
     threads: int = 1,
     watch: Callable[[], None] = lambda: None,
     kinds: Sequence[str] = KINDS,
-) -> list[Optimum]:
-    """Search for local maxima by EM; return distinct ones, the highest without faults first.
+) -> Maxima:
+    """Search for local maxima by EM.
 
     If there are many points, a sample of them is explored, and the best mixtures are improved over all points.
 
@@ -254,10 +254,21 @@ def explore(
     exploration = Exploration(climb, rows, n_components, rng, budget, watch, kinds)
     with np.errstate(all="ignore"):  # a mixture that is not finite is dropped
         found = exploration.run(1 if n_components == 1 else n_init, given or [])
+        undiscovered = _undiscovered(found)
         if len(rows.values) < blocks.n_points and found.optima:
             found = replace(exploration, climb=replace(climb, blocks=blocks)).refined(found)
     groups = exchangeable_groups(blocks.labels, n_components)
-    return [replace(optimum, mixture=_in_order(optimum.mixture, family, groups)) for optimum in found.optima[:KEPT]]
+    optima = [replace(optimum, mixture=_in_order(optimum.mixture, family, groups)) for optimum in found.optima[:KEPT]]
+    return Maxima(optima, undiscovered)
+
+
+def _undiscovered(found: Found) -> float:
+    """Share of starts that lead to undiscovered maxima, if it is more than small and no start has led to the best.
+
+    The best is then the result of moves, which often end at another one from another seed.
+    """
+    is_confirmed = not found.optima or found.optima[0].hits > 0
+    return 0.0 if is_confirmed or found.unseen < UNSEEN else found.unseen
 
 
 def _climb(

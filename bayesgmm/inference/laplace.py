@@ -146,11 +146,11 @@ def local_modes(density: LogPosterior, seed: int, threads: int, sweeps: int) -> 
     if has_loadings(family):
         return maxima_of_searches(density, seed, threads, sweeps // 4)
     sweep = em_steps.Sweep(density.blocks, family, threads=threads)
-    likely = [one.mixture for one in em.local_maxima(sweep, k, (seed, 0), sweeps=sweeps // 2)]
+    likely = [one.mixture for one in em.local_maxima(sweep, k, (seed, 0), sweeps=sweeps // 2).optima]
     prior, exponents = prior_of_coordinates(density)
     sweep = replace(sweep, prior=prior)
-    optima = em.local_maxima(sweep, k, (seed, 1), sweeps=sweeps // 2, given=likely[:GIVEN], exponents=exponents)
-    return [optimum.mixture for optimum in optima]
+    found = em.local_maxima(sweep, k, (seed, 1), sweeps=sweeps // 2, given=likely[:GIVEN], exponents=exponents)
+    return [optimum.mixture for optimum in found.optima]
 
 
 def maxima_of_searches(density: LogPosterior, seed: int, threads: int, sweeps: int) -> list[Mixture]:
@@ -166,7 +166,7 @@ def maxima_of_searches(density: LogPosterior, seed: int, threads: int, sweeps: i
     found: list[list[Optimum]] = []
     while len(found) < SEARCHES and not _is_confirmed(found):
         own = (seed, len(found))
-        found.append(em.local_maxima(sweep, density.n_components, own, sweeps=sweeps, kinds=kinds))
+        found.append(em.local_maxima(sweep, density.n_components, own, sweeps=sweeps, kinds=kinds).optima)
     best = [one for optima in found for one in optima[: MAX_MAXIMA // len(found)]]
     return [one.mixture for one in sorted(best, key=lambda one: (one.fault, -one.value))]
 
@@ -213,8 +213,8 @@ def maximum_of_fewer(density: LogPosterior, number: int, seed: int, threads: int
     family = density.model.family
     prior = closest_wishart(density.model.covariances, density.standard, family)
     sweep = em_steps.Sweep(density.blocks, family, prior, threads=threads)
-    optima = em.local_maxima(sweep, number, (seed, number), sweeps=max(sweeps // SHARE, 1))
-    return [optimum.mixture.among(density.n_components, family) for optimum in optima[:1]]
+    found = em.local_maxima(sweep, number, (seed, number), sweeps=max(sweeps // SHARE, 1))
+    return [optimum.mixture.among(density.n_components, family) for optimum in found.optima[:1]]
 
 
 def _coordinates(density: LogPosterior, mixture: Mixture) -> Array:

@@ -61,16 +61,22 @@ def fit(
     likelihood = density.likelihood()
     sweep = em_steps.Sweep(density.blocks, density.model.family, threads=cores)
     mixtures = [] if start is None else [start]
+    warnings: tuple[str, ...] = ()
+    undiscovered = 0.0
     if not mixtures:
         progress.stage("searching for the maximum")
         optimum = em.maximise_likelihood(sweep, density.n_components, seed, n_init, max_iter, ROUGH, sweeps=sweeps)
-        mixtures = [optimum.mixture]
+        mixtures, undiscovered = [optimum.mixture], optimum.undiscovered
+        warnings = em.search_warnings(optimum, sweeps, density.n_components)
     progress.stage("maximising the likelihood")
     result = maximise(likelihood, sweep, mixtures, max_iter, tol)
     q = density.coordinates(*likelihood.mixture(result.q))[None, None]
     stats = {"lp": np.array([[density(q[0, 0])[0]]]), "n_iter": np.array([[result.n_iter]])}
-    notes = EngineNotes(maximum="likelihood", converged=result.converged, gradient=result.gradient)
-    return Estimate(q, stats, result.warnings("Maximum likelihood", "likelihood", density.n_components), notes)
+    notes = EngineNotes(
+        maximum="likelihood", converged=result.converged, gradient=result.gradient, undiscovered=undiscovered
+    )
+    warnings = (*result.warnings("Maximum likelihood", "likelihood", density.n_components), *warnings)
+    return Estimate(q, stats, warnings, notes)
 
 
 def maximise(

@@ -125,6 +125,23 @@ class Found:
         return [optimum.mixture for optimum in self.optima[:most]]
 
 
+@dataclass(frozen=True)
+class Maxima:
+    """Result of a search for local maxima.
+
+    Parameters
+    ----------
+    optima : list of Optimum
+        Distinct maxima, the highest without faults first.
+    undiscovered : float
+        Expected share of starts that lead to undiscovered maxima, if no start has led to the best, and the search has
+        ended because its budget was spent; else zero.
+    """
+
+    optima: list[Optimum] = field(default_factory=list)
+    undiscovered: float = 0.0
+
+
 def unseen_share(hits: list[int]) -> float:
     r"""Expected share of starts that lead to undiscovered maxima, given how often each known one was found.
 

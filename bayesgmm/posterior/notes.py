@@ -244,6 +244,9 @@ class EngineNotes(Facts):
         The function that a point estimate maximises.
     converged : bool, optional
         True if the optimiser met its criterion.
+    undiscovered : float, optional
+        Expected share of starts of a search that lead to undiscovered maxima; 0 if some start has led to the best, or
+        there was no search.
     interrupted : bool, optional
         True if the user stopped the run.
     n_iter : int, optional
@@ -292,6 +295,7 @@ class EngineNotes(Facts):
 
     maximum: Literal["likelihood", "posterior"] | None = None
     converged: bool | None = None
+    undiscovered: float | None = None
     interrupted: bool | None = None
     n_iter: int | None = None
     gradient: float | None = None

@@ -205,6 +205,7 @@ def test_a_fit_keeps_the_weights_of_its_rows():
 # -- floors --
 
 
+@pytest.mark.filterwarnings("ignore:A higher maximum of the likelihood may exist")
 def test_where_the_best_starts_degenerate_the_search_goes_on_to_a_proper_maximum():
     """Six components for the galaxies: under the weak prior one holds two points in nearly all maxima."""
     fit = bg.fit(bg.MixtureModel(6), datasets.galaxies(), "em", seed=1, progress=False)
@@ -212,6 +213,7 @@ def test_where_the_best_starts_degenerate_the_search_goes_on_to_a_proper_maximum
     assert fit["posterior"]["weight"].min() * 82 > 2.9
 
 
+@pytest.mark.filterwarnings("ignore:A higher maximum of the likelihood may exist")
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_maximum_with_narrow_components_is_found_although_the_weak_prior_ranks_it_low(seed):
     """Flat clusters, a sixteenth as thick as long: one search ends at -394.69 from seed 0, -393.28 from seed 2."""

@@ -53,7 +53,7 @@ def population_of(climb, rows, n_components=3, seed=0):
 def optima_of(x, family="full", n_components=3, seed=0, **settings):
     standard = Standard.of(as_points(x), COVARIANCES[family].needs_common_scale)
     chosen = {"n_init": 10, "budget": 1000} | settings
-    return explore(standard.blocks(x), COVARIANCES[family], WeakPrior(0.1), n_components, seed, **chosen)
+    return explore(standard.blocks(x), COVARIANCES[family], WeakPrior(0.1), n_components, seed, **chosen).optima
 
 
 # -- the best optimum, every seed --
@@ -100,6 +100,23 @@ def test_a_narrow_component_of_a_few_points_is_suspect_and_passed_over():
     roots[0, 3] *= 100.0
     assert is_suspect(Mixture(weight, wide.mean, roots), sweep.family, 150)
     assert not is_suspect(wide, sweep.family, 150)
+
+
+@pytest.mark.parametrize("method", ["em", "mle"])
+def test_a_search_that_has_probably_missed_a_higher_maximum_says_so(method):
+    """Six components for three species: the highest maxima of five seeds differ by up to six nats."""
+    with pytest.warns(bg.FitWarning, match=r"A higher maximum .* no start .* Try sweeps=16000 or fewer components"):
+        fit = bg.fit(bg.MixtureModel(6), IRIS, method, seed=0, progress=False)
+    assert 0.5 < bg.info(fit).notes.undiscovered <= 1
+    assert "warnings of the fit" in {finding.check for finding in bg.diagnose(fit, progress=False)}
+
+
+@pytest.mark.parametrize("n_components", [2, 3])
+def test_a_search_that_has_settled_is_silent(n_components):
+    for seed in range(5):
+        fit = bg.fit(bg.MixtureModel(n_components), IRIS, "em", seed=seed, progress=False)
+        assert not bg.info(fit).warnings
+        assert bg.info(fit).notes.undiscovered == 0
 
 
 # -- invariance --
@@ -295,7 +312,7 @@ def test_row_weights_count_in_the_search():
     x, _ = one_column_separates(300, 3)
     weight = np.where(x[:, 0] > 30, 0.0, 1.0)
     blocks = Standard.of(as_points(x)).blocks(x, weight)
-    best = explore(blocks, COVARIANCES["full"], WeakPrior(0.1), 2, 0, n_init=10, budget=500)[0].mixture
+    best = explore(blocks, COVARIANCES["full"], WeakPrior(0.1), 2, 0, n_init=10, budget=500).optima[0].mixture
     assert np.abs(best.weight - 0.5).max() < 0.1
 
 
@@ -319,4 +336,4 @@ def test_mirror_images_are_different_maxima():
 def test_the_search_ends_where_every_start_degenerates():
     """A constant column: no start has a finite value, so that there is nothing to move from."""
     x = np.column_stack([IRIS, np.zeros(len(IRIS))])
-    assert explore(Blocks.from_rows(x), COVARIANCES["diag"], WeakPrior(0.1), 3, 0, n_init=10, budget=1000) == []
+    assert explore(Blocks.from_rows(x), COVARIANCES["diag"], WeakPrior(0.1), 3, 0, n_init=10, budget=1000).optima == []
