@@ -76,8 +76,11 @@ class Checked:
     warnings: tuple[str, ...] = ()
 
 
-type Check = Callable[[Drawn], Checked]
-"""Function of the draws so far: compares them with those of another sampler."""
+type Replacing = Callable[[], Reconciled | None]
+"""Function that returns draws from all regions in place of those so far; None if none can be made."""
+
+type Check = Callable[[Drawn, Replacing], Checked]
+"""Function of the draws so far, and one that replaces them: compares them with those of another sampler."""
 
 
 @dataclass(frozen=True)
@@ -223,14 +226,15 @@ def settled(
         extension.run(progress, if_uncertain=False)
         drawn = extension.drawn
         is_uncertain = not (extension.is_good or drawn.interrupted)
-        lp = drawn.stats["lp"]
-        found = None
-        if is_uncertain and budget.reconciles:
-            found = once(lambda: reconcile(density, drawn.q, lp, seed, cores, progress))
-        if found:
+
+        def replacing() -> Reconciled | None:
+            return reconcile(density, drawn.q, drawn.stats["lp"], seed, cores, progress)
+
+        if is_uncertain and budget.reconciles and (found := once(replacing)):
             return Estimate(found.q, {"lp": found.lp}, (), replace(notes, reconciled=found.info))
         if check and not drawn.interrupted:
-            checked = once(lambda: check(drawn))
+            possible = _in_vain if is_uncertain else replacing  # the same attempt would fail again
+            checked = once(lambda: check(drawn, possible))
             if better := checked.better:
                 return Estimate(better.q, {"lp": better.lp}, (), replace(notes, reconciled=better.info))
         extension.run(progress, if_uncertain=True)
@@ -240,6 +244,10 @@ def settled(
     facts = ExtensionInfo(budget.draws, drawn.draws) if drawn.draws > budget.draws else None
     notes = replace(notes, extended=facts, interrupted=drawn.interrupted)
     return Estimate(drawn.q, drawn.stats, checked.warnings, notes)
+
+
+def _in_vain() -> None:
+    """Replace nothing: it was tried before, or is not wanted."""
 
 
 def _interrupted(drawn: Drawn, notes: EngineNotes, budget: Budget) -> Estimate:

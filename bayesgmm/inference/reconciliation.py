@@ -1,5 +1,6 @@
 """Draws of the posterior where the chains of a sampler disagree: from chains that move between all their regions."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,8 +53,6 @@ def reconcile(
     seed: int,
     cores: int,
     progress: Progress,
-    *,
-    if_good: bool = False,
 ) -> Reconciled | None:
     """Return draws from all regions that the chains have visited, in proportion to their probability.
 
@@ -70,14 +69,12 @@ def reconcile(
         Draws of the chains and their log posterior densities.
     seed, cores : int
     progress : Progress
-    if_good : bool
-        True if chains that agree are replaced, too.
 
     Returns
     -------
     Reconciled or None
-        None if the chains agree, if they are too short to tell, or if no proposal is close enough to the posterior: the
-        chains are then kept. No proposal is close where many components are empty.
+        None if the chains are too short, or if no proposal is close enough to the posterior: the chains are then kept.
+        No proposal is close where many components are empty.
 
     Raises
     ------
@@ -87,15 +84,15 @@ def reconcile(
     chains, draws = lp.shape
     if density.model.weights.is_overfitted and density.size > MAX_SIZE:
         return None
-    before = agreement(monitored(density, q, lp))
-    if draws < SHORTEST or (before.is_good(wanted_ess(chains, draws)) and not if_good):
+    if draws < SHORTEST:
         return None
+    rhat = agreement(monitored(density, q, lp)).rhat
     progress.stage("moving between regions")
     target = min(WANTED, draws * chains // 4)
     try:
         if is_conjugate(density) and independence_chains.is_affordable(density, chains, draws):
-            return _by_gibbs(density, q, before.rhat, seed, cores, target)
-        return _by_importance(density, q, lp, before.rhat, seed, cores, target)
+            return _by_gibbs(density, q, rhat, seed, cores, target)
+        return _by_importance(density, q, lp, rhat, seed, cores, target)
     except (SamplingError, DeclarationError):
         return None
 
@@ -178,8 +175,12 @@ def _by_gibbs(density: LogPosterior, q: Array, rhat: float, seed: int, cores: in
     if found := _by_independence_steps(free, pilot, seed, cores, (chains, draws), target):
         info = ReconciliationInfo("independence steps", rhat, accepted=found.accepted)
         return _in_order(density, free, found.q, found.lp, info, cores)
-    pools = [(known, log_densities(free, known, cores)), gibbs.late_draws()]
-    return _by_mass(density, free, pools, (chains, draws), rhat, seed, cores)
+
+    def pools() -> Iterator[tuple[Array, Array]]:
+        yield known, log_densities(free, known, cores)
+        yield gibbs.late_draws()  # they take long, and tell nothing if a chain before them has moved between regions
+
+    return _by_mass(density, free, pools(), (chains, draws), rhat, seed, cores)
 
 
 def _by_independence_steps(
@@ -199,7 +200,7 @@ def _by_independence_steps(
 def _by_mass(
     density: LogPosterior,
     free: LogPosterior,
-    pools: list[tuple[Array, Array]],
+    pools: Iterable[tuple[Array, Array]],
     shape: tuple[int, int],
     rhat: float,
     seed: int,

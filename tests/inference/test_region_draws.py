@@ -67,6 +67,23 @@ def test_nothing_is_combined_where_masses_would_be_wrong(which):
     assert draws_by_mass(density, [(q, lp)], 0, 1, **SHAPE) is None
 
 
+def test_no_further_chains_are_asked_for_after_one_that_moves_between_regions():
+    """They may take long."""
+    density, q, lp = chains_of(symmetric())
+    here = upright(density, q).mean(axis=1) == 1
+    one, other = np.flatnonzero(here)[0], np.flatnonzero(~here)[0]
+    moved = [np.concatenate([values[one, :250], values[other, 250:]]) for values in (q, lp)]
+    asked = []
+
+    def pools():
+        yield np.stack([q[one], moved[0]]), np.stack([lp[one], moved[1]])
+        asked.append(True)
+        yield q, lp
+
+    assert draws_by_mass(density, pools(), 0, 1, **SHAPE) is None
+    assert not asked
+
+
 def test_a_fit_takes_them_where_no_proposal_is_accepted_and_says_so(monkeypatch):
     def refuse(*_, **__):
         raise PoorProposal("of 4032 proposals 0 were accepted")
