@@ -10,6 +10,7 @@ from bayesgmm.checkpoints.units import once
 from bayesgmm.diagnosis.mixing import ALARMING_RHAT
 from bayesgmm.inference.agreement import APART, Agreement, agreement, ess_within_chains, monitored, wanted_ess
 from bayesgmm.inference.engine import Estimate, Progress
+from bayesgmm.inference.gibbs_judge import is_conjugate
 from bayesgmm.inference.interruptions import trim
 from bayesgmm.inference.reconciliation import SHORTEST, Reconciled, reconcile
 from bayesgmm.posterior.log_posterior import LogPosterior
@@ -46,6 +47,12 @@ class Drawn:
         """Return the first draws of each chain."""
         stats = {name: values[:, :draws] for name, values in self.stats.items()}
         return replace(self, q=self.q[:, :draws], stats=stats)
+
+    def thinned(self, draws: int) -> Self:
+        """Return evenly spaced draws of each chain, at most so many."""
+        at = np.linspace(0, self.draws - 1, min(draws, self.draws)).round().astype(int)
+        stats = {name: values[:, at] for name, values in self.stats.items()}
+        return replace(self, q=self.q[:, at], stats=stats)
 
     def followed_by(self, more: "Drawn") -> Self:
         """Append further draws of the same chains, cut to the shortest: Ctrl-C leaves NaN, or fewer chains."""
@@ -196,7 +203,8 @@ def settled(
     """Return the result of a sampler, after its chains were extended or reconciled where they have not mixed.
 
     Chains that agree are extended, if the budget is expected to suffice. Otherwise they are reconciled; where that is
-    not possible, they are extended up to the budget.
+    not possible, they are extended up to the budget. Without a Gibbs sampler that moves between regions, only the
+    chains can tell what a region contains, and one that has soon left it knows little: they are extended first.
 
     Parameters
     ----------
@@ -223,12 +231,13 @@ def settled(
     extension = Extension(density, drawn, more, budget.longest, wanted_ess(budget.chains, budget.draws))
     checked = Checked()
     try:
-        extension.run(progress, if_uncertain=False)
+        extension.run(progress, if_uncertain=not is_conjugate(density))
         drawn = extension.drawn
         is_uncertain = not (extension.is_good or drawn.interrupted)
 
         def replacing() -> Reconciled | None:
-            return reconcile(density, drawn.q, drawn.stats["lp"], seed, cores, progress)
+            known = drawn.thinned(budget.draws)
+            return reconcile(density, known.q, known.stats["lp"], seed, cores, progress)
 
         if is_uncertain and budget.reconciles and (found := once(replacing)):
             return Estimate(found.q, {"lp": found.lp}, (), replace(notes, reconciled=found.info))

@@ -11,8 +11,8 @@ from bayesgmm.inference.agreement import APART, agreement, label_free, monitored
 from bayesgmm.inference.corrected_draws import corrected_draws
 from bayesgmm.inference.engine import Progress, Silent
 from bayesgmm.inference.gibbs_judge import SEARCH, is_conjugate, log_densities
-from bayesgmm.inference.missed_regions import MAX_SIZE, elsewhere, probability_elsewhere
-from bayesgmm.inference.mixture_proposals import proposal_from_chains
+from bayesgmm.inference.missed_regions import MAX_SIZE, PARTS, elsewhere, probability_elsewhere
+from bayesgmm.inference.mixture_proposals import Proposal, proposal_from_chains
 from bayesgmm.inference.region_draws import draws_by_mass
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.notes import ReconciliationInfo
@@ -27,6 +27,8 @@ GIBBS_CHAINS = 4  # minimum number
 FACTOR = 1.5  # maximum factor of one extension: R-hat of few effective draws predicts badly how many are needed
 MIN_EXTENSION = 1.2  # minimum factor: these chains continue at no cost
 MANY = 0.03  # share of the posterior that the steps may have lost
+COVERED = 0.999  # quantile of the importance ratios of resampled proposals
+APART_SHARE = 0.5  # share of the draws of a part of a chain that are beyond it: the proposal does not cover them
 
 
 @dataclass(frozen=True)
@@ -105,10 +107,35 @@ def _by_importance(
     try:
         proposal = proposal_from_chains(density, q, seed, cores)
         found = corrected_draws(proposal, chains, draws, seed, target)
+        _require_covered(proposal, (q, lp), (found.q, found.lp))
     except PoorProposal:
         return _by_mass(density, density, [(q, lp)], (chains, draws), rhat, seed, cores)
     facts = ReconciliationInfo("importance resampling", rhat, importance_share=found.importance_share)
     return Reconciled(found.q, found.lp, facts)
+
+
+def _require_covered(proposal: Proposal, known: tuple[Array, Array], drawn: tuple[Array, Array]) -> None:
+    """Check that a proposal covers all regions that chains have visited, by its importance ratios there.
+
+    At draws of the posterior the ratios have the distribution that they have at the resampled proposals. In a region
+    that the proposal hardly reaches they are higher, and neither its importance share nor Pareto k-hat show it.
+
+    Parameters
+    ----------
+    proposal : Proposal
+    known, drawn : ((chains, draws, P), (chains, draws)) float
+        Draws of the chains and of the proposal, and their log posterior densities.
+
+    Raises
+    ------
+    PoorProposal
+        If most draws of some part of a chain have higher ratios than nearly all resampled proposals.
+    """
+    ratios, own = (proposal.weigh(q.reshape(lp.size, -1), lp.ravel()).log_ratio for q, lp in (known, drawn))
+    beyond = (ratios > np.quantile(own, COVERED)).reshape(known[1].shape)
+    most = max(float(part.mean(axis=1).max()) for part in np.array_split(beyond, PARTS, axis=1))
+    if most > APART_SHARE:
+        raise PoorProposal(f"{most:.0%} of the draws of a part of a chain are where the proposal has nearly none")
 
 
 def can_replace(density: LogPosterior, chains: int, draws: int) -> bool:
