@@ -14,7 +14,7 @@ from bayesgmm.inference import conjugate_sweeps, gibbs_chains
 from bayesgmm.inference.agreement import agreement, monitored, wanted_ess
 from bayesgmm.inference.elbo import evaluate
 from bayesgmm.inference.engine import Progress, Silent
-from bayesgmm.inference.extension import Budget, Checked, Drawn, Extension
+from bayesgmm.inference.extension import Budget, Checked, Drawn, Extension, Replacing
 from bayesgmm.inference.gibbs_judge import is_conjugate
 from bayesgmm.inference.reconciliation import Reconciled
 from bayesgmm.posterior.log_posterior import LogPosterior
@@ -62,7 +62,7 @@ class CrossCheck:
     cores: int
     progress: Progress
 
-    def __call__(self, drawn: Drawn) -> Checked:
+    def __call__(self, drawn: Drawn, _: Replacing) -> Checked:
         """Return the draws of the Gibbs sampler if the chains disagree with each other, or with these.
 
         They disagree if the mean of some quantity differs by more than three standard errors (two, for the number of

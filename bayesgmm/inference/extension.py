@@ -10,6 +10,7 @@ from bayesgmm.checkpoints.units import once
 from bayesgmm.diagnosis.mixing import ALARMING_RHAT
 from bayesgmm.inference.agreement import APART, Agreement, agreement, ess_within_chains, monitored, wanted_ess
 from bayesgmm.inference.engine import Estimate, Progress
+from bayesgmm.inference.gibbs_judge import is_conjugate
 from bayesgmm.inference.interruptions import trim
 from bayesgmm.inference.reconciliation import SHORTEST, Reconciled, reconcile
 from bayesgmm.posterior.log_posterior import LogPosterior
@@ -47,6 +48,12 @@ class Drawn:
         stats = {name: values[:, :draws] for name, values in self.stats.items()}
         return replace(self, q=self.q[:, :draws], stats=stats)
 
+    def thinned(self, draws: int) -> Self:
+        """Return evenly spaced draws of each chain, at most so many."""
+        at = np.linspace(0, self.draws - 1, min(draws, self.draws)).round().astype(int)
+        stats = {name: values[:, at] for name, values in self.stats.items()}
+        return replace(self, q=self.q[:, at], stats=stats)
+
     def followed_by(self, more: "Drawn") -> Self:
         """Append further draws of the same chains, cut to the shortest: Ctrl-C leaves NaN, or fewer chains."""
         count = int((~np.isnan(more.q)).all(axis=-1).sum(axis=1).min()) if len(more.q) == len(self.q) else 0
@@ -76,8 +83,11 @@ class Checked:
     warnings: tuple[str, ...] = ()
 
 
-type Check = Callable[[Drawn], Checked]
-"""Function of the draws so far: compares them with those of another sampler."""
+type Replacing = Callable[[], Reconciled | None]
+"""Function that returns draws from all regions in place of those so far; None if none can be made."""
+
+type Check = Callable[[Drawn, Replacing], Checked]
+"""Function of the draws so far, and one that replaces them: compares them with those of another sampler."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +203,8 @@ def settled(
     """Return the result of a sampler, after its chains were extended or reconciled where they have not mixed.
 
     Chains that agree are extended, if the budget is expected to suffice. Otherwise they are reconciled; where that is
-    not possible, they are extended up to the budget.
+    not possible, they are extended up to the budget. Without a Gibbs sampler that moves between regions, only the
+    chains can tell what a region contains, and one that has soon left it knows little: they are extended first.
 
     Parameters
     ----------
@@ -220,17 +231,19 @@ def settled(
     extension = Extension(density, drawn, more, budget.longest, wanted_ess(budget.chains, budget.draws))
     checked = Checked()
     try:
-        extension.run(progress, if_uncertain=False)
+        extension.run(progress, if_uncertain=not is_conjugate(density))
         drawn = extension.drawn
         is_uncertain = not (extension.is_good or drawn.interrupted)
-        lp = drawn.stats["lp"]
-        found = None
-        if is_uncertain and budget.reconciles:
-            found = once(lambda: reconcile(density, drawn.q, lp, seed, cores, progress))
-        if found:
+
+        def replacing() -> Reconciled | None:
+            known = drawn.thinned(budget.draws)
+            return reconcile(density, known.q, known.stats["lp"], seed, cores, progress)
+
+        if is_uncertain and budget.reconciles and (found := once(replacing)):
             return Estimate(found.q, {"lp": found.lp}, (), replace(notes, reconciled=found.info))
         if check and not drawn.interrupted:
-            checked = once(lambda: check(drawn))
+            possible = _in_vain if is_uncertain else replacing  # the same attempt would fail again
+            checked = once(lambda: check(drawn, possible))
             if better := checked.better:
                 return Estimate(better.q, {"lp": better.lp}, (), replace(notes, reconciled=better.info))
         extension.run(progress, if_uncertain=True)
@@ -240,6 +253,10 @@ def settled(
     facts = ExtensionInfo(budget.draws, drawn.draws) if drawn.draws > budget.draws else None
     notes = replace(notes, extended=facts, interrupted=drawn.interrupted)
     return Estimate(drawn.q, drawn.stats, checked.warnings, notes)
+
+
+def _in_vain() -> None:
+    """Replace nothing: it was tried before, or is not wanted."""
 
 
 def _interrupted(drawn: Drawn, notes: EngineNotes, budget: Budget) -> Estimate:

@@ -25,7 +25,8 @@ from bayesgmm.sweep.stats import Array
 SIZES = (1, 3, 10, 20, 30)  # numbers of components that are tried
 DOF = 6.0  # degrees of freedom: tails heavier than those of a posterior, and a finite variance of the weights
 FITTED = 8000  # maximum number of draws that a mixture is fitted to
-EACH = 2  # minimum number of draws per coordinate for each component
+EACH = 2  # minimum number of draws per coordinate for each component,
+EACH_NUMBER = 0.07  # and per number of its mean and covariance: the prior knows only a common shape, not the others
 MAX_ITER = 50  # iterations of EM
 TOL = 1e-3  # EM has converged when less than this is left to gain in mean log density
 SHRINKAGES = (0.03, 0.3)  # weights of the prior of each covariance that are tried, in draws per coordinate
@@ -124,7 +125,8 @@ def fit_mixture(q: Array, size: Size, seed: int, cores: int = 1) -> StudentMixtu
 def choose_size(train: Array, test: Array, seed: int, cores: int = 1) -> tuple[Size, StudentMixture]:
     """Fit mixtures of several sizes to draws (S, P); choose the one with the highest mean log density at others.
 
-    More components are not tried after a number that is worse; then the shrinkage is chosen.
+    More components are not tried after a number that is worse, nor if each would have too few draws; then the
+    shrinkage is chosen.
 
     Raises
     ------
@@ -133,7 +135,7 @@ def choose_size(train: Array, test: Array, seed: int, cores: int = 1) -> tuple[S
     """
     best: tuple[Size, StudentMixture] | None = None
     for n_components in SIZES:
-        if best and len(train) < EACH * train.shape[1] * n_components:
+        if best and len(train) < _fewest_draws(train.shape[1]) * n_components:
             break
         tried = _tried(train, test, Size(n_components, SHRINKAGES[0]), seed, cores)
         if best and tried and tried[0].held_out < best[0].held_out:
@@ -147,6 +149,11 @@ def choose_size(train: Array, test: Array, seed: int, cores: int = 1) -> tuple[S
     if best is None:
         raise SamplingError(f"no mixture can be fitted to {len(train)} draws of {train.shape[1]} coordinates")
     return best
+
+
+def _fewest_draws(width: int) -> float:
+    """Return the minimum number of draws for each component in a number of coordinates."""
+    return max(EACH * width, EACH_NUMBER * width * (width + 3) / 2)
 
 
 def _tried(train: Array, test: Array, size: Size, seed: int, cores: int) -> tuple[Size, StudentMixture] | None:

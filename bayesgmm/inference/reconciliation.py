@@ -1,5 +1,6 @@
 """Draws of the posterior where the chains of a sampler disagree: from chains that move between all their regions."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +11,8 @@ from bayesgmm.inference.agreement import APART, agreement, label_free, monitored
 from bayesgmm.inference.corrected_draws import corrected_draws
 from bayesgmm.inference.engine import Progress, Silent
 from bayesgmm.inference.gibbs_judge import SEARCH, is_conjugate, log_densities
-from bayesgmm.inference.missed_regions import MAX_SIZE, elsewhere, probability_elsewhere
-from bayesgmm.inference.mixture_proposals import proposal_from_chains
+from bayesgmm.inference.missed_regions import MAX_SIZE, PARTS, elsewhere, probability_elsewhere
+from bayesgmm.inference.mixture_proposals import Proposal, proposal_from_chains
 from bayesgmm.inference.region_draws import draws_by_mass
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.notes import ReconciliationInfo
@@ -26,6 +27,8 @@ GIBBS_CHAINS = 4  # minimum number
 FACTOR = 1.5  # maximum factor of one extension: R-hat of few effective draws predicts badly how many are needed
 MIN_EXTENSION = 1.2  # minimum factor: these chains continue at no cost
 MANY = 0.03  # share of the posterior that the steps may have lost
+COVERED = 0.999  # quantile of the importance ratios of resampled proposals
+APART_SHARE = 0.5  # share of the draws of a part of a chain that are beyond it: the proposal does not cover them
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,6 @@ def reconcile(
     seed: int,
     cores: int,
     progress: Progress,
-    *,
-    if_good: bool = False,
 ) -> Reconciled | None:
     """Return draws from all regions that the chains have visited, in proportion to their probability.
 
@@ -70,14 +71,12 @@ def reconcile(
         Draws of the chains and their log posterior densities.
     seed, cores : int
     progress : Progress
-    if_good : bool
-        True if chains that agree are replaced, too.
 
     Returns
     -------
     Reconciled or None
-        None if the chains agree, if they are too short to tell, or if no proposal is close enough to the posterior: the
-        chains are then kept. No proposal is close where many components are empty.
+        None if the chains are too short, or if no proposal is close enough to the posterior: the chains are then kept.
+        No proposal is close where many components are empty.
 
     Raises
     ------
@@ -87,15 +86,15 @@ def reconcile(
     chains, draws = lp.shape
     if density.model.weights.is_overfitted and density.size > MAX_SIZE:
         return None
-    before = agreement(monitored(density, q, lp))
-    if draws < SHORTEST or (before.is_good(wanted_ess(chains, draws)) and not if_good):
+    if draws < SHORTEST:
         return None
+    rhat = agreement(monitored(density, q, lp)).rhat
     progress.stage("moving between regions")
     target = min(WANTED, draws * chains // 4)
     try:
         if is_conjugate(density) and independence_chains.is_affordable(density, chains, draws):
-            return _by_gibbs(density, q, before.rhat, seed, cores, target)
-        return _by_importance(density, q, lp, before.rhat, seed, cores, target)
+            return _by_gibbs(density, q, rhat, seed, cores, target)
+        return _by_importance(density, q, lp, rhat, seed, cores, target)
     except (SamplingError, DeclarationError):
         return None
 
@@ -108,10 +107,35 @@ def _by_importance(
     try:
         proposal = proposal_from_chains(density, q, seed, cores)
         found = corrected_draws(proposal, chains, draws, seed, target)
+        _require_covered(proposal, (q, lp), (found.q, found.lp))
     except PoorProposal:
         return _by_mass(density, density, [(q, lp)], (chains, draws), rhat, seed, cores)
     facts = ReconciliationInfo("importance resampling", rhat, importance_share=found.importance_share)
     return Reconciled(found.q, found.lp, facts)
+
+
+def _require_covered(proposal: Proposal, known: tuple[Array, Array], drawn: tuple[Array, Array]) -> None:
+    """Check that a proposal covers all regions that chains have visited, by its importance ratios there.
+
+    At draws of the posterior the ratios have the distribution that they have at the resampled proposals. In a region
+    that the proposal hardly reaches they are higher, and neither its importance share nor Pareto k-hat show it.
+
+    Parameters
+    ----------
+    proposal : Proposal
+    known, drawn : ((chains, draws, P), (chains, draws)) float
+        Draws of the chains and of the proposal, and their log posterior densities.
+
+    Raises
+    ------
+    PoorProposal
+        If most draws of some part of a chain have higher ratios than nearly all resampled proposals.
+    """
+    ratios, own = (proposal.weigh(q.reshape(lp.size, -1), lp.ravel()).log_ratio for q, lp in (known, drawn))
+    beyond = (ratios > np.quantile(own, COVERED)).reshape(known[1].shape)
+    most = max(float(part.mean(axis=1).max()) for part in np.array_split(beyond, PARTS, axis=1))
+    if most > APART_SHARE:
+        raise PoorProposal(f"{most:.0%} of the draws of a part of a chain are where the proposal has nearly none")
 
 
 def can_replace(density: LogPosterior, chains: int, draws: int) -> bool:
@@ -178,8 +202,12 @@ def _by_gibbs(density: LogPosterior, q: Array, rhat: float, seed: int, cores: in
     if found := _by_independence_steps(free, pilot, seed, cores, (chains, draws), target):
         info = ReconciliationInfo("independence steps", rhat, accepted=found.accepted)
         return _in_order(density, free, found.q, found.lp, info, cores)
-    pools = [(known, log_densities(free, known, cores)), gibbs.late_draws()]
-    return _by_mass(density, free, pools, (chains, draws), rhat, seed, cores)
+
+    def pools() -> Iterator[tuple[Array, Array]]:
+        yield known, log_densities(free, known, cores)
+        yield gibbs.late_draws()  # they take long, and tell nothing if a chain before them has moved between regions
+
+    return _by_mass(density, free, pools(), (chains, draws), rhat, seed, cores)
 
 
 def _by_independence_steps(
@@ -199,7 +227,7 @@ def _by_independence_steps(
 def _by_mass(
     density: LogPosterior,
     free: LogPosterior,
-    pools: list[tuple[Array, Array]],
+    pools: Iterable[tuple[Array, Array]],
     shape: tuple[int, int],
     rhat: float,
     seed: int,

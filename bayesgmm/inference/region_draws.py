@@ -4,7 +4,7 @@ Chains that stay in a region know it well, but not how probable it is. Its mass 
 proposal of its own.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -88,15 +88,16 @@ class _Region:
 
 
 def draws_by_mass(
-    density: LogPosterior, pools: list[tuple[Array, Array]], seed: int, cores: int, *, chains: int, draws: int
+    density: LogPosterior, pools: Iterable[tuple[Array, Array]], seed: int, cores: int, *, chains: int, draws: int
 ) -> RegionDraws | None:
     """Draw from regions between which the chains do not move, each as often as it is probable.
 
     Parameters
     ----------
     density : LogPosterior
-    pools : list of ((chains, draws, P), (chains, draws)) float
-        Draws of several samplers that leave the posterior unchanged, with their log posterior densities.
+    pools : iterable of ((chains, draws, P), (chains, draws)) float
+        Draws of several samplers that leave the posterior unchanged, with their log posterior densities. Those after a
+        chain that moves between regions are not asked for.
     seed, cores : int
     chains, draws : int
         Shape of the result.
@@ -131,7 +132,7 @@ def draws_by_mass(
     return RegionDraws(q, lp, tuple(sorted(share.tolist(), reverse=True)), error)
 
 
-def _regions(density: LogPosterior, pools: list[tuple[Array, Array]]) -> list[_Region] | None:
+def _regions(density: LogPosterior, pools: Iterable[tuple[Array, Array]]) -> list[_Region] | None:
     """Divide chains among regions that are apart; None if a chain has parts in several."""
     regions: list[_Region] = []
     for q, lp, values in _each(density, pools):
@@ -144,7 +145,7 @@ def _regions(density: LogPosterior, pools: list[tuple[Array, Array]]) -> list[_R
     return regions
 
 
-def _each(density: LogPosterior, pools: list[tuple[Array, Array]]) -> Iterator[tuple[Array, Array, Array]]:
+def _each(density: LogPosterior, pools: Iterable[tuple[Array, Array]]) -> Iterator[tuple[Array, Array, Array]]:
     for q, lp in pools:
         yield from zip(q, lp, monitored(density, q, lp), strict=True)
 

@@ -13,10 +13,9 @@ from bayesgmm.diagnosis.engines import NOTICEABLE
 from bayesgmm.inference import independence_chains
 from bayesgmm.inference.agreement import monitored
 from bayesgmm.inference.engine import Progress
-from bayesgmm.inference.extension import Budget, Checked, Drawn
+from bayesgmm.inference.extension import Budget, Checked, Drawn, Replacing
 from bayesgmm.inference.gibbs_judge import THIN, TUNE, is_judge, max_sweeps, short_run
 from bayesgmm.inference.missed_regions import MAX_SIZE, BoolArray, elsewhere, probability_elsewhere
-from bayesgmm.inference.reconciliation import reconcile
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array
 
@@ -52,7 +51,7 @@ class TailCheck:
     cores: int
     progress: Progress
 
-    def __call__(self, drawn: Drawn) -> Checked:
+    def __call__(self, drawn: Drawn, replacing: Replacing) -> Checked:
         """Return draws that cover the tails, or another region, if the chains may have missed one.
 
         If no such draws can be made, chains that have missed a twentieth are kept, with a warning.
@@ -70,7 +69,7 @@ class TailCheck:
             share = max(share, self._probability(q, lp, apart) or 0.0)
         if share <= MANY and not is_slow:
             return Checked()
-        if found := reconcile(self.density, q, lp, self.seed, self.cores, self.progress, if_good=True):
+        if found := replacing():
             return Checked(replace(found, info=replace(found.info, missed=share)))
         probability = self._probability(q, lp, apart)
         if (share := max(share, probability or 0.0)) > NOTICEABLE:

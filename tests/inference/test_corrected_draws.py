@@ -5,10 +5,10 @@ import pytest
 
 from bayesgmm.data.points import as_points
 from bayesgmm.errors import PoorProposal
-from bayesgmm.inference import gibbs_chains
+from bayesgmm.inference import gibbs_chains, mixture_proposals
 from bayesgmm.inference.agreement import label_free
 from bayesgmm.inference.corrected_draws import corrected_draws
-from bayesgmm.inference.mixture_proposals import proposal_from_chains
+from bayesgmm.inference.mixture_proposals import choose_size, proposal_from_chains
 from bayesgmm.posterior.log_posterior import LogPosterior
 from tests.model_selection.test_evidence import POINTS, PRIORS, conjugate, enumerated
 
@@ -32,6 +32,18 @@ def test_resampled_draws_are_draws_of_the_posterior(pilot):
     assert (abs(one.mean(axis=(0, 1)) - other.mean(axis=(0, 1))) < 5 * error).all()
     first = density.mixture(found.q.reshape(-1, density.size))[0][:, 0]  # labels are drawn again, from the prior
     assert first.mean() == pytest.approx(density.mixture(q.reshape(-1, density.size))[0][:, 0].mean(), abs=0.06)
+
+
+def test_no_more_components_are_tried_than_the_draws_determine(monkeypatch):
+    """In 120 coordinates, each of ten components would have 300 draws for 7,380 numbers."""
+    tried, fit = [], mixture_proposals.fit_mixture
+    monkeypatch.setattr(
+        mixture_proposals, "fit_mixture", lambda q, size, *more: tried.append(size.n_components) or fit(q, size, *more)
+    )
+    rng = np.random.default_rng(0)
+    draws = rng.normal(size=(3500, 120)) * rng.choice([1.0, 10.0], size=(3500, 1))
+    assert choose_size(draws[:3000], draws[3000:], 0)[0].n_components == 3
+    assert set(tried) == {1, 3}
 
 
 def test_a_poor_proposal_is_refused_with_the_reason(pilot):

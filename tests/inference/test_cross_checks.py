@@ -42,7 +42,7 @@ def chains_of(chosen, seed=2):
 def test_chains_that_stay_at_one_number_of_clusters_are_replaced():
     found, drawn, number = check()
     assert 0.1 < (number == 2).mean() < 0.9
-    better = found(chains_of(number == 2)).better
+    better = found(chains_of(number == 2), lambda: None).better
     assert better.q is drawn.q
     assert better.info.by == "Gibbs sampling"
     assert better.info.rhat < 1.01
@@ -52,7 +52,7 @@ def test_chains_that_stay_at_one_number_of_clusters_are_replaced():
 def test_chains_with_the_right_numbers_of_clusters_are_kept():
     """A difference of three standard errors is rare: .003 for each of 14 quantities, which are dependent."""
     found, _, number = check()
-    checked = [found(chains_of(number > 0, seed)) for seed in range(10)]
+    checked = [found(chains_of(number > 0, seed), lambda: None) for seed in range(10)]
     assert not any(one.warnings for one in checked)
     assert sum(one.better is not None and one.better.info.difference > 0 for one in checked) <= 1
 
@@ -60,7 +60,7 @@ def test_chains_with_the_right_numbers_of_clusters_are_kept():
 def test_a_gibbs_sampler_that_has_not_mixed_well_gives_a_warning(monkeypatch):
     found, _, number = check()
     monkeypatch.setattr(cross_checks, "ALARMING_RHAT", 0.9)
-    checked = found(chains_of(number == 2))
+    checked = found(chains_of(number == 2), lambda: None)
     assert checked.better is None
     assert "A Gibbs sampler disagrees with these chains" in checked.warnings[0]
 
@@ -69,9 +69,9 @@ def test_a_smaller_difference_of_the_number_of_clusters_counts(monkeypatch):
     """Chains without the less frequent number, where the other limit can't be exceeded."""
     found, _, number = check()
     monkeypatch.setattr(cross_checks, "CERTAIN", np.inf)
-    assert found(chains_of(number == 2)).better.info.difference > 0.1
+    assert found(chains_of(number == 2), lambda: None).better.info.difference > 0.1
     monkeypatch.setattr(cross_checks, "OF_NUMBER", np.inf)
-    assert not found(chains_of(number == 2)).better
+    assert not found(chains_of(number == 2), lambda: None).better
 
 
 def test_only_declarations_with_split_merge_moves_are_checked():

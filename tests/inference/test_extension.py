@@ -7,8 +7,13 @@ import numpy as np
 import pytest
 
 import bayesgmm as bg
+from bayesgmm.data.points import as_points
 from bayesgmm.inference import extension, gibbs, nuts
 from bayesgmm.inference.agreement import agreement, ess_within_chains
+from bayesgmm.inference.engine import Silent
+from bayesgmm.inference.laplace import find_mode
+from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.posterior.notes import EngineNotes
 
 CLOSE = np.random.default_rng(0).normal(size=(100, 1)) + 2.5 * np.repeat([[0.0], [1.0]], 50, axis=0)
 SHORT = {"gibbs": {"thin": 1, "tune": 50}, "nuts": {"tune": 60, "chains": 2}}
@@ -91,6 +96,34 @@ def test_chains_in_different_modes_are_not_extended():
     values = np.random.default_rng(0).normal(size=(4, 200, 1)) + np.array([0, 0, 9, 9])[:, None, None]
     assert agreement(values).rhat > extension.APART
     assert ess_within_chains(values) > extension.wanted_ess(4, 200)
+
+
+@pytest.mark.parametrize(
+    ("covariances", "extensions"), [(bg.WishartPrecision(), 0), (bg.LKJCovariance(), 3)], ids=["gibbs", "chains alone"]
+)
+def test_chains_are_extended_before_they_are_reconciled_where_only_they_know_the_regions(
+    covariances, extensions, monkeypatch
+):
+    density = LogPosterior.of(bg.MixtureModel(2, covariances=covariances), as_points(CLOSE))
+    mode = find_mode(density, density.coordinates(np.full(2, 0.5), np.array([[-1.0], [1.0]]), np.ones((2, 1, 1))))
+    rng, made, asked = np.random.default_rng(0), [], []
+
+    def slow(draws):
+        q = mode + 0.01 * np.cumsum(rng.normal(size=(2, draws, density.size)), axis=1)
+        return extension.Drawn(q, {"lp": np.apply_along_axis(density.value, 2, q)})
+
+    def more(drawn, count, number):
+        made.append(number)
+        return slow(count)
+
+    def recorded(_, q, *given):
+        asked.append((len(made), q.shape[1]))
+
+    monkeypatch.setattr(extension, "reconcile", recorded)
+    budget = extension.Budget(draws=200, chains=2)
+    extension.settled(density, slow(200), more, EngineNotes(), budget, 0, 1, Silent())
+    assert asked == [(extensions, 200)]
+    assert len(made) == 3
 
 
 def test_chains_are_not_apart_if_one_has_moved():

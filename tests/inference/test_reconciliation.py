@@ -204,7 +204,7 @@ def test_gibbs_chains_that_have_lost_a_region_are_not_the_result(monkeypatch, sm
     density = LogPosterior.of(bg.MixtureModel(2), as_points(overlapping(0)[:60]))
     q = gibbs_chains.run(density, 1, 1, draws=250, tune=100, chains=4)
     lp = np.array([[density.value(one) for one in chain] for chain in q])
-    settings = {"seed": 0, "cores": 1, "progress": Silent(), "if_good": True}
+    settings = {"seed": 0, "cores": 1, "progress": Silent()}
     assert reconciliation.reconcile(density, q, lp, **settings).info.by == "Gibbs sampling"
     monkeypatch.setattr(reconciliation, "_lost", lambda *_: 1.0)
     assert reconciliation.reconcile(density, q, lp, **settings) is None

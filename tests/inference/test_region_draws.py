@@ -7,8 +7,10 @@ import bayesgmm as bg
 from bayesgmm.data.points import as_points
 from bayesgmm.errors import PoorProposal
 from bayesgmm.inference import gibbs_chains, independence_chains, reconciliation
+from bayesgmm.inference.corrected_draws import corrected_draws
 from bayesgmm.inference.engine import Silent
 from bayesgmm.inference.gibbs_judge import log_densities
+from bayesgmm.inference.mixture_proposals import proposal_from_chains
 from bayesgmm.inference.region_draws import draws_by_mass
 from bayesgmm.posterior.log_posterior import LogPosterior
 from tests.inference.test_reconciliation import TIED, symmetric
@@ -65,6 +67,34 @@ def test_nothing_is_combined_where_masses_would_be_wrong(which):
     else:  # no effective draws
         q, lp = np.repeat(q[[one, other], ::50], 50, axis=1), np.repeat(lp[[one, other], ::50], 50, axis=1)
     assert draws_by_mass(density, [(q, lp)], 0, 1, **SHAPE) is None
+
+
+def test_no_further_chains_are_asked_for_after_one_that_moves_between_regions():
+    """They may take long."""
+    density, q, lp = chains_of(symmetric())
+    here = upright(density, q).mean(axis=1) == 1
+    one, other = np.flatnonzero(here)[0], np.flatnonzero(~here)[0]
+    moved = [np.concatenate([values[one, :250], values[other, 250:]]) for values in (q, lp)]
+    asked = []
+
+    def pools():
+        yield np.stack([q[one], moved[0]]), np.stack([lp[one], moved[1]])
+        asked.append(True)
+        yield q, lp
+
+    assert draws_by_mass(density, pools(), 0, 1, **SHAPE) is None
+    assert not asked
+
+
+def test_a_proposal_that_does_not_reach_a_region_of_the_chains_is_refused():
+    """Its own importance ratios are good."""
+    density, q, lp = chains_of(symmetric())
+    here = upright(density, q).mean(axis=1) == 1
+    proposal = proposal_from_chains(density, q[here], 0)
+    found = corrected_draws(proposal, 4, 500, 0)
+    reconciliation._require_covered(proposal, (q[here], lp[here]), (found.q, found.lp))
+    with pytest.raises(PoorProposal, match="of the draws of a part of a chain are where the proposal has nearly none"):
+        reconciliation._require_covered(proposal, (q, lp), (found.q, found.lp))
 
 
 def test_a_fit_takes_them_where_no_proposal_is_accepted_and_says_so(monkeypatch):

@@ -9,13 +9,15 @@ import pytest
 import bayesgmm as bg
 from bayesgmm.data.points import as_points
 from bayesgmm.diagnosis.mixing import mixing
-from bayesgmm.inference import gibbs_chains, nuts, tail_checks
+from bayesgmm.inference import extension, gibbs_chains, nuts, reconciliation, tail_checks
 from bayesgmm.inference.agreement import monitored
 from bayesgmm.inference.elbo import evaluate
 from bayesgmm.inference.engine import Silent
 from bayesgmm.inference.extension import Budget, Drawn
+from bayesgmm.inference.reconciliation import reconcile
 from bayesgmm.inference.tail_checks import TailCheck, can_check
 from bayesgmm.posterior.log_posterior import LogPosterior
+from tests.inference.test_reconciliation import TIED, symmetric
 
 BUDGET = Budget(draws=300, chains=4)
 
@@ -41,10 +43,16 @@ def chains_of(chosen, seed=0):
     return Drawn(q[at], {"lp": lp[at]})
 
 
+def checked(drawn, replacing=None):
+    """Return what the check says; by default, the chains are replaced by ``reconcile``."""
+    check = posterior()[0]
+    return check(drawn, replacing or (lambda: reconcile(check.density, drawn.q, drawn.stats["lp"], 0, 1, Silent())))
+
+
 def test_chains_that_miss_a_tail_are_replaced():
     check, _, _, smallest = posterior()
     limit = np.quantile(smallest, 0.05)
-    better = check(chains_of(smallest > limit)).better
+    better = checked(chains_of(smallest > limit)).better
     assert 0.02 < better.info.missed < 0.08
     assert better.info.rhat < 1.01  # they agreed
     found = monitored(check.density, better.q, better.lp)[..., 1]
@@ -52,27 +60,36 @@ def test_chains_that_miss_a_tail_are_replaced():
 
 
 def test_chains_with_all_parts_of_the_posterior_are_kept():
-    check, _, _, smallest = posterior()
-    assert not any(check(chains_of(smallest > 0, seed)).better for seed in range(10))
+    smallest = posterior()[-1]
+    assert not any(checked(chains_of(smallest > 0, seed)).better for seed in range(10))
 
 
-def test_chains_that_can_not_be_replaced_give_a_warning(monkeypatch):
-    check, _, _, smallest = posterior()
-    monkeypatch.setattr(tail_checks, "reconcile", lambda *_, **__: None)
-    checked = check(chains_of(smallest > np.quantile(smallest, 0.2)))
-    assert checked.better is None
-    assert "of the posterior where these chains have no draws" in checked.warnings[0]
-    assert "another seed" in checked.warnings[0]  # tempering does not move between such regions either
-    assert "tempering" not in checked.warnings[0]
-    assert not check(chains_of(smallest > np.quantile(smallest, 0.03))).warnings
+def test_chains_that_can_not_be_replaced_give_a_warning():
+    smallest = posterior()[-1]
+    found = checked(chains_of(smallest > np.quantile(smallest, 0.2)), lambda: None)
+    assert found.better is None
+    assert "of the posterior where these chains have no draws" in found.warnings[0]
+    assert "another seed" in found.warnings[0]  # tempering does not move between such regions either
+    assert "tempering" not in found.warnings[0]
+    assert not checked(chains_of(smallest > np.quantile(smallest, 0.03)), lambda: None).warnings
+
+
+def test_chains_that_can_not_be_reconciled_are_not_reconciled_again(monkeypatch):
+    tried, compared = [], []
+    check = TailCheck.__call__
+    monkeypatch.setattr(reconciliation, "_by_gibbs", lambda *_: tried.append(True))
+    monkeypatch.setattr(TailCheck, "__call__", lambda self, *given: compared.append(True) or check(self, *given))
+    with pytest.warns(bg.FitWarning, match="not mixed well"):
+        bg.fit(TIED, symmetric(), seed=0, max_draws=1, progress=False)
+    assert tried == compared == [True]
 
 
 def test_a_judge_that_mixes_slowly_is_a_reason_to_replace_chains(monkeypatch):
     """Although none of its draws is out of their range."""
-    check, _, _, smallest = posterior()
+    smallest = posterior()[-1]
     monkeypatch.setattr(tail_checks, "SLOW", 1e6)
     monkeypatch.setattr(tail_checks, "MANY", 1.0)
-    assert check(chains_of(smallest > 0)).better
+    assert checked(chains_of(smallest > 0)).better
 
 
 def test_a_region_that_only_the_judge_has_found_is_added(monkeypatch):
@@ -88,7 +105,7 @@ def test_a_region_that_only_the_judge_has_found_is_added(monkeypatch):
     assert bg.info(fit).notes.reconciled.missed > 0.1
     one, other = bg.density(fit, [[0, 2.0], [2.0, 0]])["density"].values
     assert one == pytest.approx(other, rel=0.2)
-    monkeypatch.setattr(tail_checks, "reconcile", lambda *_, **__: None)
+    monkeypatch.setattr(extension, "reconcile", lambda *_: None)
     with pytest.warns(bg.FitWarning, match="of the posterior where these chains have no draws"):
         bg.fit(model, x, seed=0, draws=500, progress=False)
 
