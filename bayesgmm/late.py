@@ -1,5 +1,8 @@
 """Lazy imports: modules that are imported at their first use."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -22,5 +25,37 @@ class Late(ModuleType):
     def __getattr__(self, name: str) -> Any:
         known = self.__dict__  # not sys.modules: there a module is before its import has ended, in another thread
         if "_module" not in known:
+            self._leave()
             known["_module"] = import_module(self.__name__)
         return getattr(known["_module"], name)
+
+    def _leave(self) -> None:
+        """Leave the place of the module in ``sys.modules``, where ``postponed`` puts it, to the module itself."""
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+
+
+@contextmanager
+def postponed(name: str) -> Iterator[None]:
+    """Postpone the import of a module by modules that are imported in a block, until they read one of its attributes.
+
+    Parameters
+    ----------
+    name : str
+        Full name.
+
+    Examples
+    --------
+    >>> with postponed("wave"):
+    ...     import wave
+    >>> wave.Error.__name__
+    'Error'
+    """
+    if name in sys.modules:
+        yield
+        return
+    late = sys.modules[name] = Late(name)
+    try:
+        yield
+    finally:
+        late._leave()

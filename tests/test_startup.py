@@ -14,7 +14,7 @@ import pytest
 
 import bayesgmm as bg
 from bayesgmm import progress, temporary
-from bayesgmm.late import Late
+from bayesgmm.late import Late, postponed
 from bayesgmm.posterior import native
 from bayesgmm.sweep import code_cache, orchestration
 from bayesgmm.sweep.compilation import KERNELS, Callback, sources
@@ -59,6 +59,25 @@ def test_a_module_that_another_thread_imports_is_waited_for(tmp_path, monkeypatc
     module = Late("slowly_imported")
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(lambda _: module.last, range(4))) == [2] * 4
+
+
+def test_a_postponed_import_is_made_when_an_attribute_is_read(tmp_path, monkeypatch):
+    (tmp_path / "imported_late.py").write_text("first = 1\n")
+    (tmp_path / "importing.py").write_text("import imported_late\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with postponed("imported_late"):
+        importing = importlib.import_module("importing")
+    assert "imported_late" not in sys.modules
+    assert importing.imported_late.first == 1
+    assert "imported_late" in sys.modules
+
+
+def test_a_fit_by_nuts_imports_no_plots(tmp_path):
+    settings = "draws=50, tune=50, chains=1, max_draws=50"
+    code = f"{DATA}\nimport bayesgmm as bg; bg.fit(bg.MixtureModel(2), x, 'nuts', seed=1, {settings})"
+    modules, _, _ = process(code, str(tmp_path))
+    assert "nutpie" in modules
+    assert not modules & {"arviz", "arviz_base", "arviz_plots", "matplotlib"}
 
 
 def test_em_compiles_and_imports_only_what_it_needs(tmp_path):

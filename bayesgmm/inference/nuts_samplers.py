@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 
 from bayesgmm.inference.laplace import Whitening
+from bayesgmm.late import postponed
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.native import Plan, white_draw, white_log_posterior
 from bayesgmm.progress import ChainState
@@ -71,7 +72,8 @@ def start(
     first: Array | None = None,
 ) -> Sampler:
     """Start chains in coordinates whitened at a mode, which begin at ``first`` (P,), or at random places."""
-    import nutpie
+    with postponed("arviz"):  # it imports matplotlib, and nutpie needs it only for its own form of draws
+        import nutpie
 
     return nutpie.sample(
         _compiled(density, mode, first),

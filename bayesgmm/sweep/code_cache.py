@@ -24,8 +24,9 @@ from numba.core.types import Type
 
 from bayesgmm import progress
 from bayesgmm.errors import PACKAGE
-from bayesgmm.sweep.inner_code import libraries_of, without_literals
+from bayesgmm.sweep.inner_code import libraries_of, with_arguments
 from bayesgmm.sweep.short_code import KernelCompiler
+from bayesgmm.sweep.tuple_references import by_value
 from bayesgmm.temporary import temporary_folder
 
 Function = Callable[..., object]
@@ -33,7 +34,7 @@ Function = Callable[..., object]
 
 def cached_kernel(function: Function, stamp: str, options: dict[str, Any]) -> Dispatcher:
     """Return numba's dispatcher of a function, with this cache."""
-    dispatcher = without_literals(numba.njit(function, pipeline_class=KernelCompiler, **options))
+    dispatcher = with_arguments(by_value, numba.njit(function, pipeline_class=KernelCompiler, **options))
     if (kept := _cache_of(function, stamp)) is not None:
         dispatcher._cache = kept
     return dispatcher

@@ -10,11 +10,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import numba
+from llvmlite import binding
 from numba.core import compiler, types
 from numba.core.codegen import Codegen, JITCodeLibrary
 from numba.core.compiler import CompileResult, DefaultPassBuilder
 from numba.core.compiler_machinery import PassManager
 from numba.core.dispatcher import Dispatcher
+
+from bayesgmm.sweep.tuple_references import by_reference, holds_reference
 
 UNUSED = {  # passes for closures, ``with``, ``literally``, arguments that are None, overloads that are always inlined
     "DeadBranchPrune",
@@ -23,10 +26,12 @@ UNUSED = {  # passes for closures, ``with``, ``literally``, arguments that are N
     "InlineClosureLikes",
     "InlineInlinables",
     "InlineOverloads",
+    "IRProcessing",
     "LiteralPropagationSubPipelinePass",
     "LiteralUnroll",
     "MakeFunctionToJitFunction",
     "NoPythonSupportedFeatureValidation",
+    "NopythonRewrites",
     "RewriteSemanticConstants",
     "WithLifting",
 }
@@ -34,15 +39,18 @@ UNUSED = {  # passes for closures, ``with``, ``literally``, arguments that are N
 
 def inner_dispatcher(function: Callable[..., object], options: dict[str, Any]) -> Dispatcher:
     """Return numba's dispatcher of a function that other compiled functions call."""
-    return without_literals(numba.njit(function, pipeline_class=_Compiler, **options))
+    return with_arguments(by_reference, numba.njit(function, pipeline_class=_Compiler, **options))
 
 
-def without_literals(dispatcher: Any) -> Any:
-    """Treat a literal number of a caller like any other number, so that the function is compiled once, not twice."""
+def with_arguments(convert: Callable[[types.Type], types.Type], dispatcher: Any) -> Any:
+    """Convert the types of arguments in other compiled functions.
+
+    So a literal number is treated like any other number, and the function is compiled once, not twice.
+    """
     resolve = dispatcher.get_call_template
 
     def get_call_template(args: tuple[types.Type, ...], kws: dict[str, types.Type]) -> tuple[object, ...]:
-        return resolve(tuple(map(types.unliteral, args)), {name: types.unliteral(kind) for name, kind in kws.items()})
+        return resolve(tuple(map(convert, args)), {name: convert(kind) for name, kind in kws.items()})
 
     dispatcher.get_call_template = get_call_template
     return dispatcher
@@ -50,6 +58,19 @@ def without_literals(dispatcher: Any) -> Any:
 
 class InnerLibrary(JITCodeLibrary):
     """Library that is linked into the code of a caller, and optimised only there."""
+
+    def _optimize_functions(self, module: Any) -> None:
+        """Make the functions of a module short. What takes longer is done once, in the code of a caller."""
+        module.data_layout = self._codegen._data_layout
+        builder = binding.create_pass_builder(self._codegen._tm, binding.create_pipeline_tuning_options())
+        for function in module.functions:
+            if not function.is_declaration:
+                passes = binding.create_new_function_pass_manager()
+                passes.add_sroa_pass()
+                passes.add_simplify_cfg_pass()
+                passes.add_instruction_combine_pass()
+                passes.add_refprune_pass()
+                passes.run(function, builder)
 
     def _optimize_final_module(self) -> None:
         pass
@@ -72,12 +93,19 @@ class InnerLibrary(JITCodeLibrary):
 @contextmanager
 def libraries_of(kind: type[JITCodeLibrary], codegen: Any) -> Iterator[None]:
     """Make libraries of a kind in a block."""
-    before = codegen._library_class
-    codegen._library_class = kind
+    with replaced(codegen, "_library_class", kind):
+        yield
+
+
+@contextmanager
+def replaced(owner: Any, name: str, value: object) -> Iterator[None]:
+    """Replace an attribute of one of numba's objects in a block."""
+    before = getattr(owner, name)
+    setattr(owner, name, value)
     try:
         yield
     finally:
-        codegen._library_class = before
+        setattr(owner, name, before)
 
 
 class _WithoutEnvironments:
@@ -106,4 +134,6 @@ class _Compiler(ShortCompiler):
     def compile_extra(self, function: Callable[..., object]) -> CompileResult:
         """Compile into an ``InnerLibrary``."""
         self.state.library = InnerLibrary(self.state.targetctx.codegen(), function.__qualname__)
-        return super().compile_extra(function)
+        result = super().compile_extra(function)
+        assert not holds_reference(result.signature.return_type), f"{function} returns one of its tuples"
+        return result

@@ -5,19 +5,17 @@ these loops for many iterations are never run: without them, the code of a kerne
 the time to optimise, and it runs as fast. Results are the same to the last bit.
 """
 
-import gc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from llvmlite import binding
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompileResult
 from numba.core.runtime.nrt import rtsys
 
+from bayesgmm.sweep.compiler_shortcuts import shortcuts
 from bayesgmm.sweep.inner_code import InnerLibrary, ShortCompiler, libraries_of
 
 OPTIMISATION = 2  # level of the optimiser, of 3
-COLLECTED = 200_000  # number of new objects after which garbage is collected
 
 
 class _Library(JITCodeLibrary):
@@ -43,17 +41,6 @@ class _Library(JITCodeLibrary):
         passes.run(module, builder)
 
 
-@contextmanager
-def _fewer_collections() -> Iterator[None]:
-    """Collect garbage rarely in a block. A compiler makes millions of objects, and few of them are garbage soon."""
-    before = gc.get_threshold()
-    gc.set_threshold(max(before[0], COLLECTED) if before[0] else 0, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-
-
 class KernelCompiler(ShortCompiler):
     """Compiler of functions that Python or native code calls."""
 
@@ -63,5 +50,5 @@ class KernelCompiler(ShortCompiler):
         self.state.library = _Library(codegen, function.__qualname__)
         self.state.library.enable_object_caching()
         rtsys.initialize(self.state.targetctx)  # the runtime for arrays is code that is run, not an inner function
-        with libraries_of(InnerLibrary, codegen), _fewer_collections():
+        with libraries_of(InnerLibrary, codegen), shortcuts(self.state.typingctx, self.state.targetctx):
             return super().compile_extra(function)
