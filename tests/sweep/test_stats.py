@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numba as nb
 import numpy as np
@@ -14,7 +15,7 @@ from scipy.stats import multivariate_normal
 
 from bayesgmm.sweep import simd, stats
 from bayesgmm.sweep.blocks import Blocks
-from bayesgmm.sweep.stats import Table, fold, log_densities, responsibilities
+from bayesgmm.sweep.stats import Table, fold, fold_each, log_densities, responsibilities
 
 
 def make_table(rng, n_components, n_features, diagonal=False):
@@ -63,6 +64,28 @@ def test_fold_agrees_with_brute_force(n_points, n_features, diagonal):
     np.testing.assert_allclose(stats.s2, np.diagonal(s2, axis1=1, axis2=2) if diagonal else s2, rtol=1e-9, atol=1e-10)
     np.testing.assert_allclose(stats.loglik, loglik, rtol=1e-12)
     np.testing.assert_allclose(responsibilities(Blocks.from_rows(x), table), r, rtol=1e-8, atol=1e-13)
+
+
+@pytest.mark.parametrize("n_points", [5, 33, 300, 9_000])
+def test_points_gathered_from_many_blocks_have_the_moments_of_all(n_points):
+    """In many columns few points of a block have a share in a component; in the last one more have than are few."""
+    rng = np.random.default_rng(n_points)
+    table, others = (make_table(rng, 5, 20) for _ in range(2))
+    table = replace(table, mean=table.mean + np.repeat([4 * np.arange(5.0) // 2], 20, axis=0).T)
+    x = table.mean[rng.choice(5, n_points, p=[0.1, 0.1, 0.1, 0.1, 0.6])] + rng.normal(size=(n_points, 20))
+    weights = rng.choice([0.0, 0.5, 3.0], n_points)
+    blocks, expected = Blocks.from_rows(x, weights), brute(x, weights, table)
+    found = fold(blocks, table, threads=3)
+    assert ((expected[4] > 0) & (expected[4] < 1e-30)).any()  # these are left out
+    for name, right in zip(("n", "s1", "s2", "loglik"), expected, strict=False):
+        np.testing.assert_allclose(getattr(found, name), right, rtol=1e-9, atol=1e-10, err_msg=name)
+    both = fold_each(blocks, Table(*(np.stack(pair) for pair in zip(*map(parts, (others, table)), strict=True))))[1]
+    assert np.array_equal(both.s2[5:], fold_each(blocks, Table(*(part[None] for part in parts(table))))[1].s2)
+    np.testing.assert_allclose(both.s2[:5], brute(x, weights, others)[2], rtol=1e-9, atol=1e-9)
+
+
+def parts(table):
+    return table.offset, table.mean, table.root
 
 
 DATA = np.random.default_rng(0).normal(size=(300, 3))
