@@ -159,6 +159,21 @@ def test_a_point_with_huge_coordinates_gets_finite_answers():
     assert np.isfinite(log_densities(far, table)).all()
 
 
+@pytest.mark.parametrize("size", [(1, 3), (64, 1), (70, 4), (40_000, 4)])
+def test_rows_are_laid_out_whatever_their_order_in_memory(size):
+    """Also of single precision, read-only, reversed, repeated without a copy, or part of a wider array."""
+    x, shift, scale = np.random.default_rng(0).normal(size=size), np.arange(size[1]), 2.0 ** np.arange(size[1])
+    wide = np.repeat(x, 2, axis=1)
+    fixed = x.copy()
+    fixed.flags.writeable = False
+    for rows in (x, np.asfortranarray(x), wide[:, ::2], x[::-1, ::-1], fixed, x.astype(np.float32), x[:1].repeat(3, 0)):
+        blocks = Blocks.from_rows(rows, None, shift, scale, threads=2)
+        np.testing.assert_array_equal(blocks.rows(), (rows - shift) / scale)
+        assert not blocks.x.reshape(blocks.n_blocks, size[1], -1)[-1, :, len(rows) % 32 or 32 :].any()
+    stacked = np.broadcast_to(x[0], size)
+    np.testing.assert_array_equal(Blocks.from_rows(stacked).rows(), stacked)
+
+
 def test_blocks_return_the_same_rows():
     np.testing.assert_array_equal(Blocks.from_rows(DATA).rows(), DATA)
 
