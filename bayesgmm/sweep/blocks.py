@@ -106,7 +106,7 @@ class Blocks:
         rows = np.asarray(rows, dtype=np.float64)
         n_points, n_features = rows.shape
         x = laid_out(rows, shift, scale, threads)
-        weight = np.zeros(x.size // n_features)
+        weight = np.zeros(max(1, -(-n_points // BLOCK)) * BLOCK)
         weight[:n_points] = 1.0 if weights is None else weights
         latent = None
         if noise is not None or np.isnan(x.sum()):
