@@ -84,7 +84,7 @@ def test_em_compiles_and_imports_only_what_it_needs(tmp_path):
     alone = "import sys; sys.modules['dask'] = None"  # as if not installed: where it is, xarray imports it
     code = f"{alone}; {DATA}\nimport bayesgmm as bg; bg.fit(bg.MixtureModel(2), x, 'em', seed=1)"
     modules, compiled, said = process(code, str(tmp_path))
-    assert compiled == {"fold_chunks", "em_step", "climb", "take_steps"}
+    assert compiled == {"lay_out", "fold_chunks", "em_step", "climb", "take_steps"}
     assert not modules & (NEVER - {"dask"})
     assert not said  # no terminal, no line
     slow = "{'numba.np.arraymath', 'scipy.special', 'scipy.linalg'}"
@@ -250,7 +250,15 @@ def test_a_kernel_is_made_of_all_files_that_it_calls():
     def names(kernel):
         return {Path(file).name for file in sources(kernel.function)}
 
-    own = {"latent_records.py", "kernels.py", "layout.py", "orchestration.py", "pointers.py", "simd.py"}
+    own = {
+        "gathered_kernels.py",
+        "latent_records.py",
+        "kernels.py",
+        "layout.py",
+        "orchestration.py",
+        "pointers.py",
+        "simd.py",
+    }
     assert names(orchestration.fold_chunks) == own
     more = {"coordinate_kernels.py", "native.py", "native_calls.py"}
     assert names(native.log_posterior) >= names(orchestration.fold_chunks) | more

@@ -1,5 +1,6 @@
 """Standardised coordinates of points."""
 
+import os
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import cast
@@ -8,13 +9,11 @@ import numpy as np
 
 from bayesgmm.data.points import Points
 from bayesgmm.data.streams import Stream
-from bayesgmm.sweep.blocks import Blocks
+from bayesgmm.sweep.blocks import Blocks, laid_out
 from bayesgmm.sweep.imputation import imputed
 from bayesgmm.sweep.latent_cells import LatentCells
 from bayesgmm.sweep.layout import BLOCK
-from bayesgmm.sweep.layout_kernels import lay_out
 from bayesgmm.sweep.stats import Array
-from bayesgmm.sweep.threads import run_ranges
 
 
 @lru_cache(maxsize=4)
@@ -68,10 +67,11 @@ class Standard:
         """
         if isinstance(points, Stream):
             return cast("Blocks", points.blocks(self._laid_out))
+        threads = os.cpu_count() or 1
         if not isinstance(points, Points):
-            return Blocks.from_rows(points, weights, self.shift, self.scale)
+            return Blocks.from_rows(points, weights, self.shift, self.scale, threads=threads)
         noise = None if points.noise is None else points.noise**2 if points.noise.ndim == 2 else points.noise
-        blocks = Blocks.from_rows(points.values, weights, self.shift, self.scale, noise)
+        blocks = Blocks.from_rows(points.values, weights, self.shift, self.scale, noise, threads)
         return blocks if points.labels is None else blocks.with_labels(points.labels.log)
 
     def _laid_out(self, rows: Array, threads: int) -> Blocks:
@@ -80,10 +80,8 @@ class Standard:
         A further column, if there is one, holds their weights.
         """
         n_rows, d = len(rows), len(self.shift)
-        n_blocks = max(1, -(-n_rows // BLOCK))
-        x, values = np.empty(n_blocks * d * BLOCK), rows[:, :d]
-        factor = 1 / self.scale  # exact: scales are powers of two
-        run_ranges(lambda start, stop: lay_out(values, self.shift, factor, start, stop, x), n_blocks, threads)
+        values = rows[:, :d]
+        x = laid_out(values, self.shift, self.scale, threads)
         weight = _ones(n_rows) if rows.shape[1] == d else np.pad(rows[:, d].astype(float), (0, len(x) // d - n_rows))
         blocks = Blocks(x, weight, n_rows, d)
         if not np.isnan(x.sum()):

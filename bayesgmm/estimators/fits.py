@@ -1,8 +1,10 @@
 """Robust fits for the estimators: they accept few rows, duplicate rows and constant columns."""
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ import numpy as np
 from bayesgmm import inference
 from bayesgmm.data.points import Points
 from bayesgmm.data.standards import Standard
+from bayesgmm.data.streams import Stream
 from bayesgmm.data.summaries import Summary
 from bayesgmm.engines import engine_named
 from bayesgmm.errors import ComponentError, DataError, DeclarationError
@@ -26,8 +29,9 @@ from bayesgmm.posterior.packing import pack
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.priors.covariances import WishartPrecision
 from bayesgmm.priors.multiplicative_gamma import has_loadings
+from bayesgmm.sweep.blocks import Blocks
 from bayesgmm.sweep.imputation import imputed
-from bayesgmm.sweep.stats import Array, fold
+from bayesgmm.sweep.stats import Array, Table, fold
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -126,8 +130,7 @@ def _most_probable(model: MixtureModel, points: Points, seed: int, settings: dic
     covariance = family.matrices(mixture.core_roots, *mean.shape) * np.outer(standard.scale, standard.scale)
     notes = EngineNotes(converged=result.converged, maximum="posterior")
     info = FitInfo(method="em", settings=chosen, seed=seed, notes=notes)
-    loglik = fold(sweep.blocks, mixture.table(family), sweep.threads).loglik
-    fitted = Fitted(points, standard, loglik - standard.log_units(sweep.blocks))
+    fitted = Fitted(points, standard, partial(log_likelihood, sweep.blocks, standard, mixture.table(family)))
     return one_draw(fitted, model, (mixture.weight, mean, covariance), info)
 
 
@@ -171,17 +174,35 @@ class Fitted:
     points : Points
         The data (not a copy); empty after ``forgotten``.
     standard : Standard
-    loglik : float
-        Total log likelihood of the points under the estimate, in data units.
+    score : callable
+        Returns ``loglik``. It is called when that is first needed, for it takes as long as half an iteration of EM.
     """
 
     points: Points
     standard: Standard
-    loglik: float
+    score: Callable[[], float]
+
+    @classmethod
+    def of(cls, points: Points | Stream, standard: Standard, blocks: Blocks, table: Table) -> "Fitted":
+        """Return the data of an estimate with this table; those of a ``Stream`` are read once more, and not kept."""
+        if isinstance(points, Stream):
+            loglik = log_likelihood(blocks, standard, table)
+            return cls(points.sample.forgotten(), standard, partial(float, loglik))
+        return cls(points, standard, lambda: log_likelihood(standard.blocks(points, points.weights), standard, table))
+
+    @cached_property
+    def loglik(self) -> float:
+        """Total log likelihood of the points under the estimate, in data units."""
+        return self.score()
 
     def forgotten(self) -> "Fitted":
         """Return a copy without the data."""
-        return replace(self, points=self.points.forgotten())
+        return replace(self, points=self.points.forgotten(), score=partial(float, self.loglik))
+
+
+def log_likelihood(blocks: Blocks, standard: Standard, table: Table) -> float:
+    """Compute the total log likelihood of points, in data units, under a table in their standardised coordinates."""
+    return fold(blocks, table, os.cpu_count() or 1).loglik - standard.log_units(blocks)
 
 
 def one_draw(fitted: Fitted, model: MixtureModel, mixture: tuple[Array, Array, Array], info: FitInfo) -> "xr.DataTree":

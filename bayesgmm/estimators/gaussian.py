@@ -35,7 +35,7 @@ from bayesgmm.posterior.criteria import n_parameters
 from bayesgmm.posterior.info import FitInfo
 from bayesgmm.posterior.notes import EngineNotes, SourceInfo
 from bayesgmm.sweep.blocks import Blocks
-from bayesgmm.sweep.stats import Array, Table, fold, log_densities, responsibilities
+from bayesgmm.sweep.stats import Array, Table, log_densities, responsibilities
 from bayesgmm.wording import alternatives
 
 if TYPE_CHECKING:
@@ -310,9 +310,7 @@ class GaussianMixture(MixtureEstimator):
         self.n_iter_ = len(best.bounds)
         self.lower_bound_ = best.bound
         self.lower_bounds_ = list(best.bounds)
-        loglik = fold(blocks, mixture.table(family), os.cpu_count() or 1).loglik
-        held = points.sample.forgotten() if isinstance(points, Stream) else points
-        self._fitted = Fitted(held, standard, loglik - standard.log_units(blocks))
+        self._fitted = Fitted.of(points, standard, blocks, mixture.table(family))
         self._posterior: xr.DataTree | None = None
         empty = _empty(mixture.weight)
         self._info = FitInfo(

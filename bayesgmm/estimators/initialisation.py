@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from bayesgmm.inference.mixtures import Mixture, at_least_empty, maximise
 from bayesgmm.sweep.blocks import Blocks
 from bayesgmm.sweep.layout import BLOCK
 from bayesgmm.sweep.lloyd_kernels import CHUNK, assign_nearest, nearer_distances
-from bayesgmm.sweep.stats import Array, Stats, Table, fold
+from bayesgmm.sweep.stats import Array, Stats, Table, fold_labelled
 from bayesgmm.sweep.threads import enough_threads, run_ranges
 
 MAX_ITER, TOL = 300, 1e-4  # of k-means, those of scikit-learn
@@ -45,9 +44,10 @@ def kmeans_labels(values: Array, weight: Array | None, n_components: int, random
 
     state = random.get_state()
     about = of_columns(np.add, values) / len(values)
-    blocks = Blocks.from_rows(values, weight, about)
+    blocks = Blocks.from_rows(values, weight, about, threads=os.cpu_count() or 1)
     centres = values[spread_out(blocks, n_components, random)] - about
-    labels = nearest_labels(values, about, blocks, centres, TOL * float(blocks.x @ blocks.x) / values.size)
+    variance = np.einsum("i,i->", blocks.x, blocks.x) / values.size  # not by BLAS: its threads would wait for others
+    labels = nearest_labels(values, about, blocks, centres, TOL * float(variance))
     if labels is not None:
         return labels
     random.set_state(state)
@@ -204,26 +204,22 @@ def statistics(points: Points, assigned: NDArray[Any], n_components: int, standa
 def of_labels(
     values: Array, weight: Array | None, labels: Labels, n_components: int, standard: Standard, family: Family
 ) -> Stats:
-    """Compute the statistics of labels (N,) of points (N, D), with weights (N,): each component is a sweep of its own.
+    """Compute the statistics of labels (N,) of points (N, D), with weights (N,), in two sweeps.
 
-    A table of one component gives each point to it. The first sweep finds the mean about which the second one squares.
+    The first one finds the means about which the second one squares.
     """
-    (n_points, d), threads = values.shape, os.cpu_count() or 1
-    counted = np.ones(n_points) if weight is None else weight
-    order = np.argsort(labels.astype(np.min_scalar_type(-n_components - 1)), kind="stable")
-    ends = np.searchsorted(labels[order], np.arange(n_components + 1)).tolist()
-    diagonal, root = np.ones((1, d)), np.ones((1, *family.form.table_shape(d)))
-    n, about = np.zeros(n_components), np.zeros((n_components, d))
-    s2 = np.zeros((n_components, *root.shape[1:]))
-    for k, (first, last) in enumerate(pairwise(ends)):
-        own = order[first:last]
-        blocks = Blocks.from_rows(values[own], counted[own], standard.shift, standard.scale)
-        found = fold(blocks, Table(np.zeros(1), about[k : k + 1], diagonal), threads)
-        n[k] = found.n[0]
-        if n[k] > 0:
-            about[k] = found.means()[0]
-            s2[k] = fold(blocks, Table(np.zeros(1), about[k : k + 1], root), threads).s2[0]
-    return Stats(at_least_empty(n), np.zeros_like(about), s2, -np.inf, about)
+    if (labels == UNASSIGNED).any():
+        rows = np.flatnonzero(labels != UNASSIGNED)
+        values, labels, weight = values[rows], labels[rows], None if weight is None else weight[rows]
+    d, threads = values.shape[1], os.cpu_count() or 1
+    blocks = Blocks.from_rows(values, weight, standard.shift, standard.scale, threads=threads)
+    offset, about = np.zeros(n_components), np.zeros((n_components, d))
+    found = fold_labelled(blocks, Table(offset, about, np.ones((n_components, d))), labels, threads)
+    n = at_least_empty(found.n)
+    about = found.s1 / n[:, None]
+    root = np.ones((n_components, *family.form.table_shape(d)))
+    s2 = fold_labelled(blocks, Table(offset, about, root), labels, threads).s2
+    return Stats(n, np.zeros_like(about), s2, -np.inf, about)
 
 
 def _of_shares(values: Array, weight: Array | None, shares: Array, standard: Standard, family: Family) -> Stats:

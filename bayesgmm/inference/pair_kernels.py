@@ -31,6 +31,7 @@ from bayesgmm.sweep.orchestration import (
     add_moments,
     count_blocks,
     score_block,
+    total_moments,
     workspace,
 )
 
@@ -220,8 +221,8 @@ def assign_sides(points: NativePoints, pair: Pair, mode: int, sweep: Sweep, stre
             value += _divide(work.score, points.weight, at, mode == GIVEN, pair.side, stream)
         if mode != GIVEN:
             add_moments(points, block, table, 0, work, lanes, DRAW)
-    for t in range(pair.sums.size):
-        pair.sums[t] = simd.total(simd.load(lanes, t * LANES))
+    pair.sums[:] = 0.0
+    total_moments(points, table, 0, work, lanes, pair.sums)
     return value
 
 
@@ -265,6 +266,6 @@ def assign_all(
         add_moments(points, block, table, 0, work, lanes, DRAW)
         if single and has_latent(points.latent, block):
             _write_drawn(points, block, table, work, label, pair.x)
-    for t in range(sums.size):
-        sums[t] = simd.total(simd.load(lanes, t * LANES))
+    sums[:] = 0.0
+    total_moments(points, table, 0, work, lanes, sums)
     return value

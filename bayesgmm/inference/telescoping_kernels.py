@@ -264,7 +264,9 @@ def _assign_active(
     active = _part(law, memory, k - count, k)
     table = NativeTable(active.offset, active.mean, active.root, count)
     others = whole.score.size // BLOCK - k  # a background
-    work = Workspace(whole.centred, whole.score[: (count + others) * BLOCK], whole.latent, whole.counters)
+    work = Workspace(
+        whole.centred, whole.score[: (count + others) * BLOCK], whole.latent, whole.counters, whole.gathered
+    )
     lanes = lanes[: active.sums.size * LANES]
     return assign_all(points, table, sweep, single, work, draws, lanes, active.sums, pair)
 

@@ -12,7 +12,15 @@ from bayesgmm.sweep.kernels import logsumexp
 from bayesgmm.sweep.latent_records import DRAW
 from bayesgmm.sweep.latent_records import Sweep as Sweep
 from bayesgmm.sweep.layout import BLOCK, LANES, Array, Vector
-from bayesgmm.sweep.orchestration import NativePoints, NativeTable, Workspace, add_moments, count_blocks, score_block
+from bayesgmm.sweep.orchestration import (
+    NativePoints,
+    NativeTable,
+    Workspace,
+    add_moments,
+    count_blocks,
+    score_block,
+    total_moments,
+)
 
 simd = Late("bayesgmm.sweep.simd")
 random_numbers = Late("bayesgmm.sweep.random_numbers")
@@ -111,6 +119,7 @@ def fold_draws(
     set_counters(sweep, work)
     for t in range(lanes.size):
         lanes[t] = 0.0
+    sums[:] = 0.0
     loglik = 0.0
     for block in range(count_blocks(points)):
         score_block(points, block, table, 0, work)
@@ -119,6 +128,5 @@ def fold_draws(
         else:
             loglik += draw_copies(points, block, sweep, counts, work)
         add_moments(points, block, table, 0, work, lanes, DRAW)
-    for t in range(sums.size):
-        sums[t] = simd.total(simd.load(lanes, t * LANES))
+    total_moments(points, table, 0, work, lanes, sums)
     return loglik

@@ -5,14 +5,17 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.sweep.kernels import BLOCK
 from bayesgmm.sweep.latent_cells import LatentCells, latent_numbers
-from bayesgmm.sweep.layout import Array
+from bayesgmm.sweep.layout import Array, FloatArray
+from bayesgmm.sweep.layout_kernels import lay_out
 from bayesgmm.sweep.orchestration import NativePoints
+from bayesgmm.sweep.threads import enough_threads, run_ranges
 
-SLICE = 2**15  # numbers that are laid out at a time: few enough to stay in the cache
+AS_PRODUCTS = 16  # multiplications that take as long as to lay out a number
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,9 @@ class Blocks:
         shift: Array | float = 0.0,
         scale: Array | float = 1.0,
         noise: ArrayLike | None = None,
+        threads: int = 1,
     ) -> "Blocks":
-        """Lay out ``(rows - shift) / scale``, one slice at a time, so that no second copy is made.
+        """Lay out ``(rows - shift) / scale``.
 
         Parameters
         ----------
@@ -90,6 +94,8 @@ class Blocks:
             Shift and scale of the coordinates of the blocks.
         noise : (N, D) or (N, D, D) float, optional
             Variances or covariances of the errors of measurement, in the units of the rows. Default: none.
+        threads : int
+            Number of threads; the result does not depend on it.
 
         Examples
         --------
@@ -99,27 +105,15 @@ class Blocks:
         """
         rows = np.asarray(rows, dtype=np.float64)
         n_points, n_features = rows.shape
-        n_blocks = max(1, -(-n_points // BLOCK))
-        x = np.zeros((n_blocks, n_features, BLOCK))
-        weight = np.zeros(n_blocks * BLOCK)
+        x = laid_out(rows, shift, scale, threads)
+        weight = np.zeros(max(1, -(-n_points // BLOCK)) * BLOCK)
         weight[:n_points] = 1.0 if weights is None else weights
-        step = max(1, SLICE // (BLOCK * max(1, n_features))) * BLOCK
-        for start in range(0, n_points, step):
-            part = rows[start : start + step] - shift
-            part /= scale
-            whole = len(part) // BLOCK
-            first = start // BLOCK
-            blocks = part[: whole * BLOCK].reshape(whole, BLOCK, n_features)
-            x[first : first + whole] = blocks.transpose(0, 2, 1)
-            last = part[whole * BLOCK :]
-            if len(last):
-                x[first + whole, :, : len(last)] = last.T
         latent = None
         if noise is not None or np.isnan(x.sum()):
             latent = _latent(rows, noise, scale)
-            latent = latent.padded(n_blocks * BLOCK) if latent.cells.any() else None
+            latent = latent.padded(weight.size) if latent.cells.any() else None
             x = np.nan_to_num(x)
-        return cls(x.reshape(-1), weight, n_points, n_features, latent=latent)
+        return cls(x, weight, n_points, n_features, latent=latent)
 
     @property
     def n_blocks(self) -> int:
@@ -219,6 +213,30 @@ class Blocks:
         """Return the points (N, D), one in each row; missing cells have the numbers that the blocks hold."""
         x = self.x.reshape(self.n_blocks, self.n_features, BLOCK)
         return x.transpose(0, 2, 1).reshape(-1, self.n_features)[: self.n_points].copy()
+
+
+def laid_out(rows: FloatArray, shift: Array | float, scale: Array | float, threads: int = 1) -> Array:
+    """Lay out ``(rows - shift) / scale``, for rows (N, D) in any order of memory, without a second copy.
+
+    Returns
+    -------
+    (n_blocks * D * BLOCK,) float
+        Blocks, flat; the last one is padded with zeros.
+    """
+    n_points, d = rows.shape
+    n_blocks = max(1, -(-n_points // BLOCK))
+    if rows.size == 0:
+        return np.zeros(n_blocks * d * BLOCK)
+    if any(step < 0 or step % rows.itemsize for step in rows.strides):
+        rows = rows.copy()
+    row_step, column_step = (step // rows.itemsize for step in rows.strides)
+    span = 1 + (n_points - 1) * row_step + (d - 1) * column_step
+    numbers = as_strided(rows, (span,), (rows.itemsize,), writeable=False)
+    about, factor, x = np.full(d, shift), np.full(d, 1 / scale), np.empty(n_blocks * d * BLOCK)
+    args = (numbers, row_step, column_step, n_points, about, factor)
+    threads = enough_threads(threads, AS_PRODUCTS * rows.size)
+    run_ranges(lambda start, stop: lay_out(*args, start, stop, x), n_blocks, threads)
+    return x
 
 
 def _latent(rows: Array, noise: ArrayLike | None, scale: Array | float) -> LatentCells:

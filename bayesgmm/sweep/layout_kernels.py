@@ -4,7 +4,7 @@ Points that are read part by part are laid out again in each sweep.
 """
 
 from bayesgmm.sweep.compilation import jit, kernel
-from bayesgmm.sweep.layout import BLOCK, Array
+from bayesgmm.sweep.layout import BLOCK, Array, FloatArray
 
 
 @jit
@@ -15,18 +15,28 @@ def copy_to(source: Array, to: Array) -> None:
 
 
 @kernel
-def lay_out(rows: Array, shift: Array, factor: Array, start: int, stop: int, x: Array) -> None:
+def lay_out(
+    numbers: FloatArray,
+    row_step: int,
+    column_step: int,
+    n_points: int,
+    shift: Array,
+    factor: Array,
+    start: int,
+    stop: int,
+    x: Array,
+) -> None:
     """Write ``(rows - shift) * factor`` of the blocks start to stop into ``x``, flat; zeros after the last row.
 
-    ``rows`` (N, D) may be of single precision; ``shift`` and ``factor`` are (D,).
+    Column j of row n is ``numbers[n * row_step + j * column_step]``; ``shift`` and ``factor`` are (D,).
     """
-    n_points, d = rows.shape
+    d = shift.size
     for block in range(start, stop):
         first = block * BLOCK
         count = min(BLOCK, n_points - first)
         for j in range(d):
-            to = (block * d + j) * BLOCK
-            column, out, about, times = rows[first : first + count, j], x[to : to + BLOCK], shift[j], factor[j]
-            for i in range(count):  # over slices, from 0: only then it is done in vectors
-                out[i] = (column[i] - about) * times
-            out[count:] = 0.0
+            at, to, about, times = first * row_step + j * column_step, (block * d + j) * BLOCK, shift[j], factor[j]
+            for i in range(count):
+                x[to + i] = (numbers[at + i * row_step] - about) * times
+            for i in range(count, BLOCK):
+                x[to + i] = 0.0

@@ -29,7 +29,8 @@ from collections import namedtuple
 import numpy as np
 
 from bayesgmm.late import Late
-from bayesgmm.sweep.compilation import block_jit, jit, kernel
+from bayesgmm.sweep.compilation import block_jit, jit, kernel, plain_jit
+from bayesgmm.sweep.gathered_kernels import few_share, gather, gathered_memory, keep_rest, take_gathered
 from bayesgmm.sweep.kernels import (
     add_lanes,
     centre,
@@ -50,6 +51,7 @@ pointers = Late("bayesgmm.sweep.pointers")
 
 MIN_CHUNK = 256  # blocks: enough work to start a thread for
 MAX_CHUNKS = 64  # limits the memory of the partial sums for any N
+WIDE = 16  # columns from which it saves time to gather the points of each component
 LOG_REST, OFFSET, MEAN = 0, 1, 2  # index of the first number of a background's mean; its root follows the mean
 
 NativePoints = namedtuple("NativePoints", "x weight background latent labels n_points n_features")
@@ -82,12 +84,13 @@ n_components : int
     K.
 """
 
-Workspace = namedtuple("Workspace", "centred score latent counters")
+Workspace = namedtuple("Workspace", "centred score latent counters gathered")
 """Scratch memory for one block.
 
 ``centred`` (D * BLOCK,), ``score`` (rows * BLOCK,), a row for each component, and ``latent``, the memory of
 ``latent_kernels`` for each component, then a row of corrections; (0,) for points without latent cells. ``counters``
-(5,): the counters of random numbers for latent cells that are drawn.
+(5,): the counters of random numbers for latent cells that are drawn. ``gathered``: points of earlier blocks whose
+moments are not yet added (``gathered_kernels``).
 """
 
 
@@ -120,7 +123,8 @@ def workspace(points: NativePoints, table: NativeTable) -> Workspace:
     """Allocate the scratch memory for the blocks of these points under this table."""
     rows, d = table.n_components + (points.background.size > 0), points.n_features
     latent = np.zeros(latent_memory(points.latent, rows))
-    return Workspace(np.empty(d * BLOCK), np.empty(rows * BLOCK), latent, np.zeros(COUNTERS))
+    gathered = gathered_memory(table.n_components)
+    return Workspace(np.empty(d * BLOCK), np.empty(rows * BLOCK), latent, np.zeros(COUNTERS), gathered)
 
 
 @block_jit
@@ -239,21 +243,56 @@ def add_moments(
 ) -> None:
     """Add one block's moments about the means to the eight-lane sums; ``work.score`` holds its responsibilities.
 
-    Latent cells have their conditional moments, or are drawn if ``how`` is ``DRAW``.
+    Latent cells have their conditional moments, or are drawn if ``how`` is ``DRAW``. Points of a component that has few
+    of the block are gathered; ``total_moments`` adds the last ones.
     """
-    d, n_components, diagonal = points.n_features, table.n_components, is_diagonal(table)
-    width, latent = moments_width(d, diagonal) * LANES, has_latent(points.latent, block)
+    d, n_components, diagonal, at = points.n_features, table.n_components, is_diagonal(table), block * BLOCK
+    latent = has_latent(points.latent, block)
+    gathers = d >= WIDE and not diagonal and not latent
     for k in range(n_components):
         c = draw * n_components + k
-        centre(points.x, block * d * BLOCK, table.mean, c * d, d, work.centred)
+        if gathers and few_share(work.score, k * BLOCK, points.weight, at):
+            gather(work.score, k * BLOCK, points.weight, at, at * d, work.gathered, k)
+            if work.gathered.count[k] >= BLOCK:
+                _add_gathered(points, table, c, k, work, sums)
+            continue
+        centre(points.x, at * d, table.mean, c * d, d, work.centred)
         if latent:
             _add_variances(points, block, table.root, c * d if diagonal else c * d * d, diagonal, k, sums, work, how)
-        r0, r1, r2, r3 = load4(work.score, k * BLOCK)
-        add_lanes(sums, k * width, r0, r1, r2, r3)
-        if diagonal:
-            moments_diagonal(work.centred, r0, r1, r2, r3, d, sums, k * width + LANES)
-        else:
-            moments_full(work.centred, r0, r1, r2, r3, d, sums, k * width + LANES)
+        _add_centred(work.centred, work.score, k * BLOCK, d, diagonal, k, sums)
+
+
+@block_jit
+def _add_centred(d: Array, share: Array, at: int, n_features: int, diagonal: bool, k: int, sums: Array) -> None:
+    """Add the moments of a block of points, less the mean, with responsibilities ``share[at:]`` in component k."""
+    t = k * moments_width(n_features, diagonal) * LANES
+    r0, r1, r2, r3 = load4(share, at)
+    add_lanes(sums, t, r0, r1, r2, r3)
+    if diagonal:
+        moments_diagonal(d, r0, r1, r2, r3, n_features, sums, t + LANES)
+    else:
+        moments_full(d, r0, r1, r2, r3, n_features, sums, t + LANES)
+
+
+@plain_jit
+def _add_gathered(points: NativePoints, table: NativeTable, c: int, k: int, work: Workspace, sums: Array) -> None:
+    """Add the moments of gathered points of component k, row c of the table: of as many as fill a block."""
+    d, gathered = points.n_features, work.gathered
+    at = take_gathered(points.x, d, table.mean, c * d, gathered, k, work.centred)
+    _add_centred(work.centred, gathered.share, at, d, False, k, sums)
+    keep_rest(gathered, k)
+
+
+@plain_jit
+def total_moments(
+    points: NativePoints, table: NativeTable, draw: int, work: Workspace, lanes: Array, sums: Array, first: int = 0
+) -> None:
+    """Add the moments of points that are still gathered; add the eight-lane sums to ``sums[first:]``."""
+    for k in range(table.n_components):
+        if work.gathered.count[k] > 0:
+            _add_gathered(points, table, draw * table.n_components + k, k, work, lanes)
+    for t in range(lanes.size // LANES):
+        sums[first + t] += simd.total(simd.load(lanes, t * LANES))
 
 
 @jit
@@ -294,8 +333,7 @@ def fold_chunks(points: NativePoints, table: NativeTable, span: int, start: int,
         for c in range(first, first + span):
             sums[:] = 0.0
             out[row, 0] += _fold_blocks(points, table, draw, c * chunk, min((c + 1) * chunk, n_blocks), work, sums)
-            for t in range(n_sums):
-                out[row, t + 1] += simd.total(simd.load(sums, t * LANES))
+            total_moments(points, table, draw, work, sums, out[row], 1)
 
 
 @jit

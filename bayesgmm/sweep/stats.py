@@ -19,6 +19,7 @@ from bayesgmm.checkpoints.units import once
 from bayesgmm.sweep import orchestration
 from bayesgmm.sweep.blocks import Blocks
 from bayesgmm.sweep.kernels import BLOCK
+from bayesgmm.sweep.labelled_kernels import fold_labelled_chunks
 from bayesgmm.sweep.layout import Array as Array
 from bayesgmm.sweep.orchestration import NativeTable
 from bayesgmm.sweep.threads import enough_threads, run_ranges
@@ -70,21 +71,26 @@ class Table:
 
     def fold_rows(self, blocks: Blocks, span: int, size: int, threads: int) -> Array:
         """Compute rows of sums, each of ``span`` chunks under one table (``orchestration.fold_chunks``)."""
-        points, native, diagonal = blocks.native, self.native, self.root.ndim == self.mean.ndim
-        out = np.empty((size, orchestration.count_sums(native.n_components, blocks.n_features, diagonal)))
+        points, native = blocks.native, self.native
+        out = np.empty((size, orchestration.count_sums(native.n_components, blocks.n_features, self.is_diagonal)))
         threads = _enough(threads, blocks, self)
         run_ranges(lambda start, stop: orchestration.fold_chunks(points, native, span, start, stop, out), size, threads)
         return out
 
     def unpack(self, row: Array, about: Array) -> "Stats":
         """Read a row of sums of moments about (K, D)."""
-        return unpack_stats(row, about, self.root.ndim == self.mean.ndim)
+        return unpack_stats(row, about, self.is_diagonal)
 
     def squared_lengths(self, s2: Array) -> Array:
         """Compute the sums of squared Mahalanobis distances of each component (K,) from second moments."""
         if s2.ndim == 2:
             return np.asarray((self.root**2 * s2).sum(axis=1))
         return np.einsum("kij,kjl,kil->k", self.root, s2, self.root)
+
+    @property
+    def is_diagonal(self) -> bool:
+        """True if the roots are diagonals."""
+        return self.root.ndim == self.mean.ndim
 
     @cached_property
     def native(self) -> NativeTable:
@@ -202,6 +208,39 @@ def fold_sums(blocks: Blocks, table: Table, threads: int = 1) -> Array:
 def _sums(blocks: Blocks, threads: int, table: Table) -> Array:
     row: Array = table.fold_rows(blocks, 1, orchestration.count_chunks(blocks.n_blocks), threads).sum(axis=0)
     return row
+
+
+def fold_labelled(blocks: Blocks, table: Table, labels: NDArray[np.int64], threads: int = 1) -> Stats:
+    """Compute the sums of points that belong to one component each; their log likelihood is not computed.
+
+    Parameters
+    ----------
+    blocks : Blocks
+        Points, in the coordinates of ``table.mean``.
+    table : Table
+        K components: only their means count, and whether their roots are diagonals.
+    labels : (N,) int
+        Component of each point; -1 for none.
+    threads : int
+        Number of threads. The result is the same, to the last bit, for any number.
+
+    Examples
+    --------
+    >>> origin = Table(np.zeros(2), np.zeros((2, 1)), np.ones((2, 1, 1)))
+    >>> fold_labelled(Blocks.from_rows([[0.0], [2.0], [4.0]]), origin, np.array([0, 1, 1])).means()
+    array([[0.],
+           [3.]])
+    """
+    label, points, native = np.full(blocks.weight.size, -1), blocks.native, table.native
+    label[: blocks.n_points] = labels
+    size = orchestration.count_chunks(blocks.n_blocks)
+    out = np.empty((size, orchestration.count_sums(native.n_components, blocks.n_features, table.is_diagonal)))
+    run_ranges(
+        lambda start, stop: fold_labelled_chunks(points, native, label, start, stop, out),
+        size,
+        _enough(threads, blocks, table),
+    )
+    return table.unpack(out.sum(axis=0), table.mean)
 
 
 def fold_each(blocks: Blocks, tables: Table, threads: int = 1) -> tuple[Array, Stats]:

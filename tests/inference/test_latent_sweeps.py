@@ -19,7 +19,7 @@ from bayesgmm.sweep.kernels import moments_width
 from bayesgmm.sweep.latent_cells import LatentCells
 from bayesgmm.sweep.layout import LANES
 from bayesgmm.sweep.orchestration import workspace
-from bayesgmm.sweep.stats import Table
+from bayesgmm.sweep.stats import Table, fold_sums
 from tests.inference.test_gibbs import DECLARATIONS, Prior, sweeps
 from tests.inference.test_telescoping import DECLARATIONS as FINITE
 from tests.inference.test_telescoping import Joint, features
@@ -105,6 +105,16 @@ def drawn_sums(points, table, single, out):
 
 
 KERNELS.remove(drawn_sums)  # those of the package are compiled by ``warmup``
+
+
+def test_sampled_sums_of_distant_components_are_those_of_a_fold():
+    """In many columns points are gathered; the last ones of a sweep are not left for the next one."""
+    rng, mean = np.random.default_rng(3), np.repeat(9 * np.arange(4.0)[:, None], 20, axis=1)
+    blocks = Blocks.from_rows(mean[rng.integers(0, 4, 700)] + rng.normal(size=(700, 20)), rng.uniform(0.5, 2, 700))
+    table = Table.from_parameters(np.log([0.4, 0.3, 0.2, 0.1]), mean, np.repeat([np.eye(20)], 4, axis=0))
+    out = np.empty((2, 4 * moments_width(20, False)))
+    drawn_sums(blocks.native, table.native, True, out)
+    np.testing.assert_allclose(out, np.tile(fold_sums(blocks, table)[1:], (2, 1)), rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("diagonal", [False, True])

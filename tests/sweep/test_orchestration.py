@@ -126,7 +126,7 @@ def sources():
 def test_points_are_scored_in_one_place(sources):
     """A pattern of missing columns, an error of measurement or a known label then changes this place alone."""
     assert users({"score_full", "score_diagonal"}, sources) == {"sweep/orchestration.score_block"}
-    assert users({"moments_full", "moments_diagonal"}, sources) == {"sweep/orchestration.add_moments"}
+    assert users({"moments_full", "moments_diagonal"}, sources) == {"sweep/orchestration._add_centred"}
 
 
 def test_the_background_is_a_row_of_the_table_in_one_place(sources):

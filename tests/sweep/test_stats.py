@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numba as nb
 import numpy as np
@@ -14,7 +15,7 @@ from scipy.stats import multivariate_normal
 
 from bayesgmm.sweep import simd, stats
 from bayesgmm.sweep.blocks import Blocks
-from bayesgmm.sweep.stats import Table, fold, log_densities, responsibilities
+from bayesgmm.sweep.stats import Table, fold, fold_each, log_densities, responsibilities
 
 
 def make_table(rng, n_components, n_features, diagonal=False):
@@ -63,6 +64,28 @@ def test_fold_agrees_with_brute_force(n_points, n_features, diagonal):
     np.testing.assert_allclose(stats.s2, np.diagonal(s2, axis1=1, axis2=2) if diagonal else s2, rtol=1e-9, atol=1e-10)
     np.testing.assert_allclose(stats.loglik, loglik, rtol=1e-12)
     np.testing.assert_allclose(responsibilities(Blocks.from_rows(x), table), r, rtol=1e-8, atol=1e-13)
+
+
+@pytest.mark.parametrize("n_points", [5, 33, 300, 9_000])
+def test_points_gathered_from_many_blocks_have_the_moments_of_all(n_points):
+    """In many columns few points of a block have a share in a component; in the last one more have than are few."""
+    rng = np.random.default_rng(n_points)
+    table, others = (make_table(rng, 5, 20) for _ in range(2))
+    table = replace(table, mean=table.mean + np.repeat([4 * np.arange(5.0) // 2], 20, axis=0).T)
+    x = table.mean[rng.choice(5, n_points, p=[0.1, 0.1, 0.1, 0.1, 0.6])] + rng.normal(size=(n_points, 20))
+    weights = rng.choice([0.0, 0.5, 3.0], n_points)
+    blocks, expected = Blocks.from_rows(x, weights), brute(x, weights, table)
+    found = fold(blocks, table, threads=3)
+    assert ((expected[4] > 0) & (expected[4] < 1e-30)).any()  # these are left out
+    for name, right in zip(("n", "s1", "s2", "loglik"), expected, strict=False):
+        np.testing.assert_allclose(getattr(found, name), right, rtol=1e-9, atol=1e-10, err_msg=name)
+    both = fold_each(blocks, Table(*(np.stack(pair) for pair in zip(*map(parts, (others, table)), strict=True))))[1]
+    assert np.array_equal(both.s2[5:], fold_each(blocks, Table(*(part[None] for part in parts(table))))[1].s2)
+    np.testing.assert_allclose(both.s2[:5], brute(x, weights, others)[2], rtol=1e-9, atol=1e-9)
+
+
+def parts(table):
+    return table.offset, table.mean, table.root
 
 
 DATA = np.random.default_rng(0).normal(size=(300, 3))
@@ -134,6 +157,21 @@ def test_a_point_with_huge_coordinates_gets_finite_answers():
     table = Table.from_parameters(np.log([0.5, 0.5]), [[0.0], [1.0]], [[1.0], [1.0]])
     assert np.isfinite(responsibilities(far, table)).all()
     assert np.isfinite(log_densities(far, table)).all()
+
+
+@pytest.mark.parametrize("size", [(1, 3), (64, 1), (70, 4), (40_000, 4)])
+def test_rows_are_laid_out_whatever_their_order_in_memory(size):
+    """Also of single precision, read-only, reversed, repeated without a copy, or part of a wider array."""
+    x, shift, scale = np.random.default_rng(0).normal(size=size), np.arange(size[1]), 2.0 ** np.arange(size[1])
+    wide = np.repeat(x, 2, axis=1)
+    fixed = x.copy()
+    fixed.flags.writeable = False
+    for rows in (x, np.asfortranarray(x), wide[:, ::2], x[::-1, ::-1], fixed, x.astype(np.float32), x[:1].repeat(3, 0)):
+        blocks = Blocks.from_rows(rows, None, shift, scale, threads=2)
+        np.testing.assert_array_equal(blocks.rows(), (rows - shift) / scale)
+        assert not blocks.x.reshape(blocks.n_blocks, size[1], -1)[-1, :, len(rows) % 32 or 32 :].any()
+    stacked = np.broadcast_to(x[0], size)
+    np.testing.assert_array_equal(Blocks.from_rows(stacked).rows(), stacked)
 
 
 def test_blocks_return_the_same_rows():
