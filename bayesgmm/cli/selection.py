@@ -96,6 +96,7 @@ def select(
         ),
     ] = None,
     n_init: Annotated[int, typer.Option(help="Number of starts of EM for each choice.")] = 10,
+    sweeps: Annotated[int, typer.Option(help="Budget of the search for each choice, in sweeps over the data.")] = 4000,
     search: Annotated[
         str,
         typer.Option(
@@ -127,7 +128,7 @@ def select(
     if bayes:
         refuse({"transform"}, "can't be used with --bayes: --bayes fits the columns as they are")
         refuse({"noise_columns"}, "can't be used with --bayes: its sampler needs exact values")
-        refuse({"n_init"}, "can't be used with --bayes: its sampler has other starts")
+        refuse({"n_init", "sweeps"}, "can't be used with --bayes: its sampler has other starts")
         refuse({"search"}, "can't be used with --bayes: its sampler needs no search")
         refuse({"label_column"}, "can't be used with --bayes: its sampler needs components without names")
         refuse({"weight_column"}, "can't be used with --bayes: fit the weighted rows with bayesgmm fit")
@@ -136,7 +137,8 @@ def select(
     if not parts:
         _say_rounded(rows)
     families = names_of(covariance)
-    known |= {"criterion": criterion, "transform": transform, "seed": seed, "n_init": n_init, "search": search}
+    known |= {"criterion": criterion, "transform": transform, "seed": seed}
+    known |= {"n_init": n_init, "sweeps": sweeps, "search": search}
     with placed(rows, scheduler) as placed_rows:
         table = run(placed_rows, counts, families, **known)
     if (transforms := table.attrs.get("transforms")) is not None:

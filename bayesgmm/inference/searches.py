@@ -63,6 +63,8 @@ class Maximum:
         Entropy of the assignments of all points, in nats.
     n_iter : int
     converged : bool
+    undiscovered : float
+        As in ``Maxima``, of the search for the maximum.
     """
 
     mixture: Mixture
@@ -70,6 +72,7 @@ class Maximum:
     entropy: float
     n_iter: int
     converged: bool
+    undiscovered: float = 0.0
 
 
 def require_data(data: object, call: str) -> None:
@@ -178,7 +181,7 @@ def _maximum_of(sweep: em_steps.Sweep, result: em_steps.EMResult) -> Maximum:
     table = result.mixture.table(sweep.family)
     stats = fold(sweep.blocks, table, sweep.threads)
     entropy = assignment_entropy(stats, table, sweep.blocks)
-    return Maximum(result.mixture, stats.loglik, entropy, result.n_iter, result.converged)
+    return Maximum(result.mixture, stats.loglik, entropy, result.n_iter, result.converged, result.undiscovered)
 
 
 def run_all[T](

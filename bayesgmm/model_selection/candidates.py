@@ -128,7 +128,8 @@ class Candidates:
         loglik = maximum.loglik - standard.log_units(blocks) + self.log_jacobian
         criteria = information_criteria(loglik, size, blocks.total_weight, maximum.entropy)
         problem = "" if maximum.converged else f"EM stopped after {maximum.n_iter} iterations before it converged."
-        return {"loglik": loglik, **criteria, "problem": problem, "mixture": maximum.mixture}
+        found = {"mixture": maximum.mixture, "undiscovered": maximum.undiscovered}
+        return {"loglik": loglik, **criteria, "problem": problem, **found}
 
     def _bound(self, density: LogPosterior, problem: str) -> Row:
         engine = ENGINES[BOUND]

@@ -8,9 +8,7 @@ import numpy as np
 
 from bayesgmm.data.points import Points
 from bayesgmm.families.structures import distinct_families
-from bayesgmm.inference.searches import (
-    run_all,
-)
+from bayesgmm.inference.searches import run_all
 from bayesgmm.model_selection.candidates import Candidates, Row
 from bayesgmm.posterior.criteria import CRITERIA
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,23 +13,22 @@ from bayesgmm.data.streams import Stream
 from bayesgmm.declared import whole, whole_numbers
 from bayesgmm.errors import DeclarationError, choose, warn
 from bayesgmm.families.structures import families_named
-from bayesgmm.inference.searches import (
-    cores_of,
-    require_data,
-    seed_of,
-)
+from bayesgmm.inference.em import RAISE, SWEEPS
+from bayesgmm.inference.searches import cores_of, require_data, seed_of
 from bayesgmm.keywords import checks_keywords
 from bayesgmm.model_selection.candidates import Candidates, Row
 from bayesgmm.model_selection.rounds import SEARCHES, THOROUGH, searched
 from bayesgmm.model_selection.transform_choice import NONE, Transform, choose_transforms
 from bayesgmm.posterior.criteria import CRITERIA
 from bayesgmm.sources.opening import is_read_in_parts, require_no_values_for_rows, weight_column
+from bayesgmm.wording import plural
 from bayesgmm.workers.streams import client_of, needed, read_rows
 
 if TYPE_CHECKING:
     import pandas as pd
     from distributed import Client
 
+CLOSE = 10.0  # difference of a criterion that a higher maximum may make up
 SLACK = 0.1  # decrease of the log likelihood, in nats, that is within EM's tolerance
 
 
@@ -51,6 +50,7 @@ def select(
     client: "Client | None" = None,
     progress: bool = True,
     n_init: int = 10,
+    sweeps: int = SWEEPS,
     search: str = THOROUGH,
 ) -> "pd.DataFrame":
     r"""Select the number of components and the covariance family: fit each choice by EM, the best one first.
@@ -92,7 +92,9 @@ def select(
     progress : bool
         Show a progress bar.
     n_init : int
-        Number of starts of EM for each choice.
+        Number of starts of EM for each choice, in each cycle of its search.
+    sweeps : int
+        Budget of the search for each choice: maximum number of sweeps for a start.
     search : {'thorough', 'brief'}
         ``'brief'``: all choices are searched briefly, also from the best mixtures of other families, and then the best
         five, and others close to these, thoroughly. It takes less time; the likelihood of the other choices may be
@@ -157,6 +159,7 @@ def select(
     choose(search, SEARCHES, "search")
     seed, n_init, cores = seed_of(seed), whole("n_init", n_init), cores_of(cores)
     chosen, settings = None, (covariances, seed, n_init)
+    known: dict[str, Any] = {"criterion": criterion, "sweeps": whole("sweeps", sweeps)}
     if memory is not None or is_read_in_parts(data):
         require_no_values_for_rows({"noise": noise, "labels": labels})
         points = read_rows(data, columns, memory, seed, progress, weight_column(sample_weight), gaps=True)
@@ -173,16 +176,17 @@ def select(
                 f"  Give a Dask collection of them, or memory={needed(points)!r}, which suffices for all rows."
             )
         threads = 1 if points.on_workers else cores
-        candidates = Candidates.of(points, *settings, criterion=criterion, threads=threads)
+        candidates = Candidates.of(points, *settings, **known, threads=threads)
         cores, client = cores if points.on_workers else 1, None
     else:
         chosen = choose_transforms(points, transform, covariance=covariances, seed=seed)
-        candidates = Candidates.transformed(points, chosen, *settings, criterion=criterion)
+        candidates = Candidates.transformed(points, chosen, *settings, **known)
         client = client or client_of(data)
     calls = [(k, name) for k in counts for name in covariances]
     done, interrupted = searched(candidates, calls, search, cores, progress, client)
     stopped = [f"Interrupted: the table has {len(done)} of {len(calls)} choices."] if interrupted else []
-    warn([*stopped, *(_missed(done, n_init) if search == THOROUGH else [])])
+    missed = _missed(done, n_init) if search == THOROUGH else []
+    warn([*stopped, *missed, *_close(done, criterion, sweeps)])
     table = table_of(done, criterion)
     if chosen is not None and chosen.changed:
         table.attrs["transforms"] = chosen
@@ -201,6 +205,23 @@ def _missed(rows: list[Row], n_init: int) -> list[str]:
                 f"maximum. Try n_init={3 * n_init}."
             )
     return messages
+
+
+def _close(rows: list[Row], criterion: str, sweeps: int) -> list[str]:
+    """List a warning if choices that are little worse than the best may have a higher maximum than was found."""
+    fitted = [row for row in rows if np.isfinite(row.get(criterion, np.nan))]
+    ranked = sorted(fitted, key=lambda row: CRITERIA[criterion] * row[criterion])
+    found = [
+        f"{plural(row['n_components'], 'component')} with {row['covariance']!r}"
+        for row in ranked[1:]
+        if abs(row[criterion] - ranked[0][criterion]) < CLOSE and row["undiscovered"]
+    ]
+    if not found:
+        return []
+    return [
+        f"A higher maximum of the likelihood may exist for {', '.join(found)}, which by {criterion.upper()} "
+        f"{'is' if len(found) == 1 else 'are'} little worse than the best. Try sweeps={RAISE * sweeps}."
+    ]
 
 
 def table_of(rows: list[Row], criterion: str) -> "pd.DataFrame":

@@ -4,6 +4,8 @@ import math
 import os
 import signal
 import threading
+import warnings
+from dataclasses import replace
 
 import matplotlib as mpl
 import numpy as np
@@ -170,6 +172,28 @@ def test_a_maximum_that_was_missed_gives_a_warning(monkeypatch):
         choose(covariance="diag", n_init=4)
 
 
+@pytest.mark.parametrize(("unsettled", "warns"), [({3}, True), ({2}, False), ({6}, False)])
+def test_close_choices_with_a_search_that_has_not_settled_give_a_warning(unsettled, warns, monkeypatch):
+    """The BIC of two components is the best, that of three is 7 higher, that of six 100 higher or more."""
+    find = searches.find_maximum
+
+    def doubtful(blocks, family, n_components, *args):
+        found = find(blocks, family, n_components, *args)
+        return replace(found, undiscovered=0.6 if n_components in unsettled else 0.0)
+
+    monkeypatch.setattr(candidates, "find_maximum", doubtful)
+    iris = bg.datasets.iris().drop(columns="species")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        table = bg.select(iris, [2, 3, 6], "full", seed=0, sweeps=500, progress=False)
+    assert table["n_components"].tolist() == [2, 3, 6]
+    message = (
+        "A higher maximum of the likelihood may exist for 3 components with 'full', which by BIC is little worse than "
+        "the best. Try sweeps=2000."
+    )
+    assert [str(one.message) for one in caught] == ([message] if warns else [])
+
+
 def test_a_single_number_and_a_single_covariance_are_accepted(no_bound):
     assert len(choose(n_components=2, covariance="tied")) == 1
     assert choose(n_components=np.int64(2), covariance="tied")["n_components"][0] == 2
@@ -186,6 +210,7 @@ def test_a_single_number_and_a_single_covariance_are_accepted(no_bound):
         ({"criterion": "bik"}, UnknownName, "did you mean 'bic'"),
         ({"columns": ["z"]}, DataError, "1 column names were given for 2 columns"),
         ({"n_init": 0}, DeclarationError, "n_init=0"),
+        ({"sweeps": 0}, DeclarationError, "sweeps=0"),
         ({"cores": 0}, DeclarationError, "cores=0"),
         ({"seed": -1}, DeclarationError, "seed=-1"),
     ],
