@@ -279,7 +279,7 @@ def fit(
         warnings = (f"EM stopped after {max_iter} iterations before it converged. {attempts}", *warnings)
     loglik = fold(density.blocks, result.mixture.table(density.model.family), cores).loglik - density.log_units
     stats = {"loglik": np.array([[loglik]]), "n_iter": np.array([[result.n_iter]])}
-    notes = EngineNotes(converged=result.converged, maximum="likelihood", undiscovered=result.undiscovered)
+    notes = EngineNotes(converged=result.converged, maximum="likelihood", undiscovered=result.undiscovered or None)
     return Estimate(np.empty((1, 1, 0)), stats, warnings, notes, parameters=_parameters(density, result.mixture))
 
 

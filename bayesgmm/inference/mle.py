@@ -73,7 +73,7 @@ def fit(
     q = density.coordinates(*likelihood.mixture(result.q))[None, None]
     stats = {"lp": np.array([[density(q[0, 0])[0]]]), "n_iter": np.array([[result.n_iter]])}
     notes = EngineNotes(
-        maximum="likelihood", converged=result.converged, gradient=result.gradient, undiscovered=undiscovered
+        maximum="likelihood", converged=result.converged, gradient=result.gradient, undiscovered=undiscovered or None
     )
     warnings = (*result.warnings("Maximum likelihood", "likelihood", density.n_components), *warnings)
     return Estimate(q, stats, warnings, notes)

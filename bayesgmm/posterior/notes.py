@@ -245,8 +245,7 @@ class EngineNotes(Facts):
     converged : bool, optional
         True if the optimiser met its criterion.
     undiscovered : float, optional
-        Expected share of starts of a search that lead to undiscovered maxima; 0 if some start has led to the best, or
-        there was no search.
+        Expected share of starts of a search that lead to undiscovered maxima, if no start has led to the best.
     interrupted : bool, optional
         True if the user stopped the run.
     n_iter : int, optional

@@ -116,7 +116,7 @@ def test_a_search_that_has_settled_is_silent(n_components):
     for seed in range(5):
         fit = bg.fit(bg.MixtureModel(n_components), IRIS, "em", seed=seed, progress=False)
         assert not bg.info(fit).warnings
-        assert bg.info(fit).notes.undiscovered == 0
+        assert bg.info(fit).notes.undiscovered is None
 
 
 # -- invariance --

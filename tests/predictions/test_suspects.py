@@ -134,6 +134,7 @@ def test_a_row_that_is_wrong_everywhere_is_said_to_be(fit_of_people):
     assert reason(fit_of_people, 900, 1e6, 1e4).startswith("every column: ")
 
 
+@pytest.mark.filterwarnings("ignore:A higher maximum of the likelihood may exist")
 def test_a_component_of_a_few_rows_explains_nothing(people, whole_searches):
     """Two absurd incomes hold a component of their own; by that, they would be ordinary."""
     table = people.copy()
