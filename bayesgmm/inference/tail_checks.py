@@ -54,7 +54,8 @@ class TailCheck:
     def __call__(self, drawn: Drawn, replacing: Replacing) -> Checked:
         """Return draws that cover the tails, or another region, if the chains may have missed one.
 
-        If no such draws can be made, chains that have missed a twentieth are kept, with a warning.
+        If no such draws can be made, chains that have missed a twentieth, or a region of unknown mass, are kept, with a
+        warning.
         """
         q, lp = drawn.q, drawn.stats["lp"]
         self.progress.stage("checking by Gibbs sampling")
@@ -65,14 +66,13 @@ class TailCheck:
         if stayed.any():
             share = share_outside(known, judge.values[stayed])
             is_slow = not is_judge(judge.values[stayed], SLOW)
-        if share <= MANY:
-            share = max(share, self._probability(q, lp, apart) or 0.0)
-        if share <= MANY and not is_slow:
+        probability = self._probability(q, lp, apart)
+        share = max(share, probability or 0.0)
+        if share <= MANY and not is_slow and probability is not None:
             return Checked()
         if found := replacing():
             return Checked(replace(found, info=replace(found.info, missed=share)))
-        probability = self._probability(q, lp, apart)
-        if (share := max(share, probability or 0.0)) > NOTICEABLE:
+        if share > NOTICEABLE:
             return Checked(warnings=(_WARNING.format(share),))
         return Checked(warnings=(_UNKNOWN,) if probability is None else ())
 

@@ -92,6 +92,15 @@ def test_a_judge_that_mixes_slowly_is_a_reason_to_replace_chains(monkeypatch):
     assert checked(chains_of(smallest > 0)).better
 
 
+@pytest.mark.parametrize(("probability", "is_reason"), [(0.01, False), (0.04, True), (None, True)])
+def test_a_region_that_is_heavy_or_of_unknown_mass_is_a_reason_to_replace_chains(probability, is_reason, monkeypatch):
+    smallest = posterior()[-1]
+    monkeypatch.setattr(tail_checks, "probability_elsewhere", lambda *_: probability)
+    assert bool(checked(chains_of(smallest > 0)).better) == is_reason
+    warned = checked(chains_of(smallest > 0), lambda: None).warnings
+    assert ["its probability is unknown" in one for one in warned] == ([True] if probability is None else [])
+
+
 def test_a_region_that_only_the_judge_has_found_is_added(monkeypatch):
     """Points that are unchanged when the columns are exchanged; NUTS is made to start in one of two regions."""
     base = np.random.default_rng(1).normal(size=(2, 2))
