@@ -177,11 +177,11 @@ def test_close_choices_with_a_search_that_has_not_settled_give_a_warning(unsettl
     """The BIC of two components is the best, that of three is 7 higher, that of six 100 higher or more."""
     find = searches.find_maximum
 
-    def doubtful(blocks, family, n_components, *args):
+    def unsettled_choice(blocks, family, n_components, *args):
         found = find(blocks, family, n_components, *args)
         return replace(found, undiscovered=0.6 if n_components in unsettled else 0.0)
 
-    monkeypatch.setattr(candidates, "find_maximum", doubtful)
+    monkeypatch.setattr(candidates, "find_maximum", unsettled_choice)
     iris = bg.datasets.iris().drop(columns="species")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
