@@ -41,7 +41,8 @@ def searched(
     for row in again:
         brief = found[choice_of(row)]
         best = max(row, brief, key=lambda one: one.get("loglik", -np.inf))
-        found[choice_of(row)] = best | {"search": THOROUGH}
+        settled = {"undiscovered": row["undiscovered"]} if "undiscovered" in row else {}  # of the longer search
+        found[choice_of(row)] = best | settled | {"search": THOROUGH}
     return [*found.values()], interrupted
 
 

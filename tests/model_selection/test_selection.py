@@ -194,6 +194,22 @@ def test_close_choices_with_a_search_that_has_not_settled_give_a_warning(unsettl
     assert [str(one.message) for one in caught] == ([message] if warns else [])
 
 
+def test_after_a_brief_search_the_thorough_one_tells_whether_it_has_settled(monkeypatch):
+    """Also where the brief one ended at a likelihood that is higher by rounding."""
+    find = searches.find_maximum
+
+    def higher_if_brief(blocks, family, n_components, seed, n_init, stop, sweeps, threads):
+        found = find(blocks, family, n_components, seed, n_init, stop, sweeps, threads)
+        is_brief = sweeps < 500
+        return replace(found, loglik=found.loglik + 1e-9 * is_brief, undiscovered=0.6 * is_brief)
+
+    monkeypatch.setattr(candidates, "find_maximum", higher_if_brief)
+    iris = bg.datasets.iris().drop(columns="species")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", bg.FitWarning)
+        bg.select(iris, [2, 3], "full", seed=0, sweeps=500, search="brief", progress=False)
+
+
 def test_a_single_number_and_a_single_covariance_are_accepted(no_bound):
     assert len(choose(n_components=2, covariance="tied")) == 1
     assert choose(n_components=np.int64(2), covariance="tied")["n_components"][0] == 2

@@ -27,7 +27,7 @@ def verdict(found: Anomalies, findings: Findings) -> list[str]:
     findings : Findings
         From ``findings_of``.
     """
-    lines = [_calibration(found)] if reference_of(found.fit) is None else [HELD_OUT]
+    lines = _calibration(found) if reference_of(found.fit) is None else [HELD_OUT]
     flagged = int(found.rows["anomaly"].sum())
     without = f", without the flagged {'row' if flagged == 1 else 'rows'}" if flagged else ""
     others = [finding for finding in findings if finding.check != SHAPE and finding.severity != "note"]
@@ -42,18 +42,18 @@ def verdict(found: Anomalies, findings: Findings) -> list[str]:
     return lines
 
 
-def _calibration(found: Anomalies) -> str:
+def _calibration(found: Anomalies) -> list[str]:
     """Say whether the p-values hold, and how many rows only the correction of their tail leaves unflagged."""
     judged = found.rows.dropna(subset="p_value")
     p_value, null = judged["p_value"].to_numpy(), null_of(found.fit)
-    words = calibration_words(p_value, null)
+    lines = [calibration_words(p_value, null)]
     count = int(found.rule.flag(null.without_tail(p_value), judged["log_density"].to_numpy())[1].sum())
-    if count <= judged["anomaly"].sum():
-        return words
-    return (
-        f"{words} Without this correction, {plural(count, 'row')} would be flagged, perhaps regular ones among them: "
-        f"top={count} flags {'it' if count == 1 else 'these'}."
-    )
+    if count > judged["anomaly"].sum():
+        lines.append(
+            f"without the correction of p-values for heavy tails, {plural(count, 'row')} would be flagged, perhaps "
+            f"regular ones among them; top={count} flags {'it' if count == 1 else 'these'}"
+        )
+    return lines
 
 
 HELD_OUT = "p-values are ranks among held-out rows, so they hold for any mixture"

@@ -113,10 +113,10 @@ def test_the_verdict_says_how_many_rows_only_the_correction_of_the_tail_leaves_u
     uncorrected = null_of(found.fit).without_tail(judged["p_value"].to_numpy())
     count = (false_discovery_control(uncorrected) <= 0.05).sum()
     assert count > judged["anomaly"].sum()
-    words = verdict(found, findings_of(found, progress=False))[0]
-    assert words.endswith(
-        f"Without this correction, {count} rows would be flagged, perhaps regular ones among them: "
-        f"top={count} flags these."
+    words = verdict(found, findings_of(found, progress=False))[1]
+    assert words == (
+        f"without the correction of p-values for heavy tails, {count} rows would be flagged, perhaps regular ones "
+        f"among them; top={count} flags these"
     )
 
 
