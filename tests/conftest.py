@@ -24,6 +24,7 @@ SEARCHED = {  # files of tests whose law is about searches, and about regions th
     "test_cross_checks.py",
     "test_em.py",
     "test_exploration.py",
+    "test_gibbs_starts.py",
     "test_maxima.py",
     "test_missed_regions.py",
     "test_reconciliation.py",

@@ -17,9 +17,9 @@ from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.notes import GibbsComparison
 from bayesgmm.sweep.stats import Array
 
-CHAINS, TUNE, THIN = 4, 500, 5
+CHAINS, TUNE, THIN = 8, 500, 5
 SEARCH = 500  # budget of the search for starts, the second one of these points
-DRAWS = 400  # of each chain
+DRAWS = 250  # of each chain
 WORTH = 200_000_000  # maximum cost of the run: points x features x components x sweeps
 JUDGES = 100  # effective number of draws from which chains that agree are a judge of other draws
 COUNTS = 50  # the same for the number of clusters, where K is a bound

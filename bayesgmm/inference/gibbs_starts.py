@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from bayesgmm.inference import starts
+from bayesgmm.inference import conjugate_sweeps, starts
 from bayesgmm.inference.agreement import label_free
 from bayesgmm.inference.conjugate_sweeps import Chains
 from bayesgmm.inference.draw_kernels import FINITE
@@ -21,6 +21,7 @@ from bayesgmm.sweep.stats import Array, log_densities
 
 RUN_IN = 50  # sweeps of a short run from each start
 LONGER, LAST = 8, 4  # number of further such runs for factor analysers, and of those whose ends are averaged
+CONTINUED = 50_000_000  # maximum cost of the further runs otherwise: points x features x components x sweeps
 DIGITS = 6  # decimals of a start at a maximum
 MIN_STARTS = 16  # minimum number of starts
 NEAR = 10.0  # nats
@@ -39,8 +40,10 @@ def starting_points(chain: Chains, chains: int, rng: np.random.Generator, pool: 
     chains start in each, and R-hat shows it. (With starts chosen at random, the four chains of a fit of three
     components to the iris data all started in the same mode for one seed in three.)
 
-    Factor analysers have so many parameters that this variation hides differences between regions: good runs go on, and
-    are judged by averages of the log posterior.
+    Where K is fixed, good runs go on, and are compared by averages: two draws of one region may differ as much as draws
+    of two regions. (Six columns of wine, K = 3, have two regions with much mass. When single draws were compared, four
+    chains started in both for 14 of 24 seeds.) Factor analysers have so many parameters that the variation within a
+    mode hides differences between regions: their good runs go on longer, and are judged by averages, too.
 
     Where the number of components is only an upper bound, or drawn, starts have 1, 2, 3, 4, 5, 7, 9, ... components
     that hold points, because surplus ones empty slowly. Where it is a bound, for each number there is one start at a
@@ -54,12 +57,15 @@ def starting_points(chain: Chains, chains: int, rng: np.random.Generator, pool: 
         q = _fixed_starts(chain, chains, rows, weight, rng)
     value, size = np.array(list(pool.map(partial(_run_in, chain), q, range(chains, chains + len(q))))).T
     good = np.flatnonzero(value >= value.max() - NEAR - 3 * math.sqrt(size[value.argmax()]))
-    if has_loadings(density.model.family) and not density.model.weights.is_overfitted:
-        runs = list(pool.map(partial(_run_longer, chain), q[good], (chains + good).tolist()))
-        q[good], value[good] = np.array([end for end, _, _ in runs]), [mean for _, mean, _ in runs]
-        good = good[value[good] >= value[good].max() - NEAR - 3 * runs[value[good].argmax()][2]]
-    chosen = good[_most_different(_features(density, q[good]), int(value[good].argmax()), chains)]
-    return q[chosen[np.arange(chains) % len(chosen)]]
+    ends = q[good][None]
+    if chain.law.weights_kind != FINITE and not density.model.weights.is_overfitted and _is_worth(chain, len(good)):
+        ends = np.stack(list(pool.map(partial(_run_longer, chain), q[good], (chains + good).tolist())), axis=1)
+        if has_loadings(density.model.family):
+            value[good], error = _mean_value(density, ends)
+            near = value[good] >= value[good].max() - NEAR - 3 * error
+            good, ends = good[near], ends[:, near]
+    chosen = _most_different(_features(density, ends), int(value[good].argmax()), chains)
+    return ends[-1, chosen[np.arange(chains) % len(chosen)]]
 
 
 def _fixed_starts(chain: Chains, chains: int, rows: Array, weight: Array, rng: np.random.Generator) -> Array:
@@ -105,11 +111,29 @@ def _finite_starts(density: LogPosterior, rows: Array, weight: Array, rng: np.ra
     return np.array([_finite_start(density, rows, weight, kind, count, rng) for kind, count in turns])
 
 
+def _is_worth(chain: Chains, count: int) -> bool:
+    """Return True if a number of runs go on: those of factor analysers, and others where that takes little time."""
+    if has_loadings(chain.density.model.family):
+        return True
+    return count * LAST * RUN_IN * conjugate_sweeps.sweep_cost(chain.density) <= CONTINUED
+
+
 def _features(density: LogPosterior, q: Array) -> Array:
-    """Return quantities (S, M) of draws (S, P) that do not depend on labels, in standard deviations."""
-    values = label_free(density, q[None], np.zeros((1, len(q))))[0]
-    spread = values.std(axis=0)
-    return values[:, spread > 0] / spread[spread > 0]
+    """Return means (S, M) over T draws (T, S, P) of quantities that do not depend on labels.
+
+    Their unit is the standard deviation within runs; if there is one draw of each, that between runs.
+    """
+    values = label_free(density, q, np.zeros(q.shape[:2]))
+    mean = values.mean(axis=0)
+    spread = np.sqrt(values.var(axis=0, ddof=1).mean(axis=0)) if len(q) > 1 else mean.std(axis=0)
+    return mean[:, spread > 0] / spread[spread > 0]
+
+
+def _mean_value(density: LogPosterior, q: Array) -> tuple[Array, float]:
+    """Return the mean log posterior (S,) over T draws (T, S, P) of S runs, and the standard error of the highest."""
+    values = np.array([[density.value(one) for one in draw] for draw in q])
+    mean = values.mean(axis=0)
+    return mean, float(values[:, mean.argmax()].std(ddof=1)) / math.sqrt(len(values))
 
 
 def _most_different(features: Array, first: int, count: int) -> IntArray:
@@ -126,7 +150,7 @@ def _most_different(features: Array, first: int, count: int) -> IntArray:
     """
     chosen, nearest = [first], np.full(len(features), np.inf)
     while len(chosen) < min(count, len(features)):
-        nearest = np.minimum(nearest, np.abs(features - features[chosen[-1]]).max(axis=1, initial=0.0))
+        nearest = np.minimum(nearest, ((features - features[chosen[-1]]) ** 2).sum(axis=1))
         chosen.append(int(nearest.argmax()))
     return np.array(chosen)
 
@@ -137,13 +161,13 @@ def _run_in(chain: Chains, q: Array, number: int) -> tuple[float, int]:
     return bic_mass(chain.density, q)
 
 
-def _run_longer(chain: Chains, q: Array, number: int) -> tuple[Array, float, float]:
-    """Continue a short run from q (P,); return its end, its mean log posterior over the last parts, and its error."""
-    q, values = q.copy(), []
-    for part in range(1, LONGER + 1):
+def _run_longer(chain: Chains, q: Array, number: int) -> Array:
+    """Continue a short run from q (P,); return the states (T, P) at the ends of its last parts."""
+    q, ends, parts = q.copy(), [], LONGER if has_loadings(chain.density.model.family) else LAST
+    for part in range(1, parts + 1):
         chain.advance(number, q, (part * RUN_IN, (part + 1) * RUN_IN))
-        values.append(chain.density.value(q))
-    return q, float(np.mean(values[-LAST:])), float(np.std(values[-LAST:], ddof=1)) / math.sqrt(LAST)
+        ends.append(q.copy())
+    return np.array(ends[-LAST:])
 
 
 def _start(

@@ -34,7 +34,7 @@ from bayesgmm.sweep.stats import Array
 
 BoolArray = NDArray[np.bool_]
 
-EACH = 8  # minimum number of draws of each chain per coordinate
+EACH = 10  # minimum number of draws of each chain per coordinate
 MAX_SIZE = 150  # maximum number of coordinates: no proposal comes close in more
 PROPOSALS = 2000
 THINS = (5, 40)  # sweeps from draw to draw of the Gibbs run; the second where the first tells too little
@@ -46,9 +46,7 @@ IMPRECISE = 0.7  # standard error of a log mass with which it tells nothing: the
 
 
 def are_apart(known: Array, values: Array) -> bool:
-    """Return True if most values (T, M) are outside the range of known ones (S, M), in the direction that tells best.
-
-    The direction is Fisher's linear discriminant, with the covariance of the known values.
+    """Return True if most values (T, M) are outside the range of known ones (S, M).
 
     Examples
     --------
@@ -57,14 +55,23 @@ def are_apart(known: Array, values: Array) -> bool:
     >>> are_apart(known, same), are_apart(known, same + 5.0)
     (False, True)
     """
+    return bool(outside(known, values).mean() > APART)
+
+
+def outside(known: Array, values: Array, tails: float = TAILS) -> BoolArray:
+    """Return which of some values (T, M) are outside the range of known ones (S, M), in the direction that tells best.
+
+    The direction is Fisher's linear discriminant, with the covariance of the known values. The range leaves out a share
+    of them on each side, the ``tails``.
+    """
     varies = np.ptp(known, axis=0) > ROUNDING * (1 + np.abs(known).max(axis=0))
     known, values = known[:, varies], values[:, varies]
     centre, scale = known.mean(axis=0), known.std(axis=0)
     known, values = (known - centre) / scale, (values - centre) / scale
     direction = np.linalg.pinv(np.cov(known.T).reshape(scale.size, scale.size)) @ values.mean(axis=0)
-    low, high = np.quantile(known @ direction, [TAILS, 1 - TAILS])
+    low, high = np.quantile(known @ direction, [tails, 1 - tails])
     along = values @ direction
-    return bool(((along < low) | (along > high)).mean() > APART)
+    return (along < low) | (along > high)
 
 
 def can_look(density: LogPosterior) -> bool:
@@ -75,7 +82,7 @@ def can_look(density: LogPosterior) -> bool:
     """
     if density.size > MAX_SIZE or density.model.weights.is_overfitted:
         return False
-    return max_sweeps(density) >= TUNE + _draws(density)
+    return max_sweeps(density) >= TUNE + draws_of_run(density, DRAWS)
 
 
 @dataclass(frozen=True)
@@ -124,7 +131,7 @@ def missed_region(density: LogPosterior, proposals: Draws, kept: Array, seed: in
     known = label_free(density, kept[None], log_densities(density, kept[None], cores))[0]
     covered = log_evidence(proposals.log_ratio + labelled_copies.log_copies(density, proposals.q))[0]
     for thin in THINS:
-        chains, lp = short_run(density, _draws(density), seed, cores, thin)
+        chains, lp = short_run(density, draws_of_run(density, DRAWS), seed, cores, thin)
         free = label_free(density, chains, lp)
         apart = np.array([elsewhere(known, values) for values in free])
         judge = free if is_judge(free, JUDGES) else free[~apart.any(axis=1)]  # chains may move between the regions
@@ -188,9 +195,9 @@ def masses_elsewhere(
             yield *own, mass.log_evidence
 
 
-def _draws(density: LogPosterior) -> int:
-    """Number of draws of each chain."""
-    return max(DRAWS, EACH * density.size)
+def draws_of_run(density: LogPosterior, least: int) -> int:
+    """Return the number of draws of each chain of a Gibbs run: enough to fit a proposal to one of them."""
+    return max(least, EACH * density.size)
 
 
 def region_mass(density: LogPosterior, q: Array, lp: Array, seed: int, cores: int) -> BridgeEstimate | None:

@@ -2,8 +2,6 @@
 
 from dataclasses import replace
 
-import numpy as np
-
 from bayesgmm.checkpoints.units import once
 from bayesgmm.diagnosis.mixing import RARE
 from bayesgmm.errors import SamplingError
@@ -14,6 +12,7 @@ from bayesgmm.inference.extension import Budget, Check, Drawn, settled
 from bayesgmm.inference.laplace import straightened, whiten_at_modes
 from bayesgmm.inference.nuts_chains import JOINED, Look, draw_from_modes
 from bayesgmm.inference.reconciliation import SHORTEST, are_apart, can_replace, replacement
+from bayesgmm.inference.seeds import another_seed
 from bayesgmm.inference.tail_checks import TailCheck
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.notes import EngineNotes
@@ -91,7 +90,7 @@ def fit(
     if cross_checks.can_check(density, budget):
         check = CrossCheck(density, budget, seed, cores, progress)
     elif tail_checks.can_check(density, budget):
-        check = TailCheck(density, seed, cores, progress)
+        check = TailCheck(density, budget, seed, cores, progress)
 
     def run(first_seed: int, settings: dict[str, float], notes: EngineNotes, budget: Budget) -> Estimate:
         def draw(count: int, seed: int, look: Look | None = None) -> Drawn:
@@ -99,7 +98,7 @@ def fit(
             return once(lambda: draw_from_modes(density, modes, seed, cores, progress, chains, wanted, look))
 
         def more(_: Drawn, count: int, number: int) -> Drawn:
-            return draw(count, _another(first_seed, number))
+            return draw(count, another_seed(first_seed, number))
 
         drawn = draw(draws, first_seed, _look(density, budget))
         if drawn.draws < draws and not drawn.interrupted:
@@ -121,7 +120,7 @@ def fit(
     careful = {"tune": LONGER * tune, "target_accept": 1 - (1 - target_accept) / SHORTER}
     notes = replace(notes, target_accept=careful["target_accept"])
     try:
-        again = run(_another(seed, 0), careful, notes, replace(budget, reconciles=False))
+        again = run(another_seed(seed, 0), careful, notes, replace(budget, reconciles=False))
     except SamplingError:  # Ctrl-C before the first draw
         return _noted(density, estimate)
     is_better = _problem_shares(again) < _problem_shares(estimate) and not again.notes.interrupted
@@ -143,11 +142,6 @@ def _noted(density: LogPosterior, estimate: Estimate) -> Estimate:
     if JOINED in stats and not stats[JOINED].any():
         stats = {name: values for name, values in stats.items() if name != JOINED}
     return replace(estimate, stats=stats)
-
-
-def _another(seed: int, number: int) -> int:
-    """Return a seed of another part of the run."""
-    return int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
 
 
 def _takes_many_steps(stats: dict[str, Array]) -> bool:

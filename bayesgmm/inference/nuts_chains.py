@@ -14,6 +14,7 @@ from bayesgmm.inference.engine import Progress, StartedChain
 from bayesgmm.inference.extension import Drawn
 from bayesgmm.inference.laplace import Whitening
 from bayesgmm.inference.nuts_samplers import Sampler, Trace, made, start
+from bayesgmm.inference.seeds import another_seed
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.progress import ChainState
 from bayesgmm.sweep.stats import Array
@@ -170,7 +171,7 @@ def _mode_of(chain: int, chains: int, modes: int) -> int:
 def _rest(task: Task, chain: int, history: "Histories") -> Task:
     """Return the task of what is left of one chain of a task; its random numbers are new ones."""
     parts, settings = history.parts[chain], task.settings | {"draws": history.missing(chain)}
-    seed = int(np.random.SeedSequence((task.seed, chain, len(parts))).generate_state(1)[0])
+    seed = another_seed(task.seed, chain, len(parts))
     if not parts:
         return replace(task, chains=[chain], seed=seed, settings=settings)
     last, tune = parts[-1], min(RETUNE, int(settings["tune"]))

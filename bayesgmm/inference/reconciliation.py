@@ -138,6 +138,32 @@ def _require_covered(proposal: Proposal, known: tuple[Array, Array], drawn: tupl
         raise PoorProposal(f"{most:.0%} of the draws of a part of a chain are where the proposal has nearly none")
 
 
+def weigh_regions(
+    density: LogPosterior, pools: list[tuple[Array, Array]], draws: int, seed: int, cores: int
+) -> Reconciled | None:
+    """Combine draws of several samplers, whose chains seldom move between regions, by the masses of the regions.
+
+    Parameters
+    ----------
+    density : LogPosterior
+    pools : list of ((chains, draws, P), (chains, draws)) float
+        Draws and their log posterior densities; first those of the chains that are replaced.
+    draws : int
+        Number of draws of each chain of the result.
+    seed, cores : int
+
+    Returns
+    -------
+    Reconciled or None
+        None if there is one region only, or if the masses can't be estimated.
+    """
+    q, lp = pools[0]
+    rhat, free = agreement(monitored(density, q, lp)).rhat, mean_orders.unordered(density)
+    unordered = [mean_orders.out_of_order(density, q) for q, _ in pools]
+    own = [(q, log_densities(free, q, cores)) for q in unordered]
+    return _by_mass(density, free, own, (len(q), draws), rhat, seed, cores)
+
+
 def can_replace(density: LogPosterior, chains: int, draws: int) -> bool:
     """Return True if a Gibbs sampler with split-merge moves may replace chains that are apart."""
     if density.model.weights.is_overfitted or not is_conjugate(density):
@@ -205,7 +231,7 @@ def _by_gibbs(density: LogPosterior, q: Array, rhat: float, seed: int, cores: in
 
     def pools() -> Iterator[tuple[Array, Array]]:
         yield known, log_densities(free, known, cores)
-        yield gibbs.late_draws()  # they take long, and tell nothing if a chain before them has moved between regions
+        yield gibbs.late_draws()  # they take long, and tell nothing if chains before them often move between regions
 
     return _by_mass(density, free, pools(), (chains, draws), rhat, seed, cores)
 

@@ -15,12 +15,16 @@ from bayesgmm.inference.agreement import monitored
 from bayesgmm.inference.engine import Progress
 from bayesgmm.inference.extension import Budget, Checked, Drawn, Replacing
 from bayesgmm.inference.gibbs_judge import THIN, TUNE, is_judge, max_sweeps, short_run
-from bayesgmm.inference.missed_regions import MAX_SIZE, BoolArray, elsewhere, probability_elsewhere
+from bayesgmm.inference.missed_regions import MAX_SIZE, BoolArray, draws_of_run, elsewhere, probability_elsewhere
+from bayesgmm.inference.reconciliation import Reconciled, weigh_regions
+from bayesgmm.inference.seeds import another_seed
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array
 
-DRAWS = 1000  # of each chain of the Gibbs run
+DRAWS = 500  # minimum number of each chain of the Gibbs run
 TAIL = 0.005  # share of the draws of NUTS on each side that are left out of its range
+LONGER = 3  # number of draws of a second run, relative to the first, where the first has found another region
+SMALL = 0.005  # mass of a region from which there is a second run
 SLOW = 200  # effective number of draws of the run below which the posterior has directions in which chains are slow
 MANY = 0.03  # share of Gibbs draws outside this range, or mass of another region, from which the chains are reconciled
 
@@ -29,7 +33,7 @@ def can_check(density: LogPosterior, budget: Budget) -> bool:
     """Return True if the chains can be reconciled by Gibbs sampling, and the check takes a fraction of a second."""
     if not budget.reconciles or density.model.weights.is_overfitted or density.size > MAX_SIZE:
         return False
-    if max_sweeps(density) < TUNE + DRAWS * THIN:
+    if max_sweeps(density) < TUNE + draws_of_run(density, DRAWS) * THIN:
         return False
     return independence_chains.is_affordable(density, budget.chains, budget.draws)
 
@@ -42,17 +46,22 @@ class TailCheck:
     ----------
     density : LogPosterior
         One for which ``can_check`` is true.
+    budget : Budget
     seed, cores : int
     progress : Progress
     """
 
     density: LogPosterior
+    budget: Budget
     seed: int
     cores: int
     progress: Progress
 
     def __call__(self, drawn: Drawn, replacing: Replacing) -> Checked:
         """Return draws that cover the tails, or another region, if the chains may have missed one.
+
+        If there is another region, and all chains seldom move, they are combined by the masses of the regions: those of
+        the sampler, of the judge, and of a longer run.
 
         If no such draws can be made, chains that have missed a twentieth, or a region of unknown mass, are kept, with a
         warning.
@@ -61,30 +70,41 @@ class TailCheck:
         self.progress.stage("checking by Gibbs sampling")
         known, judge = monitored(self.density, q, lp), self.judge
         apart = np.array([elsewhere(known.reshape(-1, known.shape[-1]), values) for values in judge.values])
-        stayed = ~apart.any(axis=1)
-        share, is_slow = 0.0, False
-        if stayed.any():
-            share = share_outside(known, judge.values[stayed])
-            is_slow = not is_judge(judge.values[stayed], SLOW)
-        probability = self._probability(q, lp, apart)
-        share = max(share, probability or 0.0)
-        if share <= MANY and not is_slow and probability is not None:
+        stayed = judge.values[~apart.any(axis=1)]
+        share, is_slow = (share_outside(known, stayed), not is_judge(stayed, SLOW)) if len(stayed) else (0.0, False)
+        probability, weighted = self._probability(q, lp, apart), None
+        if probability is None or probability > SMALL:
+            weighted = self._weighted(drawn)
+        outside_heaviest = 1 - max(weighted.info.probabilities or (1.0,)) if weighted else 0.0
+        share = max(share, probability or 0.0, outside_heaviest)
+        is_known = probability is not None or weighted is not None
+        if share <= MANY and not is_slow and is_known:
             return Checked()
-        if found := replacing():
+        if found := weighted or replacing():
             return Checked(replace(found, info=replace(found.info, missed=share)))
         if share > NOTICEABLE:
             return Checked(warnings=(_WARNING.format(share),))
-        return Checked(warnings=(_UNKNOWN,) if probability is None else ())
+        return Checked(warnings=() if is_known else (_UNKNOWN,))
 
     def _probability(self, q: Array, lp: Array, apart: BoolArray) -> float | None:
         """Estimate the probability of the heaviest region in which parts of the judge's chains are; None if unknown."""
         judge = self.judge
         return probability_elsewhere(self.density, (q[0], lp[0]), judge.q, judge.lp, apart, self.seed, self.cores)
 
+    def _weighted(self, drawn: Drawn) -> Reconciled | None:
+        """Combine the chains with those of the judge, and of a longer run from other starts, by the regions' masses.
+
+        Where there is a second region, there may be a third one.
+        """
+        count, seed = LONGER * draws_of_run(self.density, DRAWS), another_seed(self.seed, 19)
+        longer = short_run(self.density, count, seed, self.cores)
+        pools = [(drawn.q, drawn.stats["lp"]), (self.judge.q, self.judge.lp), longer]
+        return weigh_regions(self.density, pools, self.budget.draws, self.seed, self.cores)
+
     @cached_property
     def judge(self) -> "Judge":
         """The short Gibbs run."""
-        q, lp = short_run(self.density, DRAWS, self.seed, self.cores)
+        q, lp = short_run(self.density, draws_of_run(self.density, DRAWS), self.seed, self.cores)
         return Judge(q, lp, monitored(self.density, q, lp))
 
 

@@ -17,7 +17,7 @@ from bayesgmm.inference.conditionals import law_of
 from bayesgmm.inference.conjugate_sweeps import Chains
 from bayesgmm.inference.exploration import KINDS
 from bayesgmm.inference.factor_gibbs_kernels import factor_sweeps
-from bayesgmm.inference.gibbs_starts import RUN_IN, _positive, _run_longer, starting_points
+from bayesgmm.inference.gibbs_starts import RUN_IN, _mean_value, _positive, _run_longer, starting_points
 from bayesgmm.inference.gibbs_state_kernels import Schedule
 from bayesgmm.inference.laplace import SEARCHES, local_modes
 from bayesgmm.posterior.log_posterior import LogPosterior
@@ -311,18 +311,20 @@ def test_searches_end_when_two_agree(monkeypatch, x):
     assert 0 < len(modes) <= 16
 
 
-def test_a_longer_run_is_judged_by_the_average_of_its_last_parts(x):
+def test_a_longer_run_returns_the_ends_of_its_last_parts(x):
     density = LogPosterior.of(bg.MixtureModel(2, bg.FactorAnalysers(2)), as_points(x[0]))
     chain = Chains.of(density, seed=1, tune=0, thin=1)
     start = starting_points(chain, 1, np.random.default_rng(1), ThreadPoolExecutor(1))[0]
-    end, mean, error = _run_longer(chain, start, 7)
-    values, now = [], start.copy()
+    ends, now = [], start.copy()
     for first in range(RUN_IN, 9 * RUN_IN, RUN_IN):
         chain.advance(7, now, (first, first + RUN_IN))
-        values.append(chain.density.value(now))
-    np.testing.assert_array_equal(end, now)
-    assert mean == pytest.approx(np.mean(values[-4:]))
-    assert error == pytest.approx(np.std(values[-4:], ddof=1) / 2)
+        ends.append(now.copy())
+    found = _run_longer(chain, start, 7)
+    np.testing.assert_array_equal(found, ends[-4:])
+    mean, error = _mean_value(density, found[:, None])
+    values = [density.value(q) for q in ends[-4:]]
+    assert mean == pytest.approx([np.mean(values)])
+    assert error == pytest.approx(np.std(values, ddof=1) / 2)
 
 
 def test_chains_start_where_longer_runs_end_highest(monkeypatch, x):
@@ -332,9 +334,14 @@ def test_chains_start_where_longer_runs_end_highest(monkeypatch, x):
 
     def longer(chain, q, number):
         numbers.append(number)
-        return np.full_like(q, float(number)), 1000.0 if number == numbers[0] else 0.0, 1.0
+        return np.full((4, q.size), float(number))
+
+    def values(density, ends):
+        assert (ends[-1, :, 0] == numbers).all()
+        return np.where(np.arange(len(numbers)) == 0, 1000.0, 0.0), 1.0
 
     monkeypatch.setattr(gibbs_starts, "_run_longer", longer)
+    monkeypatch.setattr(gibbs_starts, "_mean_value", values)
     starts = starting_points(chain, 4, np.random.default_rng(1), ThreadPoolExecutor(1))
     assert len(numbers) > 1
     assert (starts == numbers[0]).all()

@@ -32,6 +32,12 @@ def upright(density, q):
     return (apart[:, 1] > apart[:, 0]).reshape(q.shape[:-1])
 
 
+def moving(values, one, other):
+    """Return a chain that is in the region of one chain or in that of another in turns of 40 draws."""
+    turn = np.arange(len(values[one])) // 40 % 2 == 0
+    return np.where(turn.reshape(-1, *[1] * (values.ndim - 2)), values[one], values[other])
+
+
 def test_regions_that_are_equal_by_symmetry_are_equally_probable():
     """Four to six chains of each region would give .33 to .67; the limit is four standard errors."""
     density, q, lp = chains_of(symmetric())
@@ -51,7 +57,7 @@ def test_regions_of_different_mass_are_as_probable_as_independence_steps_say():
     steps = reconciliation.reconcile(density, q, lp, 0, 1, Silent())
     assert steps.info.by == "independence steps"
     share = upright(density, steps.q).mean()
-    assert abs(share - 0.5) > 0.1
+    assert abs(share - 0.5) > 0.05
     assert upright(density, found.q).mean() == pytest.approx(share, abs=0.07)
 
 
@@ -63,22 +69,43 @@ def test_nothing_is_combined_where_masses_would_be_wrong(which):
     if which == "one region":
         q, lp = q[up], lp[up]
     elif which == "chains that move":
-        q, lp = (np.stack([v[one], v[other], np.concatenate([v[one][:250], v[other][250:]])]) for v in (q, lp))
+        q, lp = (np.stack([v[one], v[other], moving(v, one, other), moving(v, other, one)]) for v in (q, lp))
     else:  # no effective draws
         q, lp = np.repeat(q[[one, other], ::50], 50, axis=1), np.repeat(lp[[one, other], ::50], 50, axis=1)
     assert draws_by_mass(density, [(q, lp)], 0, 1, **SHAPE) is None
 
 
-def test_no_further_chains_are_asked_for_after_one_that_moves_between_regions():
+def test_chains_that_move_once_tell_as_much_as_those_that_stay():
+    """The first half of each is in one region, the second in the other."""
+    density, q, lp = chains_of(symmetric())
+    here = upright(density, q).mean(axis=1) == 1
+    one, other = np.flatnonzero(here)[0], np.flatnonzero(~here)[0]
+    q, lp = (np.stack([np.r_[v[one][:250], v[other][250:]], np.r_[v[other][:250], v[one][250:]]]) for v in (q, lp))
+    found = draws_by_mass(density, [(q, lp)], 0, 1, **SHAPE)
+    assert found.probabilities == pytest.approx([0.5, 0.5], abs=4 * found.error)
+
+
+def test_a_short_visit_to_another_region_does_not_change_the_masses():
+    """A chain that goes to the other region for ten draws."""
+    density, q, lp = chains_of(symmetric())
+    here = upright(density, q).mean(axis=1) == 1
+    one, other = np.flatnonzero(here)[0], np.flatnonzero(~here)[0]
+    alone = draws_by_mass(density, [(q, lp)], 0, 1, **SHAPE)
+    q[one, 200:210], lp[one, 200:210] = q[other, 200:210], lp[other, 200:210]
+    found = draws_by_mass(density, [(q, lp)], 0, 1, **SHAPE)
+    assert found.error < 2 * alone.error
+    assert found.probabilities == pytest.approx([0.5, 0.5], abs=4 * found.error)
+
+
+def test_no_further_chains_are_asked_for_after_chains_that_often_move_between_regions():
     """They may take long."""
     density, q, lp = chains_of(symmetric())
     here = upright(density, q).mean(axis=1) == 1
     one, other = np.flatnonzero(here)[0], np.flatnonzero(~here)[0]
-    moved = [np.concatenate([values[one, :250], values[other, 250:]]) for values in (q, lp)]
     asked = []
 
     def pools():
-        yield np.stack([q[one], moved[0]]), np.stack([lp[one], moved[1]])
+        yield tuple(np.stack([values[one], moving(values, one, other)]) for values in (q, lp))
         asked.append(True)
         yield q, lp
 
