@@ -152,7 +152,7 @@ def draws_by_mass(
     if not error <= NOTICEABLE:
         return None
     rng = np.random.default_rng((seed, 18))
-    drawn = [_chain(regions, share, draws, number, rng) for number in range(chains)]
+    drawn = [_chain(regions, share, draws, (number, chains), rng) for number in range(chains)]
     q, lp = (np.stack(values) for values in zip(*drawn, strict=True))
     return RegionDraws(q, lp, tuple(sorted(share.tolist(), reverse=True)), error)
 
@@ -208,21 +208,24 @@ def _slopes(share: Array) -> Array:
 
 
 def _chain(
-    regions: list[_Region], share: Array, draws: int, number: int, rng: np.random.Generator
+    regions: list[_Region], share: Array, draws: int, chain: tuple[int, int], rng: np.random.Generator
 ) -> tuple[Array, Array]:
-    """Return one chain (draws, P) of the result, with its log densities.
+    """Return one chain (draws, P) of the result, with its log densities; ``chain`` is its number, and that of all.
 
     The draws of a region follow each other as in the chain that they come from, so that the effective sample size of
-    the result is that of its parts.
+    the result is that of its parts. Chains that take draws of the same stay take different parts of it.
     """
     exact = share * draws
     count = np.floor(exact).astype(int)
     count += rng.multinomial(draws - count.sum(), _fractions(exact))
     of_region = rng.permutation(np.repeat(np.arange(len(regions)), count))
     q, lp = np.empty((draws, regions[0].q[0].shape[1])), np.empty(draws)
+    number, chains = chain
     for region, own in enumerate(regions):
         at, source = of_region == region, number % len(own.q)
-        chosen = np.linspace(0, len(own.q[source]) - 1, int(at.sum())).round().astype(int)
+        sharing = range(source, chains, len(own.q))
+        part = np.array_split(np.arange(len(own.q[source])), len(sharing))[sharing.index(number)]
+        chosen = part[np.linspace(0, len(part) - 1, int(at.sum())).round().astype(int)]
         q[at], lp[at] = own.q[source][chosen], own.lp[source][chosen]
     return q, lp
 

@@ -51,6 +51,16 @@ def test_regions_that_are_equal_by_symmetry_are_equally_probable():
     np.testing.assert_allclose(found.lp[:, ::100], log_densities(density, found.q[:, ::100], 1))
 
 
+def test_chains_of_the_result_have_no_draws_in_common():
+    """Otherwise their effective sample size would count draws several times; one region has a single stay."""
+    density, q, lp = chains_of(symmetric())
+    here = upright(density, q).mean(axis=1) == 1
+    chosen = np.r_[np.flatnonzero(here)[:1], np.flatnonzero(~here)[:4]]
+    found = draws_by_mass(density, [(q[chosen], lp[chosen])], 0, 1, chains=4, draws=200)
+    assert upright(density, found.q).any(axis=1).all()
+    assert len(np.unique(found.lp)) == found.lp.size
+
+
 def test_regions_of_different_mass_are_as_probable_as_independence_steps_say():
     density, q, lp = chains_of(np.r_[symmetric(), [[0.0, 4.0], [0.0, -4.0]]])
     found = draws_by_mass(density, [(q[:3], lp[:3]), (q[3:], lp[3:])], 0, 1, **SHAPE)
