@@ -15,3 +15,4 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 Vector = Any  # eight doubles, of ``simd``: Python never sees one
 Vectors = tuple[Vector, Vector, Vector, Vector]  # one number of each point of a block
+Row = Any  # the numbers of one feature, or one component, of a block: a wide vector of ``simd``
