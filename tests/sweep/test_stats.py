@@ -15,6 +15,7 @@ from scipy.stats import multivariate_normal
 
 from bayesgmm.sweep import simd, stats
 from bayesgmm.sweep.blocks import Blocks
+from bayesgmm.sweep.parts import joined
 from bayesgmm.sweep.stats import Table, fold, fold_each, log_densities, responsibilities
 
 
@@ -223,6 +224,13 @@ def test_a_row_of_a_block_is_computed_as_its_vectors():
     np.testing.assert_array_equal(by_row, by_vectors)
     np.testing.assert_array_equal(turned.reshape(4, 8), x.reshape(4, 8)[::-1])
     assert len(set(by_row)) == 32
+
+
+@pytest.mark.parametrize("n_points", [1, 70, 100_000])
+def test_vectors_of_points_lie_in_one_line_of_the_cache(n_points):
+    blocks = Blocks.from_rows(np.zeros((n_points, 2)))
+    for laid_out in (blocks, joined([blocks], n_points, 2)):
+        assert laid_out.x.ctypes.data % 64 == 0
 
 
 FORK = """
