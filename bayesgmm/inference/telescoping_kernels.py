@@ -265,7 +265,12 @@ def _assign_active(
     table = NativeTable(active.offset, active.mean, active.root, count)
     others = whole.score.size // BLOCK - k  # a background
     work = Workspace(
-        whole.centred, whole.score[: (count + others) * BLOCK], whole.latent, whole.counters, whole.gathered
+        whole.centred,
+        whole.origin,
+        whole.score[: (count + others) * BLOCK],
+        whole.latent,
+        whole.counters,
+        whole.gathered,
     )
     lanes = lanes[: active.sums.size * LANES]
     return assign_all(points, table, sweep, single, work, draws, lanes, active.sums, pair)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.sweep.kernels import BLOCK
 from bayesgmm.sweep.latent_cells import LatentCells, latent_numbers
-from bayesgmm.sweep.layout import Array, FloatArray
+from bayesgmm.sweep.layout import Array, FloatArray, aligned
 from bayesgmm.sweep.layout_kernels import lay_out
 from bayesgmm.sweep.orchestration import NativePoints
 from bayesgmm.sweep.threads import enough_threads, run_ranges
@@ -232,7 +232,7 @@ def laid_out(rows: FloatArray, shift: Array | float, scale: Array | float, threa
     row_step, column_step = (step // rows.itemsize for step in rows.strides)
     span = 1 + (n_points - 1) * row_step + (d - 1) * column_step
     numbers = as_strided(rows, (span,), (rows.itemsize,), writeable=False)
-    about, factor, x = np.full(d, shift), np.full(d, 1 / scale), np.empty(n_blocks * d * BLOCK)
+    about, factor, x = np.full(d, shift), np.full(d, 1 / scale), aligned(n_blocks * d * BLOCK)
     args = (numbers, row_step, column_step, n_points, about, factor)
     threads = enough_threads(threads, AS_PRODUCTS * rows.size)
     run_ranges(lambda start, stop: lay_out(*args, start, stop, x), n_blocks, threads)

@@ -15,7 +15,7 @@ import numpy as np
 
 from bayesgmm.late import Late
 from bayesgmm.sweep.compilation import block_jit, jit, kernel
-from bayesgmm.sweep.kernels import add_lanes, dot, load4, normalise, store4
+from bayesgmm.sweep.kernels import add_product, add_row, centred_row, normalise, store_scores
 from bayesgmm.sweep.layout import BLOCK, LANES, Array
 from bayesgmm.sweep.orchestration import NativePoints, add_labels, chunk_size, count_blocks, count_chunks
 
@@ -50,9 +50,8 @@ def _standardise(points: NativePoints, block: int, table: NativeFactors, compone
     d = points.n_features
     at, first = block * d * BLOCK, component * d
     for j in range(d):
-        m, s = simd.spread(table.mean[first + j]), simd.spread(table.precision[first + j])
-        for p in range(j * BLOCK, (j + 1) * BLOCK, LANES):
-            simd.store(y, p, (simd.load(points.x, at + p) - m) * s)
+        distance = centred_row(points.x, at, table.mean, first, j)
+        simd.store(y, j * BLOCK, distance * simd.spread_row(table.precision[first + j]))
 
 
 @block_jit
@@ -62,22 +61,19 @@ def _expect_factors(y: Array, d: int, table: NativeFactors, component: int, z: A
     first = component * q * d
     for a in range(0, q - 1, 2):
         row, next_ = first + a * d, first + (a + 1) * d
-        u0 = u1 = u2 = u3 = v0 = v1 = v2 = v3 = simd.spread(0.0)
+        u = v = simd.spread_row(0.0)
         for j in range(d):
-            c, e = simd.spread(table.projection[row + j]), simd.spread(table.projection[next_ + j])
-            y0, y1, y2, y3 = load4(y, j * BLOCK)
-            u0, u1, u2, u3 = simd.fma(c, y0, u0), simd.fma(c, y1, u1), simd.fma(c, y2, u2), simd.fma(c, y3, u3)
-            v0, v1, v2, v3 = simd.fma(e, y0, v0), simd.fma(e, y1, v1), simd.fma(e, y2, v2), simd.fma(e, y3, v3)
-        store4(z, to + a * BLOCK, u0, u1, u2, u3)
-        store4(z, to + (a + 1) * BLOCK, v0, v1, v2, v3)
+            y_j = simd.load_row(y, j * BLOCK)
+            u = simd.fma(simd.spread_row(table.projection[row + j]), y_j, u)
+            v = simd.fma(simd.spread_row(table.projection[next_ + j]), y_j, v)
+        simd.store(z, to + a * BLOCK, u)
+        simd.store(z, to + (a + 1) * BLOCK, v)
     if q % 2:
         row = first + (q - 1) * d
-        u0 = u1 = u2 = u3 = simd.spread(0.0)
+        u = simd.spread_row(0.0)
         for j in range(d):
-            c = simd.spread(table.projection[row + j])
-            y0, y1, y2, y3 = load4(y, j * BLOCK)
-            u0, u1, u2, u3 = simd.fma(c, y0, u0), simd.fma(c, y1, u1), simd.fma(c, y2, u2), simd.fma(c, y3, u3)
-        store4(z, to + (q - 1) * BLOCK, u0, u1, u2, u3)
+            u = simd.fma(simd.spread_row(table.projection[row + j]), simd.load_row(y, j * BLOCK), u)
+        simd.store(z, to + (q - 1) * BLOCK, u)
 
 
 @block_jit
@@ -85,36 +81,33 @@ def _score(y: Array, d: int, table: NativeFactors, component: int, z: Array, at:
     """score[p] = offset - (|y - W z|^2 + |z|^2) / 2."""
     q = table.n_factors
     first = component * q * d
-    s0 = s1 = s2 = s3 = simd.spread(0.0)
+    s = simd.spread_row(0.0)
     for a in range(q):
-        z0, z1, z2, z3 = load4(z, at + a * BLOCK)
-        s0, s1, s2, s3 = simd.fma(z0, z0, s0), simd.fma(z1, z1, s1), simd.fma(z2, z2, s2), simd.fma(z3, z3, s3)
+        z_a = simd.load_row(z, at + a * BLOCK)
+        s = simd.fma(z_a, z_a, s)
     for j in range(d):
-        y0, y1, y2, y3 = load4(y, j * BLOCK)
+        rest = simd.load_row(y, j * BLOCK)
         for a in range(q):
-            w = simd.spread(-table.loadings[first + a * d + j])
-            z0, z1, z2, z3 = load4(z, at + a * BLOCK)
-            y0, y1, y2, y3 = simd.fma(w, z0, y0), simd.fma(w, z1, y1), simd.fma(w, z2, y2), simd.fma(w, z3, y3)
-        s0, s1, s2, s3 = simd.fma(y0, y0, s0), simd.fma(y1, y1, s1), simd.fma(y2, y2, s2), simd.fma(y3, y3, s3)
-    half, o = simd.spread(-0.5), simd.spread(table.offset[component])
-    s0, s1, s2, s3 = simd.fma(half, s0, o), simd.fma(half, s1, o), simd.fma(half, s2, o), simd.fma(half, s3, o)
-    store4(score, to, s0, s1, s2, s3)
+            w = simd.spread_row(-table.loadings[first + a * d + j])
+            rest = simd.fma(w, simd.load_row(z, at + a * BLOCK), rest)
+        s = simd.fma(rest, rest, s)
+    store_scores(table.offset[component], score, to, s)
 
 
 @block_jit
 def _add_moments(y: Array, d: int, q: int, z: Array, at: int, score: Array, own: int, sums: Array, t: int) -> None:
     """Add the count, and for each feature Σ r y, Σ r y^2 and Σ r y z_a, to the eight-lane sums at t."""
-    r0, r1, r2, r3 = load4(score, own)
-    add_lanes(sums, t, r0, r1, r2, r3)
+    r = simd.load_row(score, own)
+    add_row(sums, t, r)
     t += LANES
     for j in range(d):
-        y0, y1, y2, y3 = load4(y, j * BLOCK)
-        y0, y1, y2, y3 = r0 * y0, r1 * y1, r2 * y2, r3 * y3
-        add_lanes(sums, t, y0, y1, y2, y3)
-        simd.store(sums, t + LANES, dot(y0, y1, y2, y3, y, j * BLOCK, simd.load(sums, t + LANES)))
+        y_j = simd.load_row(y, j * BLOCK)
+        share = r * y_j
+        add_row(sums, t, share)
+        add_product(sums, t + LANES, share, y_j)
         t += 2 * LANES
         for a in range(q):
-            simd.store(sums, t, dot(y0, y1, y2, y3, z, at + a * BLOCK, simd.load(sums, t)))
+            add_product(sums, t, share, simd.load_row(z, at + a * BLOCK))
             t += LANES
 
 

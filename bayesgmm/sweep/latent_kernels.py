@@ -30,7 +30,7 @@ from typing import Any
 
 from bayesgmm.late import Late
 from bayesgmm.sweep.compilation import callback, plain_jit
-from bayesgmm.sweep.kernels import add4, add_lanes, fma4, load4, mul4, spread4, store4
+from bayesgmm.sweep.kernels import add_row
 from bayesgmm.sweep.latent_records import (
     COLUMNS,
     COMPONENT,
@@ -52,7 +52,7 @@ from bayesgmm.sweep.latent_records import (
     scratch,
     triangle,
 )
-from bayesgmm.sweep.layout import BLOCK, LANES, Array, IntArray, Vectors
+from bayesgmm.sweep.layout import BLOCK, LANES, Array, IntArray, Row
 
 simd = Late("bayesgmm.sweep.simd")
 pointers = Late("bayesgmm.sweep.pointers")
@@ -116,9 +116,9 @@ def _keep_root(root: Array, d: int, diagonal: bool, memory: Array) -> None:
 
 
 @plain_jit
-def _gather4(array: Array, base: int, latent: IntArray, first: int) -> Vectors:
+def _gather(array: Array, base: int, latent: IntArray, first: int) -> Row:
     """Load numbers at places that differ from row to row."""
-    return (
+    return simd.join(
         simd.gather(array, base, latent, first),
         simd.gather(array, base, latent, first + LANES),
         simd.gather(array, base, latent, first + 2 * LANES),
@@ -127,9 +127,9 @@ def _gather4(array: Array, base: int, latent: IntArray, first: int) -> Vectors:
 
 
 @plain_jit
-def _gather_rows4(array: Array, base: int, latent: IntArray, first: int) -> Vectors:
+def _gather_rows(array: Array, base: int, latent: IntArray, first: int) -> Row:
     """Load each row's number of a column that it chooses."""
-    return (
+    return simd.join(
         simd.gather_rows(array, base, BLOCK, latent, first),
         simd.gather_rows(array, base + LANES, BLOCK, latent, first + LANES),
         simd.gather_rows(array, base + 2 * LANES, BLOCK, latent, first + 2 * LANES),
@@ -138,9 +138,9 @@ def _gather_rows4(array: Array, base: int, latent: IntArray, first: int) -> Vect
 
 
 @plain_jit
-def _gather_pairs4(array: Array, base: int, width: int, latent: IntArray, first: int, second: int) -> Vectors:
+def _gather_pairs(array: Array, base: int, width: int, latent: IntArray, first: int, second: int) -> Row:
     """Load the entry of a matrix in each row's own row and column."""
-    return (
+    return simd.join(
         simd.gather_pairs(array, base, width, latent, first, second),
         simd.gather_pairs(array, base, width, latent, first + LANES, second + LANES),
         simd.gather_pairs(array, base, width, latent, first + 2 * LANES, second + 2 * LANES),
@@ -152,16 +152,16 @@ def _gather_pairs4(array: Array, base: int, width: int, latent: IntArray, first:
 def _separate(latent: IntArray, at: int, d: int, centred: Array, memory: Array, exact: int, kept: int) -> None:
     """Copy the deviations of the block's exact cells, with zeros for latent ones, and those of the latent cells."""
     for j in range(d):
-        store4(memory, exact + j * BLOCK, *load4(centred, j * BLOCK))
-    store4(memory, exact + d * BLOCK, *spread4(0.0))
+        simd.store(memory, exact + j * BLOCK, simd.load_row(centred, j * BLOCK))
+    simd.store(memory, exact + d * BLOCK, simd.spread_row(0.0))
     for a in range(latent[at + COUNT]):
         first, to = cell_columns(latent, at) + a * BLOCK, kept + a * BLOCK
         if latent[at + SAME] > 0:
             place = exact + latent[first] * BLOCK
-            store4(memory, to, *load4(memory, place))
-            store4(memory, place, *spread4(0.0))
+            simd.store(memory, to, simd.load_row(memory, place))
+            simd.store(memory, place, simd.spread_row(0.0))
         else:
-            store4(memory, to, *_gather_rows4(memory, exact, latent, first))
+            simd.store(memory, to, _gather_rows(memory, exact, latent, first))
             start, stop = rows_with(latent, at, a)
             for r in range(start, stop):
                 memory[exact + latent[first + latent[r]] * BLOCK + latent[r]] = 0.0
@@ -171,91 +171,77 @@ def _separate(latent: IntArray, at: int, d: int, centred: Array, memory: Array, 
 def _pull_of_exact(latent: IntArray, at: int, d: int, memory: Array, exact: int, to: int) -> None:
     """Write the precision times the exact deviations, of columns with latent cells, to ``memory[to:]``."""
     for u in range(latent[at + UNION]):
-        column, total = latent[at + COLUMNS + u], spread4(0.0)
+        column, total = latent[at + COLUMNS + u], simd.spread_row(0.0)
         row = d * d + column * (d + 1)
         for j in range(d):
-            total = fma4(spread4(memory[row + j]), load4(memory, exact + j * BLOCK), total)
-        store4(memory, to + column * BLOCK, *total)
-    store4(memory, to + d * BLOCK, *spread4(0.0))
+            total = simd.fma(simd.spread_row(memory[row + j]), simd.load_row(memory, exact + j * BLOCK), total)
+        simd.store(memory, to + column * BLOCK, total)
+    simd.store(memory, to + d * BLOCK, simd.spread_row(0.0))
 
 
 @plain_jit
-def _conditional_precision(latent: IntArray, floats: Array, at: int, a: int, b: int, d: int, memory: Array) -> Vectors:
+def _conditional_precision(latent: IntArray, floats: Array, at: int, a: int, b: int, d: int, memory: Array) -> Row:
     """Return an entry of the precision of the latent cells, given what was measured."""
     columns, noise = cell_columns(latent, at), latent[at + FLOATS] + BLOCK
     first, second = columns + a * BLOCK, columns + b * BLOCK
     if latent[at + SAME] > 0:
         i, j = latent[first], latent[second]
-        value = spread4(memory[d * d + ((d + 1) ** 2 + i if a == b else i * (d + 1) + j)])
+        value = simd.spread_row(memory[d * d + ((d + 1) ** 2 + i if a == b else i * (d + 1) + j)])
     elif a == b:
-        value = _gather4(memory, d * d + (d + 1) ** 2, latent, first)
+        value = _gather(memory, d * d + (d + 1) ** 2, latent, first)
     else:
-        value = _gather_pairs4(memory, d * d, d + 1, latent, first, second)
+        value = _gather_pairs(memory, d * d, d + 1, latent, first, second)
     if latent[at + KIND] == COVARIANCES:
-        value = add4(value, load4(floats, noise + (triangle(a) + b) * BLOCK))
+        value = value + simd.load_row(floats, noise + (triangle(a) + b) * BLOCK)
     elif latent[at + KIND] == VARIANCES and a == b:
-        value = add4(value, load4(floats, noise + a * BLOCK))
+        value = value + simd.load_row(floats, noise + a * BLOCK)
     return value
 
 
 @plain_jit
-def _add_logs(product: Vectors, total: Vectors) -> Vectors:
-    """Return totals plus the logarithms of products."""
-    (a, b, c, d), (e, f, g, h) = product, total
-    return e + simd.log(a), f + simd.log(b), g + simd.log(c), h + simd.log(d)
-
-
-@plain_jit
-def _inverse_roots(value: Vectors) -> Vectors:
-    """Return one over square roots."""
-    one, (a, b, c, d) = simd.spread(1.0), value
-    return one / simd.sqrt(a), one / simd.sqrt(b), one / simd.sqrt(c), one / simd.sqrt(d)
-
-
-@plain_jit
-def _factorise(latent: IntArray, floats: Array, at: int, d: int, dense: bool, memory: Array, factor: int) -> Vectors:
+def _factorise(latent: IntArray, floats: Array, at: int, d: int, dense: bool, memory: Array, factor: int) -> Row:
     """Keep the inverse Cholesky factor of the precision of the latent cells; return its log determinant.
 
     It is lower-triangular. Where it is not dense, only its diagonal is written and read.
     """
-    count, minus = latent[at + COUNT], spread4(-1.0)
-    log_determinant, product = spread4(0.0), spread4(1.0)
+    count, minus = latent[at + COUNT], simd.spread_row(-1.0)
+    log_determinant, product = simd.spread_row(0.0), simd.spread_row(1.0)
     for a in range(count):
         row = factor + triangle(a) * BLOCK
         for b in range(0 if dense else a, a + 1):
             value = _conditional_precision(latent, floats, at, a, b, d, memory)
             column = factor + triangle(b) * BLOCK
             for c in range(0 if dense else b, b):
-                left = mul4(minus, load4(memory, row + c * BLOCK))
-                value = fma4(left, load4(memory, column + c * BLOCK), value)
+                left = minus * simd.load_row(memory, row + c * BLOCK)
+                value = simd.fma(left, simd.load_row(memory, column + c * BLOCK), value)
             if a == b:
-                value = _inverse_roots(value)
-                product = mul4(product, value)
+                value = simd.spread_row(1.0) / simd.sqrt(value)
+                product = product * value
             else:
-                value = mul4(value, load4(memory, column + b * BLOCK))
-            store4(memory, row + b * BLOCK, *value)
+                value = value * simd.load_row(memory, column + b * BLOCK)
+            simd.store(memory, row + b * BLOCK, value)
         if a % RUN == RUN - 1 or a == count - 1:
-            log_determinant, product = _add_logs(product, log_determinant), spread4(1.0)
+            log_determinant, product = log_determinant + simd.log(product), simd.spread_row(1.0)
     for b in range(count if dense else 0):
         for a in range(b + 1, count):
-            row, total = factor + triangle(a) * BLOCK, spread4(0.0)
+            row, total = factor + triangle(a) * BLOCK, simd.spread_row(0.0)
             for c in range(b, a):
-                other = load4(memory, factor + (triangle(c) + b) * BLOCK)
-                total = fma4(load4(memory, row + c * BLOCK), other, total)
-            store4(memory, row + b * BLOCK, *mul4(mul4(minus, total), load4(memory, row + a * BLOCK)))
+                other = simd.load_row(memory, factor + (triangle(c) + b) * BLOCK)
+                total = simd.fma(simd.load_row(memory, row + c * BLOCK), other, total)
+            simd.store(memory, row + b * BLOCK, minus * total * simd.load_row(memory, row + a * BLOCK))
     return log_determinant
 
 
 @plain_jit
-def _noise_times(latent: IntArray, floats: Array, at: int, a: int, memory: Array, of: int) -> Vectors:
+def _noise_times(latent: IntArray, floats: Array, at: int, a: int, memory: Array, of: int) -> Row:
     """Return an entry of the precision of the errors times the vectors at ``memory[of:]``."""
     noise = latent[at + FLOATS] + BLOCK
     if latent[at + KIND] == VARIANCES:
-        return mul4(load4(floats, noise + a * BLOCK), load4(memory, of + a * BLOCK))
-    total = spread4(0.0)
+        return simd.load_row(floats, noise + a * BLOCK) * simd.load_row(memory, of + a * BLOCK)
+    total = simd.spread_row(0.0)
     for b in range(latent[at + COUNT]):
         place = triangle(a) + b if b <= a else triangle(b) + a
-        total = fma4(load4(floats, noise + place * BLOCK), load4(memory, of + b * BLOCK), total)
+        total = simd.fma(simd.load_row(floats, noise + place * BLOCK), simd.load_row(memory, of + b * BLOCK), total)
     return total
 
 
@@ -263,17 +249,17 @@ def _noise_times(latent: IntArray, floats: Array, at: int, a: int, memory: Array
 def _solve(count: int, dense: bool, memory: Array, factor: int, spare: int) -> None:
     """Replace the vectors at ``memory[spare:]`` by their products with the inverse of the precision."""
     for i in range(count):  # the factor times them, from the last on, in place
-        a, total = count - 1 - i, spread4(0.0)
+        a, total = count - 1 - i, simd.spread_row(0.0)
         for b in range(0 if dense else a, a + 1):
-            entry = load4(memory, factor + (triangle(a) + b) * BLOCK)
-            total = fma4(entry, load4(memory, spare + b * BLOCK), total)
-        store4(memory, spare + a * BLOCK, *total)
+            entry = simd.load_row(memory, factor + (triangle(a) + b) * BLOCK)
+            total = simd.fma(entry, simd.load_row(memory, spare + b * BLOCK), total)
+        simd.store(memory, spare + a * BLOCK, total)
     for a in range(count):  # and its transpose times that
-        total = spread4(0.0)
+        total = simd.spread_row(0.0)
         for b in range(a, count if dense else a + 1):
-            entry = load4(memory, factor + (triangle(b) + a) * BLOCK)
-            total = fma4(entry, load4(memory, spare + b * BLOCK), total)
-        store4(memory, spare + a * BLOCK, *total)
+            entry = simd.load_row(memory, factor + (triangle(b) + a) * BLOCK)
+            total = simd.fma(entry, simd.load_row(memory, spare + b * BLOCK), total)
+        simd.store(memory, spare + a * BLOCK, total)
 
 
 @plain_jit
@@ -287,31 +273,31 @@ def _expectations(
     pull: int,
     spare: int,
     kept: int,
-) -> Vectors:
+) -> Row:
     """Keep the expected deviations of latent cells in place of those that were measured.
 
     Returns the squared distances of the measured values from their expectations.
     """
-    count, distance, minus = latent[at + COUNT], spread4(0.0), spread4(-1.0)
+    count, distance, minus = latent[at + COUNT], simd.spread_row(0.0), simd.spread_row(-1.0)
     noisy = latent[at + KIND] != NO_NOISE
     for a in range(count):
-        value = spread4(0.0)
+        value = simd.spread_row(0.0)
         first = cell_columns(latent, at) + a * BLOCK
         if has_pull and latent[at + SAME] > 0:
-            value = mul4(minus, load4(memory, pull + latent[first] * BLOCK))
+            value = minus * simd.load_row(memory, pull + latent[first] * BLOCK)
         elif has_pull:
-            value = mul4(minus, _gather_rows4(memory, pull, latent, first))
+            value = minus * _gather_rows(memory, pull, latent, first)
         if noisy:
-            value = add4(value, _noise_times(latent, floats, at, a, memory, kept))
-        store4(memory, spare + a * BLOCK, *value)
+            value = value + _noise_times(latent, floats, at, a, memory, kept)
+        simd.store(memory, spare + a * BLOCK, value)
     _solve(count, dense, memory, kept + count * BLOCK, spare)
     for a in range(count):
-        expected, measured = load4(memory, spare + a * BLOCK), load4(memory, kept + a * BLOCK)
-        store4(memory, spare + a * BLOCK, *fma4(minus, expected, measured))
-        store4(memory, kept + a * BLOCK, *expected)
+        expected, measured = simd.load_row(memory, spare + a * BLOCK), simd.load_row(memory, kept + a * BLOCK)
+        simd.store(memory, spare + a * BLOCK, simd.fma(minus, expected, measured))
+        simd.store(memory, kept + a * BLOCK, expected)
     for a in range(count if noisy else 0):
-        away = load4(memory, spare + a * BLOCK)
-        distance = fma4(_noise_times(latent, floats, at, a, memory, spare), away, distance)
+        away = simd.load_row(memory, spare + a * BLOCK)
+        distance = simd.fma(_noise_times(latent, floats, at, a, memory, spare), away, distance)
     return distance
 
 
@@ -321,7 +307,7 @@ def _replace(latent: IntArray, at: int, centred: Array, memory: Array, kept: int
     for a in range(latent[at + COUNT]):
         first, own = cell_columns(latent, at) + a * BLOCK, kept + a * BLOCK
         if latent[at + SAME] > 0:
-            store4(centred, latent[first] * BLOCK, *load4(memory, own))
+            simd.store(centred, latent[first] * BLOCK, simd.load_row(memory, own))
             continue
         start, stop = rows_with(latent, at, a)
         for r in range(start, stop):
@@ -348,8 +334,8 @@ def expect_cells(
         _pull_of_exact(latent, at, d, memory, exact, pull)
     log_determinant = _factorise(latent, floats, at, d, dense, memory, kept + latent[at + COUNT] * BLOCK)
     distance = _expectations(latent, floats, at, dense, has_pull, memory, pull, spare, kept)
-    correction = fma4(spread4(-0.5), distance, log_determinant)
-    store4(row, 0, *add4(correction, load4(floats, latent[at + FLOATS])))
+    correction = simd.fma(simd.spread_row(-0.5), distance, log_determinant)
+    simd.store(row, 0, correction + simd.load_row(floats, latent[at + FLOATS]))
     _replace(latent, at, centred, memory, kept)
     return 0
 
@@ -382,21 +368,21 @@ def add_variances(
     sums, diagonal, at = pointers.carray(sums_, UNKNOWN), diagonal_ != 0, latent[HEAD + block]
     spare, kept, dense, columns = scratch(d), kept_from(d), is_dense(latent, at, diagonal), cell_columns(latent, at)
     count = latent[at + COUNT]
-    factor, share = kept + count * BLOCK, load4(row, 0)
+    factor, share = kept + count * BLOCK, simd.load_row(row, 0)
     _replace(latent, at, centred, memory, kept)
     for a in range(count):
         start, stop = rows_with(latent, at, a)
         for b in range(a if diagonal or not dense else 0, a + 1):
-            total = spread4(0.0)
+            total = simd.spread_row(0.0)
             for c in range(a, count if dense else a + 1):
                 at_a, at_b = (triangle(c) + a) * BLOCK, (triangle(c) + b) * BLOCK
-                total = fma4(load4(memory, factor + at_a), load4(memory, factor + at_b), total)
-            total = mul4(total, share)
+                total = simd.fma(simd.load_row(memory, factor + at_a), simd.load_row(memory, factor + at_b), total)
+            total = total * share
             first, second = columns + a * BLOCK, columns + b * BLOCK
             if latent[at + SAME] > 0:
-                add_lanes(sums, _moment(latent[first], latent[second], diagonal) * LANES, *total)
+                add_row(sums, _moment(latent[first], latent[second], diagonal) * LANES, total)
                 continue
-            store4(memory, spare, *total)
+            simd.store(memory, spare, total)
             for r in range(start, stop):
                 p = latent[r]
                 to = _moment(latent[first + p], latent[second + p], diagonal) * LANES

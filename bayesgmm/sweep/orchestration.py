@@ -32,9 +32,8 @@ from bayesgmm.late import Late
 from bayesgmm.sweep.compilation import block_jit, jit, kernel, plain_jit
 from bayesgmm.sweep.gathered_kernels import few_share, gather, gathered_memory, keep_rest, take_gathered
 from bayesgmm.sweep.kernels import (
-    add_lanes,
+    add_row,
     centre,
-    load4,
     logsumexp,
     moments_diagonal,
     moments_full,
@@ -84,7 +83,7 @@ n_components : int
     K.
 """
 
-Workspace = namedtuple("Workspace", "centred score latent counters gathered")
+Workspace = namedtuple("Workspace", "centred origin score latent counters gathered")
 """Scratch memory for one block.
 
 ``centred`` (D * BLOCK,), ``score`` (rows * BLOCK,), a row for each component, and ``latent``, the memory of
@@ -124,7 +123,7 @@ def workspace(points: NativePoints, table: NativeTable) -> Workspace:
     rows, d = table.n_components + (points.background.size > 0), points.n_features
     latent = np.zeros(latent_memory(points.latent, rows))
     gathered = gathered_memory(table.n_components)
-    return Workspace(np.empty(d * BLOCK), np.empty(rows * BLOCK), latent, np.zeros(COUNTERS), gathered)
+    return Workspace(np.empty(d * BLOCK), np.zeros(d), np.empty(rows * BLOCK), latent, np.zeros(COUNTERS), gathered)
 
 
 @block_jit
@@ -193,24 +192,28 @@ def score_block(points: NativePoints, block: int, table: NativeTable, draw: int,
     at, first, diagonal = block * d * BLOCK, draw * k, is_diagonal(table)
     log_rest, latent = background[LOG_REST] if background.size > 0 else 0.0, has_latent(points.latent, block)
     for c in range(first, first + k):
-        centre(points.x, at, table.mean, c * d, d, work.centred)
+        x, x_at, mean, mean_at = points.x, at, table.mean, c * d
         offset, to = table.offset[c] + log_rest, (c - first) * BLOCK
         root_at = c * d if diagonal else c * d * d
         if latent:
+            centre(x, at, mean, mean_at, d, work.centred)
             _expect_block(points, block, table.root, root_at, diagonal, c - first, work)
+            x, x_at, mean, mean_at = work.centred, 0, work.origin, 0
         if diagonal:
-            score_diagonal(work.centred, table.root, root_at, d, offset, work.score, to)
+            score_diagonal(x, x_at, mean, mean_at, table.root, root_at, d, offset, work.score, to)
         else:
-            score_full(work.centred, table.root, root_at, d, offset, work.score, to)
+            score_full(x, x_at, mean, mean_at, table.root, root_at, d, offset, work.centred, work.score, to)
         if latent:
             _correct(work, to)
         if points.labels.size > 0:
             add_labels(points, block, c - first, work.score, to)
     if background.size > 0:
-        centre(points.x, at, background, MEAN, d, work.centred)
+        x, x_at, mean, mean_at = points.x, at, background, MEAN
         if latent:
+            centre(x, at, mean, mean_at, d, work.centred)
             _expect_block(points, block, background, MEAN + d, True, k, work)
-        score_diagonal(work.centred, background, MEAN + d, d, background[OFFSET], work.score, k * BLOCK)
+            x, x_at, mean, mean_at = work.centred, 0, work.origin, 0
+        score_diagonal(x, x_at, mean, mean_at, background, MEAN + d, d, background[OFFSET], work.score, k * BLOCK)
         if latent:
             _correct(work, k * BLOCK)
         if points.labels.size > 0:  # a row with a label is none of the background's
@@ -256,22 +259,36 @@ def add_moments(
             if work.gathered.count[k] >= BLOCK:
                 _add_gathered(points, table, c, k, work, sums)
             continue
-        centre(points.x, at * d, table.mean, c * d, d, work.centred)
+        x, x_at, mean, mean_at = points.x, at * d, table.mean, c * d
         if latent:
+            centre(x, x_at, mean, mean_at, d, work.centred)
             _add_variances(points, block, table.root, c * d if diagonal else c * d * d, diagonal, k, sums, work, how)
-        _add_centred(work.centred, work.score, k * BLOCK, d, diagonal, k, sums)
+            x, x_at, mean, mean_at = work.centred, 0, work.origin, 0
+        _add_centred(x, x_at, mean, mean_at, work.score, k * BLOCK, d, diagonal, k, work.centred, sums)
 
 
 @block_jit
-def _add_centred(d: Array, share: Array, at: int, n_features: int, diagonal: bool, k: int, sums: Array) -> None:
+def _add_centred(
+    x: Array,
+    x_at: int,
+    mean: Array,
+    mean_at: int,
+    share: Array,
+    at: int,
+    n_features: int,
+    diagonal: bool,
+    k: int,
+    d: Array,
+    sums: Array,
+) -> None:
     """Add the moments of a block of points, less the mean, with responsibilities ``share[at:]`` in component k."""
     t = k * moments_width(n_features, diagonal) * LANES
-    r0, r1, r2, r3 = load4(share, at)
-    add_lanes(sums, t, r0, r1, r2, r3)
+    r = simd.load_row(share, at)
+    add_row(sums, t, r)
     if diagonal:
-        moments_diagonal(d, r0, r1, r2, r3, n_features, sums, t + LANES)
+        moments_diagonal(x, x_at, mean, mean_at, r, n_features, sums, t + LANES)
     else:
-        moments_full(d, r0, r1, r2, r3, n_features, sums, t + LANES)
+        moments_full(x, x_at, mean, mean_at, r, n_features, d, sums, t + LANES)
 
 
 @plain_jit
@@ -279,7 +296,7 @@ def _add_gathered(points: NativePoints, table: NativeTable, c: int, k: int, work
     """Add the moments of gathered points of component k, row c of the table: of as many as fill a block."""
     d, gathered = points.n_features, work.gathered
     at = take_gathered(points.x, d, table.mean, c * d, gathered, k, work.centred)
-    _add_centred(work.centred, gathered.share, at, d, False, k, sums)
+    _add_centred(work.centred, 0, work.origin, 0, gathered.share, at, d, False, k, work.centred, sums)
     keep_rest(gathered, k)
 
 

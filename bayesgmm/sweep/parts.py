@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.sweep.blocks import BackgroundRow, Blocks, Measure
 from bayesgmm.sweep.latent_cells import LatentCells
-from bayesgmm.sweep.layout import BLOCK
+from bayesgmm.sweep.layout import BLOCK, aligned
 from bayesgmm.sweep.stats import Array
 
 RUN = 256  # blocks: the smallest number of successive ones that is read
@@ -138,7 +138,7 @@ def joined(parts: Iterable[Blocks], n_points: int, n_features: int) -> Blocks:
            [5.]])
     """
     n_blocks = max(1, -(-n_points // BLOCK))
-    x, weight = np.empty(n_blocks * n_features * BLOCK), np.empty(n_blocks * BLOCK)
+    x, weight = aligned(n_blocks * n_features * BLOCK), np.empty(n_blocks * BLOCK)
     first, missing = 0, []
     for part in parts:
         to = first + part.n_blocks

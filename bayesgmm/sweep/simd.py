@@ -6,7 +6,8 @@ whatever the machine has (one AVX-512 register, two of AVX2, four of NEON or SSE
 inside compiled functions: they are never boxed, returned or stored.
 
 Vectors are of doubles (``VEC``); those that are loaded from an array of single precision are of such numbers
-(``SINGLE``), and twice as fast. Only ``exp``, ``log`` and ``total`` need doubles.
+(``SINGLE``), and twice as fast. Only ``exp``, ``log`` and ``total`` need doubles. A row of a block (``ROW``) is a wide
+vector, which most functions take, too; ``parts`` makes four vectors of it.
 """
 
 import operator
@@ -17,10 +18,10 @@ from numba.core import cgutils, types
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
-from bayesgmm.sweep.layout import LANES
+from bayesgmm.sweep.layout import BLOCK, LANES
 
 _F64, _I64 = ir.DoubleType(), ir.IntType(64)
-_VF, _VI = ir.VectorType(_F64, LANES), ir.VectorType(_I64, LANES)
+_VF = ir.VectorType(_F64, LANES)
 
 
 class _Vec(types.Type):
@@ -31,6 +32,7 @@ class _Vec(types.Type):
 
 VEC = _Vec("Vec8", types.float64, _VF)
 SINGLE = _Vec("Vec8 of single precision", types.float32, ir.VectorType(ir.FloatType(), LANES))
+ROW = _Vec("Row", types.float64, ir.VectorType(_F64, BLOCK))
 
 
 def _vector_of(number: Any) -> Any:
@@ -45,7 +47,7 @@ class _VecModel(models.PrimitiveModel):
 
 
 def _const(value: Any, kind: Any = _VF) -> Any:
-    return ir.Constant(kind, [value] * LANES)
+    return ir.Constant(kind, [value] * kind.count)
 
 
 def _element_pointer(context: Any, builder: Any, array_type: Any, array: Any, position: Any) -> Any:
@@ -56,21 +58,28 @@ def _element_pointer(context: Any, builder: Any, array_type: Any, array: Any, po
 @intrinsic
 def load(typingctx: Any, array: Any, position: Any) -> Any:
     """Load eight adjacent numbers of a flat, contiguous array, from ``array[position]`` on."""
+    return _vector_of(array.dtype)(array, types.intp), _load
 
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        pointer = _element_pointer(context, builder, sig.args[0], args[0], args[1])
-        vector = sig.return_type
-        return builder.load(builder.bitcast(pointer, vector.vector.as_pointer()), align=vector.number.bitwidth // 8)
 
-    return _vector_of(array.dtype)(array, types.intp), codegen
+@intrinsic
+def load_row(typingctx: Any, array: Any, position: Any) -> Any:
+    """Load a row of a block, from ``array[position]`` on."""
+    return ROW(array, types.intp), _load
+
+
+def _load(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    pointer = _element_pointer(context, builder, sig.args[0], args[0], args[1])
+    vector = sig.return_type
+    return builder.load(builder.bitcast(pointer, vector.vector.as_pointer()), align=vector.number.bitwidth // 8)
 
 
 @intrinsic
 def store(typingctx: Any, array: Any, position: Any, vec: Any) -> Any:
-    """Store eight adjacent numbers of a flat array, rounded if it is of single precision."""
+    """Store a vector's numbers, adjacent in a flat array, rounded if it is of single precision."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        pointer, to = _element_pointer(context, builder, sig.args[0], args[0], args[1]), _vector_of(sig.args[0].dtype)
+        pointer = _element_pointer(context, builder, sig.args[0], args[0], args[1])
+        to = ROW if sig.args[2] == ROW else _vector_of(sig.args[0].dtype)
         numbers = args[2] if to == sig.args[2] else builder.fptrunc(args[2], to.vector)
         builder.store(numbers, builder.bitcast(pointer, to.vector.as_pointer()), align=to.number.bitwidth // 8)
         return context.get_dummy_value()
@@ -131,21 +140,56 @@ def gather_pairs(typingctx: Any, array: Any, base: Any, width: Any, places: Any,
 @intrinsic
 def spread(typingctx: Any, scalar: Any) -> Any:
     """Fill all eight lanes with the same number."""
+    vector = _vector_of(scalar)
+    return vector(vector.number), _spread
+
+
+@intrinsic
+def spread_row(typingctx: Any, scalar: Any) -> Any:
+    """Return a row of equal numbers."""
+    return ROW(types.float64), _spread
+
+
+def _spread(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    empty = ir.Constant(sig.return_type.vector, ir.Undefined)
+    one = builder.insert_element(empty, args[0], ir.IntType(32)(0))
+    return builder.shuffle_vector(one, empty, _const(0, ir.VectorType(ir.IntType(32), empty.type.count)))
+
+
+def _places_from(first: int, count: int) -> Any:
+    """Return successive places in a vector."""
+    return ir.Constant(ir.VectorType(ir.IntType(32), count), list(range(first, first + count)))
+
+
+@intrinsic
+def join(typingctx: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
+    """Return the row of four vectors."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        empty = ir.Constant(sig.return_type.vector, ir.Undefined)
-        one = builder.insert_element(empty, args[0], ir.IntType(32)(0))
-        mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-        return builder.shuffle_vector(one, empty, mask)
+        while len(args) > 1:
+            places = _places_from(0, 2 * args[0].type.count)
+            args = [builder.shuffle_vector(*pair, places) for pair in zip(args[::2], args[1::2], strict=True)]
+        return args[0]
 
-    vector = _vector_of(scalar)
-    return vector(vector.number), codegen
+    return ROW(a, b, c, d), codegen
+
+
+@intrinsic
+def parts(typingctx: Any, row: Any) -> Any:
+    """Return the vectors of a row."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        empty, starts = ir.Constant(args[0].type, ir.Undefined), range(0, BLOCK, LANES)
+        vectors = [builder.shuffle_vector(args[0], empty, _places_from(at, LANES)) for at in starts]
+        return context.make_tuple(builder, sig.return_type, vectors)
+
+    return types.UniTuple(VEC, BLOCK // LANES)(row), codegen
 
 
 def _call(builder: Any, name: Any, args: Any) -> Any:
     vector = args[0].type
-    kind, bits = ir.FunctionType(vector, [vector] * len(args)), 64 if vector == _VF else 32
-    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.v{LANES}f{bits}")
+    kind, bits = ir.FunctionType(vector, [vector] * len(args)), 64 if vector.element == _F64 else 32
+    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.v{vector.count}f{bits}")
     return builder.call(function, args)
 
 
@@ -205,7 +249,7 @@ def _holds(builder: Any, relation: str, first: Any, second: Any) -> Any:
 @intrinsic
 def sqrt(typingctx: Any, a: Any) -> Any:
     """Compute the square root."""
-    return VEC(VEC), lambda context, builder, sig, args: _call(builder, "sqrt", args)
+    return a(a), lambda context, builder, sig, args: _call(builder, "sqrt", args)
 
 
 @intrinsic
@@ -222,7 +266,7 @@ class _Elementwise(AbstractTemplate):
     """Operation of two vectors, lane by lane."""
 
     def generic(self, args: Any, kws: Any) -> Any:
-        return signature(args[0], *args) if args in ((VEC, VEC), (SINGLE, SINGLE)) else None
+        return signature(args[0], *args) if args in ((VEC, VEC), (SINGLE, SINGLE), (ROW, ROW)) else None
 
 
 for _operator, _instruction in [
@@ -236,7 +280,7 @@ for _operator, _instruction in [
         return lambda context, builder, sig, args: getattr(builder, instruction)(*args)
 
     infer_global(_operator)(type("_Elementwise", (_Elementwise,), {}))
-    for _kind in VEC, SINGLE:
+    for _kind in VEC, SINGLE, ROW:
         lower_builtin(_operator, _kind, _kind)(_bind(_instruction))
 
 
@@ -255,18 +299,10 @@ def total(typingctx: Any, a: Any) -> Any:
 
 
 def _horner(builder: Any, x: Any, coefficients: Any) -> Any:
-    value = _const(coefficients[0])
+    value = _const(coefficients[0], x.type)
     for c in coefficients[1:]:
-        value = _call(builder, "fma", [value, x, _const(c)])
+        value = _call(builder, "fma", [value, x, _const(c, x.type)])
     return value
-
-
-def _bits(builder: Any, x: Any) -> Any:
-    return builder.bitcast(x, _VI)
-
-
-def _doubles(builder: Any, x: Any) -> Any:
-    return builder.bitcast(x, _VF)
 
 
 _MAGIC = 6755399441055744.0  # 1.5 * 2**52: adding it rounds to an integer, held in the low bits
@@ -299,16 +335,18 @@ def exp(typingctx: Any, a: Any) -> Any:
     """
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        x = _larger(builder, _const(-600.0), args[0])
-        rounded = _call(builder, "fma", [x, _const(_LOG2E), _const(_MAGIC)])
-        n = builder.fsub(rounded, _const(_MAGIC))
-        r = _call(builder, "fma", [n, _const(_MINUS_LN2_HIGH), x])
-        r = _call(builder, "fma", [n, _const(_MINUS_LN2_LOW), r])
-        mantissa = _bits(builder, _horner(builder, r, _EXP_CHEBYSHEV))
-        exponent = builder.shl(_bits(builder, rounded), _const(52, _VI))
-        return _doubles(builder, builder.add(mantissa, exponent))
+        kind = args[0].type
+        bits = ir.VectorType(_I64, kind.count)
+        x = _larger(builder, _const(-600.0, kind), args[0])
+        rounded = _call(builder, "fma", [x, _const(_LOG2E, kind), _const(_MAGIC, kind)])
+        n = builder.fsub(rounded, _const(_MAGIC, kind))
+        r = _call(builder, "fma", [n, _const(_MINUS_LN2_HIGH, kind), x])
+        r = _call(builder, "fma", [n, _const(_MINUS_LN2_LOW, kind), r])
+        mantissa = builder.bitcast(_horner(builder, r, _EXP_CHEBYSHEV), bits)
+        exponent = builder.shl(builder.bitcast(rounded, bits), _const(52, bits))
+        return builder.bitcast(builder.add(mantissa, exponent), kind)
 
-    return VEC(VEC), codegen
+    return a(a), codegen
 
 
 @intrinsic
@@ -316,17 +354,17 @@ def log(typingctx: Any, a: Any) -> Any:
     """Compute the natural logarithm of a positive normal number, to 2 ulp."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        one = _const(1.0)
-        offset = builder.sub(_bits(builder, args[0]), _const(_SQRT_HALF_BITS, _VI))
-        exponent = builder.ashr(offset, _const(52, _VI))
-        mantissa = builder.sub(_bits(builder, args[0]), builder.shl(exponent, _const(52, _VI)))
-        m = _doubles(builder, mantissa)
-        as_float = _doubles(builder, builder.add(exponent, _const(_MAGIC_BITS, _VI)))
-        n = builder.fsub(as_float, _const(_MAGIC))
+        kind = args[0].type
+        integers, one = ir.VectorType(_I64, kind.count), _const(1.0, kind)
+        bits = builder.bitcast(args[0], integers)
+        exponent = builder.ashr(builder.sub(bits, _const(_SQRT_HALF_BITS, integers)), _const(52, integers))
+        m = builder.bitcast(builder.sub(bits, builder.shl(exponent, _const(52, integers))), kind)
+        as_float = builder.bitcast(builder.add(exponent, _const(_MAGIC_BITS, integers)), kind)
+        n = builder.fsub(as_float, _const(_MAGIC, kind))
         s = builder.fdiv(builder.fsub(m, one), builder.fadd(m, one))
         series = _horner(builder, builder.fmul(s, s), _ATANH_SERIES)
         tail = builder.fmul(builder.fadd(s, s), series)
-        low = _call(builder, "fma", [n, _const(-_MINUS_LN2_LOW), tail])
-        return _call(builder, "fma", [n, _const(-_MINUS_LN2_HIGH), low])
+        low = _call(builder, "fma", [n, _const(-_MINUS_LN2_LOW, kind), tail])
+        return _call(builder, "fma", [n, _const(-_MINUS_LN2_HIGH, kind), low])
 
-    return VEC(VEC), codegen
+    return a(a), codegen

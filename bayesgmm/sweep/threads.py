@@ -9,8 +9,6 @@ from itertools import pairwise
 from queue import SimpleQueue
 from threading import Lock, Thread
 
-import numpy as np
-
 PER_THREAD = 1_000_000  # multiplications, about 0.1 ms: longer than it takes to wake a thread
 
 Task = Callable[[int, int], object]
@@ -80,8 +78,8 @@ def run_ranges(task: Task, size: int, threads: int) -> None:
     if min(threads, size) <= 1 or _alone.get():
         task(0, size)
         return
-    cuts = np.linspace(0, size, max(1, min(threads, size)) + 1).astype(int).tolist()
-    *others, own = pairwise(cuts)
+    count = min(threads, size)
+    *others, own = pairwise(size * number // count for number in range(count + 1))
     parts, queue = [_Part(task, *other) for other in others], _waiting_threads(len(others))
     for part in parts:
         queue.put(part)

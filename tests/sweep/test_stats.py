@@ -15,6 +15,7 @@ from scipy.stats import multivariate_normal
 
 from bayesgmm.sweep import simd, stats
 from bayesgmm.sweep.blocks import Blocks
+from bayesgmm.sweep.parts import joined
 from bayesgmm.sweep.stats import Table, fold, fold_each, log_densities, responsibilities
 
 
@@ -192,6 +193,44 @@ def test_exp_and_log_are_right_to_three_units_in_the_last_place():
     assert np.max(np.abs(exped - np.exp(x)) / np.spacing(np.exp(x))) <= 3
     wanted = np.log(exped)
     assert np.max(np.abs(logged - wanted) / np.maximum(np.spacing(np.abs(wanted)), 2e-16)) <= 3
+
+
+@nb.njit
+def _by_row(x, y, out):
+    row, other = simd.load_row(x, 0), simd.load_row(y, 0)
+    simd.store(out, 0, simd.larger(simd.fma(simd.exp(row), other, simd.log(other)), simd.sqrt(other) / row - other))
+
+
+@nb.njit
+def _by_vectors(x, y, out):
+    for p in range(0, x.size, 8):
+        v, w = simd.load(x, p), simd.load(y, p)
+        simd.store(out, p, simd.larger(simd.fma(simd.exp(v), w, simd.log(w)), simd.sqrt(w) / v - w))
+
+
+@nb.njit
+def _taken_apart(x, out):
+    a, b, c, d = simd.parts(simd.load_row(x, 0))
+    simd.store(out, 0, simd.join(d, c, b, a))
+
+
+def test_a_row_of_a_block_is_computed_as_its_vectors():
+    """To the last bit: a value must not depend on how many numbers are computed at a time."""
+    x, y = np.random.default_rng(0).uniform(0.1, 3.0, size=(2, 32))
+    by_row, by_vectors, turned = np.empty((3, 32))
+    _by_row(x, y, by_row)
+    _by_vectors(x, y, by_vectors)
+    _taken_apart(x, turned)
+    np.testing.assert_array_equal(by_row, by_vectors)
+    np.testing.assert_array_equal(turned.reshape(4, 8), x.reshape(4, 8)[::-1])
+    assert len(set(by_row)) == 32
+
+
+@pytest.mark.parametrize("n_points", [1, 70, 100_000])
+def test_vectors_of_points_lie_in_one_line_of_the_cache(n_points):
+    blocks = Blocks.from_rows(np.zeros((n_points, 2)))
+    for laid_out in (blocks, joined([blocks], n_points, 2)):
+        assert laid_out.x.ctypes.data % 64 == 0
 
 
 FORK = """
