@@ -9,7 +9,7 @@ from types import FrameType
 
 INTERRUPTED = 130  # exit code: 128 + SIGINT
 DASK = "--scheduler"  # the option for which a command needs Dask
-YOUNG = 50_000  # new objects between two searches of the garbage collector
+YOUNG = 1_000_000  # new objects between two searches of the garbage collector: more than imports and a report make
 
 
 def main() -> None:
@@ -21,10 +21,12 @@ def main() -> None:
     if before is signal.default_int_handler:
         signal.signal(signal.SIGINT, _stop)
     from bayesgmm.cli import main as run
+    from bayesgmm.late import postponed
 
     signal.signal(signal.SIGINT, before)
     try:
-        run()
+        with postponed("numpy.f2py"):  # SciPy imports all parts of numpy, also this compiler of Fortran
+            run()
     except KeyboardInterrupt:
         _stop()
     finally:

@@ -30,9 +30,12 @@ class Late(ModuleType):
         return getattr(known["_module"], name)
 
     def _leave(self) -> None:
-        """Leave the place of the module in ``sys.modules``, where ``postponed`` puts it, to the module itself."""
+        """Leave the places of the module, where ``postponed`` puts it, to the module itself."""
         if sys.modules.get(self.__name__) is self:
             del sys.modules[self.__name__]
+        package, _, last = self.__name__.rpartition(".")
+        if package and vars(sys.modules[package]).get(last) is self:
+            delattr(sys.modules[package], last)
 
 
 @contextmanager
@@ -55,6 +58,9 @@ def postponed(name: str) -> Iterator[None]:
         yield
         return
     late = sys.modules[name] = Late(name)
+    package, _, last = name.rpartition(".")
+    if package:  # an import binds a part in its package
+        setattr(import_module(package), last, late)
     try:
         yield
     finally:

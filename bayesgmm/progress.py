@@ -105,6 +105,8 @@ def _bars(*columns: "ProgressColumn | str", transient: bool = False) -> "Progres
 
     console = Console(stderr=True)
     watched = console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)
+    hidden = _quiet.get() or not watched
+    console.quiet = hidden  # rich 13 ends hidden bars with an empty line
     wide = console.width >= WIDE
     return Progress(
         TextColumn("{task.description:<22}" if wide else "{task.description}"),
@@ -114,7 +116,7 @@ def _bars(*columns: "ProgressColumn | str", transient: bool = False) -> "Progres
         TimeRemainingColumn(elapsed_when_finished=True),
         console=console,
         transient=transient,
-        disable=_quiet.get() or not watched,
+        disable=hidden,
     )
 
 

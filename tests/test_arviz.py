@@ -170,6 +170,14 @@ def test_every_public_function_of_arviz_for_fits_is_listed():
     assert EVERY.keys().isdisjoint(NOT)
 
 
+def advice(error):
+    """What the page of messages says to do about an error of ArviZ."""
+    errors = (DOCS / "messages.md").read_text().partition("\n## Errors of ArviZ\n")[2].partition("\n## ")[0]
+    answers = re.findall(r"^(`.*)\n: (.*(?:\n  .*)*)$", errors, re.MULTILINE)
+    (found,) = [answer for texts, answer in answers if any(text in str(error) for text in re.findall("`(.*?)`", texts))]
+    return found
+
+
 @pytest.mark.parametrize("name", ALONE)
 def test_a_fit_is_enough(name, stored):
     bare = without(stored, "log_likelihood", "prior", "prior_predictive", "log_prior", "posterior_predictive")
@@ -190,13 +198,21 @@ def test_a_stored_group_is_what_a_function_needs(name, groups, stored):
     with pytest.raises(Exception, match=r".") as caught:
         attempt(EVERY[name], without(stored, *groups))
     assert not isinstance(caught.value, AssertionError)
-    errors = (DOCS / "messages.md").read_text().partition("\n## Errors of ArviZ\n")[2].partition("\n## ")[0]
-    answers = re.findall(r"^(`.*)\n: (.*)$", errors, re.MULTILINE)
-    found = [
-        answer for texts, answer in answers if any(text in str(caught.value) for text in re.findall("`(.*?)`", texts))
-    ]
-    assert len(found) == 1  # the page of messages says what to do
-    assert all(group.removeprefix("log_") in found[0] for group in groups)
+    assert all(group.removeprefix("log_") in advice(caught.value) for group in groups)
+
+
+def test_the_page_of_messages_says_what_a_summary_of_the_priors_influence_needs(stored):
+    with pytest.raises(ValueError, match="conflicting sizes") as caught:
+        az.psense_summary(stored)
+    call = re.search("`az\\.(.*)`", advice(caught.value))[1]
+    assert set(eval(f"az.{call}", {"az": az, "fit": stored})["diagnosis"])
+
+
+def test_the_page_of_messages_says_what_to_do_about_too_many_panels(stored):
+    with az.rc_context({"plot.max_subplots": 3}):
+        with pytest.raises(ValueError, match="max_subplots") as caught:
+            az.plot_prior_posterior(stored)
+        assert eval(re.search("`(az\\..*)`", advice(caught.value))[1], {"az": az, "fit": stored})
 
 
 def test_groups_are_those_of_the_functions_that_compute_them(stored):

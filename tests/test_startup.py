@@ -73,6 +73,39 @@ def test_a_postponed_import_is_made_when_an_attribute_is_read(tmp_path, monkeypa
     assert "imported_late" in sys.modules
 
 
+def test_a_postponed_part_of_a_package_is_bound_in_it_until_it_is_imported(tmp_path, monkeypatch):
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "whole/__init__.py").write_text("")
+    (tmp_path / "whole/part.py").write_text("first = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with postponed("whole.part"):
+        from whole import part  # type: ignore[import-not-found]
+    whole = sys.modules["whole"]
+    assert not hasattr(whole, "part")
+    assert part.first == 1
+    assert whole.part is sys.modules["whole.part"]
+
+
+def test_a_report_imports_arviz_without_reading_documentation_which_stays():
+    looked_for = "assert not {'jax', 'numpyro'} & sys.modules.keys()"
+    code = f"""
+import inspect, sys
+inspect.stack = None  # an error where the source of callers is read
+import scipy._lib._array_api as decorators
+decorators.FunctionDoc = forbidden = None  # an error where documentation is read
+from bayesgmm.reports.arviz_library import arviz
+from bayesgmm.reports import report
+assert "scipy.stats" not in sys.modules
+assert arviz().plot_rank
+{looked_for}
+assert decorators.FunctionDoc is forbidden
+from scipy import stats
+assert stats.kurtosis.__doc__.startswith("Compute the kurtosis")
+"""
+    modules, _, _ = process(code)
+    assert "arviz" in modules
+
+
 def test_a_fit_by_nuts_imports_no_plots():
     settings = "draws=50, tune=50, chains=1, max_draws=50"
     code = f"{DATA}\nimport bayesgmm as bg; bg.fit(bg.MixtureModel(2), x, 'nuts', seed=1, {settings})"
@@ -108,9 +141,12 @@ def test_a_quick_report_imports_neither_arviz_nor_dask_nor_distributions(tmp_pat
         "arviz",
         "arviz_base",
         "arviz_stats",
+        "bayesgmm.inference",
         "dask",
+        "numpy.f2py",
         "pymc",
         "pytensor",
+        "scipy.cluster",
         "scipy.stats",
         "scipy.signal",
     }

@@ -11,7 +11,7 @@ from bayesgmm.diagnosis.convergence import label_free
 from bayesgmm.diagnosis.engines import unseen_regions
 from bayesgmm.diagnosis.mixing import chains_named
 from bayesgmm.findings import Finding
-from bayesgmm.posterior.chain_statistics import rhat_and_bulk_ess
+from bayesgmm.posterior.chain_statistics import rhat_only
 from bayesgmm.posterior.contamination import as_modelled
 from bayesgmm.posterior.draws import size, statistic
 from bayesgmm.posterior.schema import observed
@@ -36,19 +36,19 @@ def separation(fit: "xr.DataTree") -> Array:
     values = np.concatenate(arrays, axis=2)
     out = np.ones((chains, chains))
     for a, b in combinations(range(chains), 2):
-        rhat, _ = rhat_and_bulk_ess(values[[a, b]])
+        rhat = rhat_only(values[[a, b]])
         out[a, b] = out[b, a] = np.nanmax(rhat) if np.isfinite(rhat).any() else 1.0
     return out
 
 
 def groups(fit: "xr.DataTree") -> list[list[int]]:
     """Group the chains that are in the same mode, the largest group first."""
+    apart = separation(fit)
+    if (apart <= APART).all():
+        return [list(range(len(apart)))]
     from scipy.cluster.hierarchy import fcluster, linkage
     from scipy.spatial.distance import squareform
 
-    apart = separation(fit)
-    if len(apart) == 1:
-        return [[0]]
     tree = linkage(squareform(np.clip(apart - 1, 0.0, 1e6), checks=False), method="average")
     label = fcluster(tree, APART - 1, criterion="distance")
     members = [np.flatnonzero(label == one).tolist() for one in np.unique(label)]

@@ -1,6 +1,8 @@
 """Checks of the data against the model: columns, tails, pairs of columns, distances."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -65,6 +67,9 @@ class Misfit:
     outside: float = float("nan")
 
 
+_LAST: dict[bytes, list[tuple[Misfit, tuple[int, ...]]]] = {}  # the last comparisons, by a digest of their numbers
+
+
 def compared(fit: "xr.DataTree") -> tuple[Array, NDArray[np.bool_], Posterior]:
     """Return evenly spaced points and draws for the comparisons, few enough for a few seconds.
 
@@ -112,23 +117,47 @@ def compared(fit: "xr.DataTree") -> tuple[Array, NDArray[np.bool_], Posterior]:
 def misfits(fit: "xr.DataTree") -> list[Misfit]:
     """Compare the data of a fit with the model in all ways, and return the p-values."""
     x, _, posterior = compared(fit)
-    parameters, names = posterior.parameters, posterior.columns
-    label, k = drawn_labels(x, posterior), parameters.weight.shape[1]
-    found = []
-    for j, name in enumerate(names):
-        u, inside = rosenblatt(x, parameters, [j])[..., 0], deviations(x, posterior, label, [j])[..., 0]
-        found.append(Misfit("margin", (name,), float(combine(either(evenness(u), shape(inside, label, k))))))
-        outside = float(((u < TAIL) | (u > 1 - TAIL)).mean())
-        found.append(Misfit("tails", (name,), float(combine(tails(u))), outside=outside))
-    for i, j in combinations(range(len(names)), 2):
-        u, inside = rosenblatt(x, parameters, [i, j]), scipy.special.ndtr(deviations(x, posterior, label, [i, j]))
-        p_values = either(dependence(u[..., 0], u[..., 1]), within(inside[..., 0], inside[..., 1], label, k))
-        found.append(Misfit("pair", (names[i], names[j]), float(combine(p_values))))
-    if len(names) > 1:
-        far = distances(rosenblatt(x, parameters))
-        found.append(Misfit("distance", names, float(combine(evenness(far)))))
+    found = [
+        replace(misfit, columns=tuple(posterior.columns[j] for j in places)) for misfit, places in _tests(x, posterior)
+    ]
     adjusted = holm(np.array([misfit.p_value for misfit in found]))
     return [replace(misfit, adjusted=float(p)) for misfit, p in zip(found, adjusted, strict=True)]
+
+
+def _tests(x: Array, posterior: Posterior) -> list[tuple[Misfit, tuple[int, ...]]]:
+    """Return all comparisons with the places of their columns; those of the last call, if its numbers were the same.
+
+    A report needs them for its findings and for a figure.
+    """
+    p, standard = posterior.parameters, posterior.standard
+    digest = blake2b()
+    for numbers in (x, p.weight, p.mean, p.covariance, standard.shift, standard.scale):
+        digest.update(repr(numbers.shape).encode() + np.ascontiguousarray(numbers).tobytes())
+    key = digest.digest()
+    found = _LAST.get(key)
+    if found is None:
+        found = list(_tested(x, posterior))
+        _LAST.clear()
+        _LAST[key] = found
+    return found
+
+
+def _tested(x: Array, posterior: Posterior) -> Iterator[tuple[Misfit, tuple[int, ...]]]:
+    """Make all comparisons: of each column, of each pair, and of all columns."""
+    parameters, places = posterior.parameters, range(len(posterior.columns))
+    label, k = drawn_labels(x, posterior), parameters.weight.shape[1]
+    for j in places:
+        u, inside = rosenblatt(x, parameters, [j])[..., 0], deviations(x, posterior, label, [j])[..., 0]
+        yield Misfit("margin", (), float(combine(either(evenness(u), shape(inside, label, k))))), (j,)
+        outside = float(((u < TAIL) | (u > 1 - TAIL)).mean())
+        yield Misfit("tails", (), float(combine(tails(u))), outside=outside), (j,)
+    for i, j in combinations(places, 2):
+        u, inside = rosenblatt(x, parameters, [i, j]), scipy.special.ndtr(deviations(x, posterior, label, [i, j]))
+        p_values = either(dependence(u[..., 0], u[..., 1]), within(inside[..., 0], inside[..., 1], label, k))
+        yield Misfit("pair", (), float(combine(p_values))), (i, j)
+    if len(places) > 1:
+        far = distances(rosenblatt(x, parameters))
+        yield Misfit("distance", (), float(combine(evenness(far)))), tuple(places)
 
 
 def deviations(x: Array, posterior: Posterior, label: IntArray, columns: list[int]) -> Array:

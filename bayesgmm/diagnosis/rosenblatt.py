@@ -51,16 +51,17 @@ def rosenblatt(x: Array, parameters: Parameters, columns: list[int] | None = Non
     mean = parameters.mean[..., chosen]
     chol = cholesky(parameters.covariance[..., chosen, :][..., chosen])
     with np.errstate(divide="ignore"):
-        log_weight = np.log(parameters.weight)[:, None, :].repeat(x.shape[-2], axis=1)
+        log_weight = np.log(parameters.weight)[..., None]  # (S, K, N): sums over a short last axis are slow
     out = np.empty((len(mean), x.shape[-2], len(chosen)))
     errors: list[Array] = []
     for d, column in enumerate(chosen):
-        known = sum((chol[:, None, :, d, j] * errors[j] for j in range(d)), start=np.zeros(1))
-        error = (x[..., None, column] - mean[:, None, :, d] - known) / chol[:, None, :, d, d]
-        weight = np.exp(log_weight - log_weight.max(axis=-1, keepdims=True))
-        out[..., d] = (weight * scipy.special.ndtr(error)).sum(axis=-1) / weight.sum(axis=-1)
-        log_weight -= 0.5 * (error**2 + LOG_2PI) + np.log(chol[:, None, :, d, d])
-        errors.append(error)
+        known = sum((chol[:, :, d, j, None] * errors[j] for j in range(d)), start=np.zeros(1))
+        error = (x[..., None, :, column] - mean[..., d, None] - known) / chol[:, :, d, d, None]
+        weight = np.exp(log_weight - log_weight.max(axis=1, keepdims=True))
+        out[..., d] = (weight * scipy.special.ndtr(error)).sum(axis=1) / weight.sum(axis=1)
+        if d + 1 < len(chosen):
+            log_weight = log_weight - 0.5 * (error**2 + LOG_2PI) - np.log(chol[:, :, d, d, None])
+            errors.append(error)
     return np.clip(out, 0.0, 1.0)
 
 

@@ -10,7 +10,6 @@ import numpy as np
 from bayesgmm.data.points import Points
 from bayesgmm.declared import probability, whole
 from bayesgmm.errors import DeclarationError, choose
-from bayesgmm.inference.em_paths import em_path
 from bayesgmm.labels.relabelling import KEPT, aligned, component_order, inverse, reorder
 from bayesgmm.plots.clusters import ellipses
 from bayesgmm.plots.columns import show_columns
@@ -73,6 +72,8 @@ def _relabelling(fit: "xr.DataTree", frames: int, seed: int) -> Scenes:
 
 def _em(fit: "xr.DataTree", frames: int, seed: int) -> Scenes:
     """Return the steps of EM, closer to each other at the start, where they are large."""
+    from bayesgmm.inference.em_paths import em_path
+
     path, loglik = em_path(LogPosterior.of(declaration(fit), observed(fit)), seed)
     last = len(loglik) - 1
     chosen = np.unique(np.geomspace(1, last + 1, frames).round().astype(int) - 1)

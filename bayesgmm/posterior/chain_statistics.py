@@ -54,9 +54,30 @@ def rhat_and_bulk_ess(values: Array) -> tuple[Array, Array]:
     scores = _normal_scores(halves)
     ess[valid] = _effective_sizes(scores)
     if chains > 1:
-        folded = np.abs(halves - np.median(halves, axis=(1, 2), keepdims=True))
-        rhat[valid] = np.fmax(_split_rhat(scores), _split_rhat(_normal_scores(folded)))
+        rhat[valid] = _rhat_of(halves, scores)
     return rhat, ess
+
+
+def rhat_only(values: Array) -> Array:
+    """Compute R-hat (M,) of quantities (chains, draws, M), as ``rhat_and_bulk_ess``, in half the time.
+
+    Examples
+    --------
+    >>> noise = np.random.default_rng(0).normal(size=(2, 500, 1))
+    >>> rhat_only(noise + np.array([0.0, 9.0])[:, None, None]).round(1)
+    array([1.8])
+    """
+    rhat, valid = np.full(values.shape[2], np.nan), _valid(values)
+    if valid.any() and len(values) > 1:
+        halves = _halves(values[..., valid])
+        rhat[valid] = _rhat_of(halves, _normal_scores(halves))
+    return rhat
+
+
+def _rhat_of(halves: Array, scores: Array) -> Array:
+    """Return R-hat (M,) of half chains (M, chains, draws) and of their distances from the median, the larger one."""
+    folded = np.abs(halves - np.median(halves, axis=(1, 2), keepdims=True))
+    return np.fmax(_split_rhat(scores), _split_rhat(_normal_scores(folded)))
 
 
 def mean_ess(values: Array) -> Array:

@@ -10,6 +10,7 @@ from bayesgmm.plots.optimisation import elbo as draw_elbo
 from bayesgmm.posterior.chain_statistics import MIN_DRAWS as MIN_DRAWS_SPLIT
 from bayesgmm.posterior.chain_statistics import bfmi
 from bayesgmm.posterior.info import info
+from bayesgmm.reports.arviz_library import arviz
 from bayesgmm.reports.blocks import Block, Fold, Grid, Omitted, Paragraph
 from bayesgmm.reports.mathematics import number
 from bayesgmm.reports.pictures import arrange, picture
@@ -109,7 +110,7 @@ def ranks(subject: Subject) -> list[Block]:
     asked = _chains(subject)
     if subject.n_chains < 2:
         raise Omitted("Rank plots compare chains, and there is only one.")
-    import arviz as az
+    az = arviz()
 
     chosen = asked.worst()
     names = [asked.names[i] for i in chosen]
@@ -159,7 +160,7 @@ def traces(subject: Subject) -> list[Block]:
     asked = _chains(subject)
     chosen = asked.worst(FEW)
     names = [asked.names[i] for i in chosen]
-    import arviz as az
+    az = arviz()
 
     def draw() -> "Figure":
         size = {"figsize": (9.0, 1.7 * _rows(chosen) + 0.4)}
@@ -209,7 +210,7 @@ def energy(subject: Subject) -> list[Block]:
     _chains(subject)
     if "sample_stats" not in subject.fit.children or "energy" not in subject.fit["sample_stats"]:
         raise Omitted("The fit does not store energies.")
-    import arviz as az
+    az = arviz()
     import xarray as xr
 
     stats = subject.fit["sample_stats"].to_dataset()[["energy"]]
@@ -243,7 +244,7 @@ def effective(subject: Subject) -> list[Block]:
     """Show the effective sample size as a function of the number of draws."""
     asked = _chains(subject)
     chosen = asked.worst(FEW)
-    import arviz as az
+    az = arviz()
 
     names = [asked.names[i] for i in chosen]
 

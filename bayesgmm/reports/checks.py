@@ -8,6 +8,7 @@ from bayesgmm.diagnosis.points import LOO_DRAWS
 from bayesgmm.plots.panels import despine, new_panel, panel_grid, root_of
 from bayesgmm.plots.style import COLOURS
 from bayesgmm.predictions.cross_validation import IntArray, khat_limit
+from bayesgmm.reports.arviz_library import arviz
 from bayesgmm.reports.blocks import Block, Omitted
 from bayesgmm.reports.mathematics import number
 from bayesgmm.reports.pictures import CHAINS, arrange, picture
@@ -226,7 +227,7 @@ def calibration(subject: Subject) -> list[Block]:
     """Show the leave-one-out probability integral transform of each point."""
     _require_complete(subject)
     names = subject.informative
-    import arviz as az
+    az = arviz()
     import arviz_stats  # noqa: F401  it registers the accessor
     import xarray as xr
 
@@ -271,7 +272,7 @@ def calibration(subject: Subject) -> list[Block]:
 def priors(subject: Subject) -> list[Block]:
     """Show priors beside posteriors."""
     names, prior, posterior = _with_prior(subject)
-    import arviz as az
+    az = arviz()
     import xarray as xr
 
     pairs = zip(prior, posterior, strict=True)

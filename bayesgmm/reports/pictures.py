@@ -177,10 +177,16 @@ def _few_ticks(figure: "Figure") -> None:
 
 
 def _keep_inside(figure: "Figure") -> None:
-    """Let the layout leave no room for what is drawn inside the panels: to measure it takes long."""
+    """Let the layout leave no room for what is inside the panels, or not there: to measure it takes long.
+
+    That is what is drawn, the edges of the panels, which are measured as the panels, and empty labels.
+    """
     for panel in figure.axes:
-        for artist in (*panel.lines, *panel.collections, *panel.patches, *panel.images):
+        for artist in (*panel.lines, *panel.collections, *panel.patches, *panel.images, *panel.spines.values()):
             artist.set_in_layout(False)
+        for axis in (panel.xaxis, panel.yaxis):
+            if not axis.get_label_text():
+                axis.set_label_coords(0.5, 0.5)  # else matplotlib measures all numbers of the axis to find its place
 
 
 class _TooLong(Exception):

@@ -12,6 +12,7 @@ from bayesgmm.posterior.chain_statistics import (
     mean_ess,
     of_dataset,
     rhat_and_bulk_ess,
+    rhat_only,
     tail_ess,
 )
 
@@ -35,6 +36,7 @@ def test_they_are_those_of_arviz(kind, draws, chains):
     given = xr.Dataset({"x": (("chain", "draw", "k"), values), "y": (("chain", "draw"), values[..., 0])})
     for ours, theirs in zip(of_dataset(given), (az.rhat(given), az.ess(given)), strict=True):
         xr.testing.assert_allclose(ours, theirs, rtol=1e-9)
+    np.testing.assert_allclose(rhat_only(values), az.rhat(given)["x"], rtol=1e-9)
     np.testing.assert_allclose(mean_ess(values), az.ess(given, method="mean")["x"], rtol=1e-9)
     for tail in (0.05, 0.11):
         expected = az.ess(given, method="tail", prob=(tail, 1 - tail))["x"]

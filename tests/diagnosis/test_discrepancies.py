@@ -182,6 +182,23 @@ def test_misfits_of_a_wrong_model_are_detected(iris):
     assert not seen(fitted(flowers, 3))
 
 
+def test_comparisons_are_made_once_for_the_same_numbers_and_have_the_names_of_each_fit(monkeypatch):
+    x = np.random.default_rng(3).normal(size=(60, 2))
+    fit, other = fitted(x), fitted(x**3)
+    made, tested = [], predictions._tested
+    monkeypatch.setattr(predictions, "_tested", lambda *given: made.append(1) or tested(*given))
+    predictions._LAST.clear()
+    first, again = predictions.misfits(fit), predictions.misfits(fit)
+    assert [m.p_value for m in first] == [m.p_value for m in again]
+    assert len(made) == 1
+    renamed = fit.copy()
+    renamed["posterior"] = fit["posterior"].to_dataset().assign_coords(feature=["a", "b"])
+    assert {misfit.columns for misfit in predictions.misfits(renamed)} == {("a",), ("b",), ("a", "b")}
+    assert len(made) == 1
+    assert [m.p_value for m in predictions.misfits(other)] != [m.p_value for m in first]
+    assert len(made) == 2
+
+
 def test_too_many_points_in_the_tails_are_detected():
     x = np.random.default_rng(2).normal(size=(600, 1))
     x[:12] = np.linspace(4.0, 5.5, 12)[:, None] * np.where(np.arange(12) % 2, 1, -1)[:, None]
