@@ -69,6 +69,11 @@ def max_sweeps(density: LogPosterior) -> int:
     return int(WORTH // (conjugate_sweeps.sweep_cost(density) * CHAINS))
 
 
+def can_run(density: LogPosterior) -> bool:
+    """Return True if a short run is possible and affordable."""
+    return max_sweeps(density) >= TUNE + DRAWS
+
+
 def short_run(density: LogPosterior, count: int, seed: int, cores: int, thin: int = THIN) -> tuple[Array, Array]:
     """Draw (chains, count, P) by a short Gibbs run, with their log posterior densities (chains, count).
 
@@ -114,7 +119,7 @@ def compare(known: Array, chains: Array, least: float = JUDGES) -> GibbsComparis
 
 def can_compare_clusters(density: LogPosterior) -> bool:
     """Return True if the number of components is an upper bound, and a short Gibbs run is possible."""
-    return density.model.weights.is_overfitted and max_sweeps(density) >= TUNE + DRAWS
+    return density.model.weights.is_overfitted and can_run(density)
 
 
 def compare_clusters(density: LogPosterior, kept: Array, seed: int, cores: int) -> GibbsComparison | None:

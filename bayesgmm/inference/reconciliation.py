@@ -10,10 +10,11 @@ from bayesgmm.inference import conjugate_sweeps, gibbs_chains, independence_chai
 from bayesgmm.inference.agreement import APART, agreement, label_free, monitored, wanted_ess
 from bayesgmm.inference.corrected_draws import corrected_draws
 from bayesgmm.inference.engine import Progress, Silent
-from bayesgmm.inference.gibbs_judge import SEARCH, is_conjugate, log_densities
-from bayesgmm.inference.missed_regions import MAX_SIZE, PARTS, elsewhere, probability_elsewhere
+from bayesgmm.inference.gibbs_judge import SEARCH, can_run, is_conjugate, log_densities, short_run
+from bayesgmm.inference.missed_regions import MAX_SIZE, PARTS, draws_of_run, elsewhere, probability_elsewhere
 from bayesgmm.inference.mixture_proposals import Proposal, proposal_from_chains
 from bayesgmm.inference.region_draws import draws_by_mass
+from bayesgmm.inference.seeds import another_seed
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.notes import ReconciliationInfo
 from bayesgmm.sweep.layout import IntArray
@@ -28,6 +29,7 @@ FACTOR = 1.5  # maximum factor of one extension: R-hat of few effective draws pr
 MIN_EXTENSION = 1.2  # minimum factor: these chains continue at no cost
 MANY = 0.03  # share of the posterior that the steps may have lost
 COVERED = 0.999  # quantile of the importance ratios of resampled proposals
+FURTHER, MIN_FURTHER = 3, 500  # factor of the draws of a chain of a further run, and minimum before it is applied
 APART_SHARE = 0.5  # share of the draws of a part of a chain that are beyond it: the proposal does not cover them
 
 
@@ -61,7 +63,7 @@ def reconcile(
     Where the priors are conjugate, they are those of a Gibbs sampler with split-merge moves, if its chains agree.
     Otherwise a mixture is fitted to the draws of all chains, and to those of the Gibbs sampler. It proposes draws
     between Gibbs sweeps, or else its draws are resampled by their importance weights. If its proposals are too poor,
-    but each chain stays in a region that is apart, the draws of the regions are combined by the regions' masses.
+    but the chains seldom move between regions that are apart, their draws are combined by the regions' masses.
 
     Parameters
     ----------
@@ -141,11 +143,12 @@ def _require_covered(proposal: Proposal, known: tuple[Array, Array], drawn: tupl
 def weigh_regions(
     density: LogPosterior, pools: list[tuple[Array, Array]], draws: int, seed: int, cores: int
 ) -> Reconciled | None:
-    """Combine draws of several samplers, whose chains seldom move between regions, by the masses of the regions.
+    """Combine draws of several samplers, and of a further Gibbs run, by the masses of the regions that they found.
 
     Parameters
     ----------
     density : LogPosterior
+        One for which a Gibbs run is affordable.
     pools : list of ((chains, draws, P), (chains, draws)) float
         Draws and their log posterior densities; first those of the chains that are replaced.
     draws : int
@@ -155,13 +158,13 @@ def weigh_regions(
     Returns
     -------
     Reconciled or None
-        None if there is one region only, or if the masses can't be estimated.
+        None if there is one region only, if chains often move between regions, or if the masses can't be estimated.
     """
     q, lp = pools[0]
     rhat, free = agreement(monitored(density, q, lp)).rhat, mean_orders.unordered(density)
     unordered = [mean_orders.out_of_order(density, q) for q, _ in pools]
     own = [(q, log_densities(free, q, cores)) for q in unordered]
-    return _by_mass(density, free, own, (len(q), draws), rhat, seed, cores)
+    return _weighed(density, free, own, (len(q), draws), rhat, seed, cores)
 
 
 def can_replace(density: LogPosterior, chains: int, draws: int) -> bool:
@@ -218,22 +221,27 @@ def _alone(density: LogPosterior, gibbs: "_GibbsChains", q: Array, rhat: float, 
 
 
 def _by_gibbs(density: LogPosterior, q: Array, rhat: float, seed: int, cores: int, target: float) -> Reconciled | None:
-    """Draw by Gibbs sweeps, with independence steps where sweeps alone are slow; None if even these chains disagree."""
+    """Draw by Gibbs sweeps, with independence steps where sweeps alone are slow, or from regions that are apart."""
     chains, draws = q.shape[:2]
     gibbs = _gibbs_chains(density, chains, draws, seed, cores)
     if alone := _alone(density, gibbs, q, rhat, draws):
         return alone
     free, known = gibbs.density, mean_orders.out_of_order(density, q)
+    known_lp = log_densities(free, known, cores)
+    own, shape = [(known, known_lp), (gibbs.q, gibbs.lp)], (chains, draws)
     pilot = np.concatenate([known, gibbs.q[:, gibbs.thinned(draws)]])
-    if found := _by_independence_steps(free, pilot, seed, cores, (chains, draws), target):
+    if found := _by_independence_steps(free, pilot, seed, cores, shape, target):
         info = ReconciliationInfo("independence steps", rhat, accepted=found.accepted)
         return _in_order(density, free, found.q, found.lp, info, cores)
+    is_split = can_run(free) and _by_mass(density, free, own, shape, rhat, seed, cores)
+    if is_split and (weighed := _weighed(density, free, own, shape, rhat, seed, cores)):
+        return weighed
 
     def pools() -> Iterator[tuple[Array, Array]]:
-        yield known, log_densities(free, known, cores)
+        yield known, known_lp
         yield gibbs.late_draws()  # they take long, and tell nothing if chains before them often move between regions
 
-    return _by_mass(density, free, pools(), (chains, draws), rhat, seed, cores)
+    return _by_mass(density, free, pools(), shape, rhat, seed, cores)
 
 
 def _by_independence_steps(
@@ -248,6 +256,24 @@ def _by_independence_steps(
         return None
     is_good = found.agreement.is_good(target / 4)
     return found if is_good and _lost(density, pilot, found.q, found.lp, seed, cores) <= MANY else None
+
+
+def _weighed(
+    density: LogPosterior,
+    free: LogPosterior,
+    pools: list[tuple[Array, Array]],
+    shape: tuple[int, int],
+    rhat: float,
+    seed: int,
+    cores: int,
+) -> Reconciled | None:
+    """Combine chains, and those of a further Gibbs run, by the masses of the regions.
+
+    The run is long, and from other starts: where there is a second region, there may be a third one.
+    """
+    count = FURTHER * draws_of_run(free, MIN_FURTHER)
+    further = short_run(free, count, another_seed(seed, 19), cores)
+    return _by_mass(density, free, [*pools, further], shape, rhat, seed, cores)
 
 
 def _by_mass(

@@ -17,13 +17,11 @@ from bayesgmm.inference.extension import Budget, Checked, Drawn, Replacing
 from bayesgmm.inference.gibbs_judge import THIN, TUNE, is_judge, max_sweeps, short_run
 from bayesgmm.inference.missed_regions import MAX_SIZE, BoolArray, draws_of_run, elsewhere, probability_elsewhere
 from bayesgmm.inference.reconciliation import Reconciled, weigh_regions
-from bayesgmm.inference.seeds import another_seed
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array
 
 DRAWS = 500  # minimum number of each chain of the Gibbs run
 TAIL = 0.005  # share of the draws of NUTS on each side that are left out of its range
-LONGER = 3  # number of draws of a second run, relative to the first, where the first has found another region
 SMALL = 0.005  # mass of a region from which there is a second run
 SLOW = 200  # effective number of draws of the run below which the posterior has directions in which chains are slow
 MANY = 0.03  # share of Gibbs draws outside this range, or mass of another region, from which the chains are reconciled
@@ -92,13 +90,8 @@ class TailCheck:
         return probability_elsewhere(self.density, (q[0], lp[0]), judge.q, judge.lp, apart, self.seed, self.cores)
 
     def _weighted(self, drawn: Drawn) -> Reconciled | None:
-        """Combine the chains with those of the judge, and of a longer run from other starts, by the regions' masses.
-
-        Where there is a second region, there may be a third one.
-        """
-        count, seed = LONGER * draws_of_run(self.density, DRAWS), another_seed(self.seed, 19)
-        longer = short_run(self.density, count, seed, self.cores)
-        pools = [(drawn.q, drawn.stats["lp"]), (self.judge.q, self.judge.lp), longer]
+        """Combine the chains with those of the judge, and of a longer run from other starts, by the regions' masses."""
+        pools = [(drawn.q, drawn.stats["lp"]), (self.judge.q, self.judge.lp)]
         return weigh_regions(self.density, pools, self.budget.draws, self.seed, self.cores)
 
     @cached_property
