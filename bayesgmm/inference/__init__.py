@@ -224,7 +224,7 @@ def fit(
         # long), and their number changes the rounding of sums.
         with (
             shown(progress) as report,
-            one_blas_thread(),
+            one_blas_thread(with_scipy=engine.name != "em"),  # EM seldom needs it, and should not wait for its import
             advising(points, resolved, method),
             kept(checkpointed),
         ):

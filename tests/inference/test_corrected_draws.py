@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+from scipy.stats import multivariate_t
 
 from bayesgmm.data.points import as_points
 from bayesgmm.errors import PoorProposal
 from bayesgmm.inference import gibbs_chains, mixture_proposals
 from bayesgmm.inference.agreement import label_free
 from bayesgmm.inference.corrected_draws import corrected_draws
-from bayesgmm.inference.mixture_proposals import choose_size, proposal_from_chains
+from bayesgmm.inference.mixture_proposals import StudentMixture, choose_size, proposal_from_chains
 from bayesgmm.posterior.log_posterior import LogPosterior
 from tests.model_selection.test_evidence import POINTS, PRIORS, conjugate, enumerated
 
@@ -32,6 +33,15 @@ def test_resampled_draws_are_draws_of_the_posterior(pilot):
     assert (abs(one.mean(axis=(0, 1)) - other.mean(axis=(0, 1))) < 5 * error).all()
     first = density.mixture(found.q.reshape(-1, density.size))[0][:, 0]  # labels are drawn again, from the prior
     assert first.mean() == pytest.approx(density.mixture(q.reshape(-1, density.size))[0][:, 0].mean(), abs=0.06)
+
+
+def test_the_density_of_a_student_mixture_is_that_of_scipy():
+    rng = np.random.default_rng(3)
+    chol = np.tril(rng.normal(size=(2, 3, 3))) + 2 * np.eye(3)
+    mixture = StudentMixture(np.log([0.3, 0.7]), rng.normal(size=(2, 3)), chol, dof=5.0)
+    q = rng.normal(size=(4, 3))
+    each = [multivariate_t(m, c @ c.T, df=5.0).pdf(q) for m, c in zip(mixture.mean, chol, strict=True)]
+    np.testing.assert_allclose(mixture.log_density(q), np.log(0.3 * each[0] + 0.7 * each[1]), rtol=1e-12)
 
 
 def test_no_more_components_are_tried_than_the_draws_determine(monkeypatch):

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -41,6 +41,7 @@ MIN_ROWS = 20
 ROWS_EACH = 5  # minimum number of rows per component
 MAX_NUTS_WORK = 2_000_000  # rows times components times squared columns; beyond, NUTS takes minutes
 MAX_COORDINATES = 200  # of NUTS
+MAX_EXTENDED = 150  # of chains of NUTS that are extended: with more, those that disagree stay apart, however long
 MAX_LABELS = 20_000_000  # rows times posterior draws
 MIN_DRAWS, MAX_DRAWS = 100, 1000  # posterior draws for mergers and the partition
 RESTARTS = 4  # random starts of the search for the partition
@@ -229,7 +230,9 @@ def _found(
 ) -> Clusters:
     """Fit the chosen model, merge its components, and find the partition."""
     rows = table.rows
-    tree = fit(model, scales.rows, method, transform=scales.transform, seed=seed, progress=progress)
+    is_long = method == "nuts" and _coordinates(model, rows.shape[1]) > MAX_EXTENDED
+    settings: dict[str, Any] = {"max_draws": 1} if is_long else {}  # 1: never extended
+    tree = fit(model, scales.rows, method, transform=scales.transform, seed=seed, progress=progress, **settings)
     draws = int(np.clip(MAX_LABELS // len(rows), MIN_DRAWS, MAX_DRAWS))
     merged = merge_components(tree, draws=draws)
     level = merged.attrs["n_clusters"] if merged.attrs["n_clusters"] > 1 else merged.sizes["n_clusters"]
@@ -253,10 +256,15 @@ def default_method(model: MixtureModel, shape: tuple[int, int]) -> str:
     (n, d), k = shape, model.n_components
     if model.family.chart is None:
         return "em"
-    coordinates = k * (1 + d) + family_named(model.covariance).size(k, d)
-    if n * k * d * d < MAX_NUTS_WORK and coordinates < MAX_COORDINATES:
+    if n * k * d * d < MAX_NUTS_WORK and _coordinates(model, d) < MAX_COORDINATES:
         return "nuts"
     return "vb" if model.family.is_conjugate else "em"
+
+
+def _coordinates(model: MixtureModel, d: int) -> int:
+    """Return the number of coordinates of a mixture in d columns."""
+    k = model.n_components
+    return k * (1 + d) + family_named(model.covariance).size(k, d)
 
 
 def _labelled(table: UsableTable, partition: "xr.Dataset", component: Array) -> "pd.DataFrame":

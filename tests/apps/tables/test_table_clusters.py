@@ -11,6 +11,7 @@ from sklearn.metrics import adjusted_rand_score
 
 import bayesgmm as bg
 from bayesgmm.apps import cluster_table
+from bayesgmm.apps.tables import clusters
 from bayesgmm.apps.tables.cluster_files import FILES
 from bayesgmm.apps.tables.cluster_words import choice_words, possible, verdict_words
 from bayesgmm.apps.tables.cross_tables import cross_tables
@@ -55,6 +56,24 @@ def test_rows_with_missing_values_are_clustered_by_what_is_observed(iris):
     assert "of 600 values are missing" in " | ".join(found.words())
     assert "silhouette of the rows without missing values" in " | ".join(found.words())
     assert (found._silhouettes == found._silhouettes).sum() == holes.notna().all(axis=1).sum()
+
+
+class Asked(Exception):
+    """The settings of a fit."""
+
+
+@pytest.mark.parametrize(("components", "expected"), [(9, {"max_draws": 1}), (7, {})])
+def test_chains_in_many_coordinates_are_not_extended(monkeypatch, components, expected):
+    """Nine components in five columns have 189 coordinates, seven 147."""
+
+    def fit(_model, _rows, _method, *, transform, seed, progress, **settings):
+        raise Asked(settings)
+
+    monkeypatch.setattr(clusters, "fit", fit)
+    table = np.random.default_rng(0).normal(size=(200, 5))
+    with pytest.raises(Asked) as asked:
+        cluster_table(table, n_components=components, covariance="full", transform="none", **QUIET)
+    assert asked.value.args == (expected,)
 
 
 def test_profiles_ignore_missing_values_column_by_column():
