@@ -20,6 +20,7 @@ from bayesgmm.sweep.stats import Array
 CHAINS, TUNE, THIN = 8, 500, 5
 SEARCH = 500  # budget of the search for starts, the second one of these points
 DRAWS = 250  # of each chain
+OF_CLUSTERS = (4, 400)  # chains, and draws of each, where K is a bound: more chains would take longer to agree
 WORTH = 200_000_000  # maximum cost of the run: points x features x components x sweeps
 JUDGES = 100  # effective number of draws from which chains that agree are a judge of other draws
 COUNTS = 50  # the same for the number of clusters, where K is a bound
@@ -62,11 +63,11 @@ def obstacle(density: LogPosterior) -> str:
     return "" if is_conjugate(density) else "the priors or the weights of the rows are not those of a Gibbs sampler"
 
 
-def max_sweeps(density: LogPosterior) -> int:
-    """Return the maximum number of sweeps of each chain; 0 if there is an obstacle."""
+def max_sweeps(density: LogPosterior, chains: int = CHAINS) -> int:
+    """Return the maximum number of sweeps of each of some chains; 0 if there is an obstacle."""
     if obstacle(density):
         return 0
-    return int(WORTH // (conjugate_sweeps.sweep_cost(density) * CHAINS))
+    return int(WORTH // (conjugate_sweeps.sweep_cost(density) * chains))
 
 
 def can_run(density: LogPosterior) -> bool:
@@ -74,13 +75,15 @@ def can_run(density: LogPosterior) -> bool:
     return max_sweeps(density) >= TUNE + DRAWS
 
 
-def short_run(density: LogPosterior, count: int, seed: int, cores: int, thin: int = THIN) -> tuple[Array, Array]:
+def short_run(
+    density: LogPosterior, count: int, seed: int, cores: int, thin: int = THIN, chains: int = CHAINS
+) -> tuple[Array, Array]:
     """Draw (chains, count, P) by a short Gibbs run, with their log posterior densities (chains, count).
 
     From draw to draw there are ``thin`` sweeps; fewer if they would cost too much.
     """
-    thin = int(np.clip((max_sweeps(density) - TUNE) // count, 1, thin))
-    q = gibbs_chains.run(density, seed, cores, draws=count, tune=TUNE, chains=CHAINS, thin=thin, search=SEARCH)
+    thin = int(np.clip((max_sweeps(density, chains) - TUNE) // count, 1, thin))
+    q = gibbs_chains.run(density, seed, cores, draws=count, tune=TUNE, chains=chains, thin=thin, search=SEARCH)
     return q, log_densities(density, q, cores)
 
 
@@ -119,7 +122,8 @@ def compare(known: Array, chains: Array, least: float = JUDGES) -> GibbsComparis
 
 def can_compare_clusters(density: LogPosterior) -> bool:
     """Return True if the number of components is an upper bound, and a short Gibbs run is possible."""
-    return density.model.weights.is_overfitted and can_run(density)
+    chains, draws = OF_CLUSTERS
+    return density.model.weights.is_overfitted and max_sweeps(density, chains) >= TUNE + draws
 
 
 def compare_clusters(density: LogPosterior, kept: Array, seed: int, cores: int) -> GibbsComparison | None:
@@ -136,7 +140,8 @@ def compare_clusters(density: LogPosterior, kept: Array, seed: int, cores: int) 
     """
     if len(kept) < FEW:
         return None
-    values = _of_data(density, *short_run(density, DRAWS, seed, cores))
+    chains, draws = OF_CLUSTERS
+    values = _of_data(density, *short_run(density, draws, seed, cores, chains=chains))
     own = _of_data(density, kept[None], log_densities(density, kept[None], cores))[0]
     found = compare(own[:, :-1], values[..., :-1])
     if found is None or not is_judge(values[..., -1:], COUNTS):
