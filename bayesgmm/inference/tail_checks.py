@@ -20,7 +20,8 @@ from bayesgmm.inference.reconciliation import Reconciled, weigh_regions
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array
 
-DRAWS = 500  # minimum number of each chain of the Gibbs run
+DRAWS = 1000  # minimum number of each chain of the Gibbs run
+AFFORDABLE = 4  # chains whose sweeps must be affordable; all chains have fewer sweeps between draws if need be
 TAIL = 0.005  # share of the draws of NUTS on each side that are left out of its range
 SMALL = 0.005  # mass of a region from which there is a second run
 SLOW = 200  # effective number of draws of the run below which the posterior has directions in which chains are slow
@@ -31,7 +32,7 @@ def can_check(density: LogPosterior, budget: Budget) -> bool:
     """Return True if the chains can be reconciled by Gibbs sampling, and the check takes a fraction of a second."""
     if not budget.reconciles or density.model.weights.is_overfitted or density.size > MAX_SIZE:
         return False
-    if max_sweeps(density) < TUNE + draws_of_run(density, DRAWS) * THIN:
+    if max_sweeps(density, AFFORDABLE) < TUNE + draws_of_run(density, DRAWS) * THIN:
         return False
     return independence_chains.is_affordable(density, budget.chains, budget.draws)
 
