@@ -46,6 +46,7 @@ MOVED = 8  # number of maxima from which moves start
 STARTED = 0.5  # share of the budget for starts; the rest is for moves
 PATIENCE = 4  # the search ends after so many moves in vain for each maximum that was found,
 VAIN = 30  # and at most so many
+TRIED = 3  # cycles of starts before the search gives up finding a maximum without faults
 
 
 @dataclass
@@ -81,21 +82,27 @@ class Exploration:
     def run(self, n_init: int, given: list[Mixture]) -> Found:
         """Search from given mixtures and new starts; each cycle makes ``n_init`` starts and half as many moves.
 
-        When few maxima are likely to be undiscovered, or half of the budget is spent, there are only moves.
+        When few maxima are likely to be undiscovered, or half of the budget is spent, there are only moves. Maxima with
+        faults do not count as discovered until several cycles have found no other.
         """
         found = Found(self.climb.fault)
         if given:
             self._improve(found, Population.of(given), 0, len(given))
         while True:
-            self._improve(found, self._starts(n_init), 1, (n_init + 1) // 2)
+            has_faults = bool(found.optima) and found.best == -np.inf  # then starts that rate lower may lead to others
+            self._improve(found, self._starts(n_init), 1, n_init if has_faults else (n_init + 1) // 2)
             if n_init == 1:
                 return found
             self._move(found, (n_init + 1) // 2)
-            if found.unseen < UNSEEN or self.spent >= STARTED * self.budget:
+            if self._is_known(found, n_init) or self.spent >= STARTED * self.budget:
                 break
         while found.optima and self.spent < self.budget and not self._is_settled(found):
             self._move(found, n_init)
         return found
+
+    def _is_known(self, found: Found, n_init: int) -> bool:
+        """Return True if further starts are likely to lead to the same maxima."""
+        return found.unseen < UNSEEN and (found.best > -np.inf or self.made >= TRIED * n_init)
 
     def _is_settled(self, found: Found) -> bool:
         return found.unseen < UNSEEN and self.vain >= min(PATIENCE * len(found.optima), VAIN)

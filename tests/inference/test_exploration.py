@@ -59,6 +59,15 @@ def optima_of(x, family="full", n_components=3, seed=0, **settings):
 # -- the best optimum, every seed --
 
 
+@pytest.mark.parametrize("seed", [7, 117, 129])
+def test_maxima_with_faults_do_not_crowd_out_the_others(seed):
+    """A split by the second column is degenerate. Most starts lead to it, and rate higher than those of the best."""
+    x = np.array([(i, j) for i in (0.0, 1.0, 9.0, 10.0) for j in (0.0, 1.0)])
+    first = optima_of(x, "tied", 2, seed)[0]
+    assert not first.fault
+    assert np.ptp(first.mixture.mean[:, 1]) < 0.01 < np.ptp(first.mixture.mean[:, 0])
+
+
 @pytest.mark.filterwarnings("ignore::bayesgmm.errors.FitWarning")
 @pytest.mark.parametrize("method", ["em", "mle", "map", "vb"])
 def test_one_separating_column_among_twenty_is_found(method):
