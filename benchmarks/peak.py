@@ -18,7 +18,7 @@ from bayesgmm.sweep.stats import fold
 
 TITLE = "## Share of the machine's multiply-adds that a sweep makes"
 CASES = [(100_000, 2, 5), (100_000, 5, 5), (100_000, 10, 10), (100_000, 32, 10)]
-TURNS = 100
+TURNS = 400
 MADE = 40_000_000  # multiply-adds of a measurement of the peak, for each thread
 EXP = 16  # multiply-adds that an exponential counts as, whatever its code makes of it
 

@@ -71,7 +71,7 @@ def _evaluate(points: NativePoints, state: Array, k: int, diagonal: bool, sums: 
         for i in range(d):
             offset[c] += math.log(root[c * d + i] if diagonal else root[(c * d + i) * d + i])
     table = NativeTable(offset, state[k : k + k * d], root, k)
-    fold_chunks(points, table, count_chunks(count_blocks(points)), 0, 1, sums)
+    fold_chunks(points, table, count_chunks(count_blocks(points)), np.zeros(1, np.int64), sums)
 
 
 @callback("int64(CPointer(int64), CPointer(float64), CPointer(float64))")

@@ -16,7 +16,7 @@ import numpy as np
 from bayesgmm.late import Late
 from bayesgmm.sweep.compilation import block_jit, jit, kernel
 from bayesgmm.sweep.kernels import add_product, add_row, centred_row, normalise, store_scores
-from bayesgmm.sweep.layout import BLOCK, LANES, Array
+from bayesgmm.sweep.layout import BLOCK, LANES, Array, IntArray
 from bayesgmm.sweep.orchestration import NativePoints, add_labels, chunk_size, count_blocks, count_chunks
 
 simd = Late("bayesgmm.sweep.simd")
@@ -149,10 +149,8 @@ def _fold_block(
 
 
 @kernel
-def fold_factor_chunks(
-    points: NativePoints, table: NativeFactors, span: int, start: int, stop: int, out: Array
-) -> None:
-    """Fold points without latent cells, labels or background; rows start to stop of ``out``, as ``fold_chunks`` does.
+def fold_factor_chunks(points: NativePoints, table: NativeFactors, span: int, taken: IntArray, out: Array) -> None:
+    """Fold points without latent cells, labels or background, as ``orchestration.fold_chunks`` does.
 
     A row is the log likelihood, then for each component n, and for each feature the sums of y, y^2 and y z_a. A row
     depends only on its chunks, so the sum of the rows is the same for any number of threads.
@@ -161,7 +159,8 @@ def fold_factor_chunks(
     chunk, n_rows = chunk_size(n_blocks), count_chunks(n_blocks) // span
     work = factor_workspace(points, table)
     sums = np.empty(n_sums * LANES)
-    for row in range(start, stop):
+    row = simd.take_next(taken)
+    while row < len(out):
         draw, first = row // n_rows, row % n_rows * span
         for t in range(n_sums + 1):
             out[row, t] = 0.0
@@ -171,3 +170,4 @@ def fold_factor_chunks(
                 out[row, 0] += _fold_block(points, block, table, draw, work, sums)
             for t in range(n_sums):
                 out[row, t + 1] += simd.total(simd.load(sums, t * LANES))
+        row = simd.take_next(taken)

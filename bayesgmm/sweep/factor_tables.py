@@ -5,7 +5,7 @@ these standard deviations. The sweep takes D q multiplications a point and compo
 """
 
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,7 +15,7 @@ from bayesgmm.sweep.blocks import Blocks
 from bayesgmm.sweep.factor_kernels import NativeFactors
 from bayesgmm.sweep.orchestration import NativeTable
 from bayesgmm.sweep.stats import LOG_2PI, Array, Stats, Table
-from bayesgmm.sweep.threads import enough_threads, run_ranges
+from bayesgmm.sweep.threads import enough_threads, run_rows
 
 
 def inner(loadings: Array) -> Array:
@@ -98,8 +98,8 @@ class FactorTable(Table):
         out = np.empty((size, self.n_sums()))
         products = blocks.n_points * self.root.size * 3
         points, native = blocks.native, self.native_factors
-        task = partial(_fold_some, points, native, span, out)
-        run_ranges(task, size, enough_threads(threads, products))
+        fold_free = factor_kernels.fold_factor_chunks
+        run_rows(lambda taken: fold_free(points, native, span, taken, out), size, enough_threads(threads, products))
         return out
 
     def unpack(self, row: Array, about: Array) -> Stats:
@@ -118,10 +118,6 @@ class FactorTable(Table):
         loadings, precision = self.root[..., :-1], self.root[..., -1]
         explained = (loadings * precision[..., None] * s2[..., :-1]).sum(axis=(-2, -1))
         return np.asarray((precision**2 * s2[..., -1]).sum(axis=-1) - explained)
-
-
-def _fold_some(points: object, native: object, span: int, out: Array, start: int, stop: int) -> None:
-    factor_kernels.fold_factor_chunks(points, native, span, start, stop, out)  # type: ignore[arg-type]
 
 
 def dense_roots(root: Array) -> Array:

@@ -43,7 +43,7 @@ from bayesgmm.sweep.kernels import (
     score_full,
 )
 from bayesgmm.sweep.latent_records import ADD, COMPONENT, COUNTERS, DRAW, EXPECT, MEMORY, has_latent, latent_memory
-from bayesgmm.sweep.layout import BLOCK, LANES, Array
+from bayesgmm.sweep.layout import BLOCK, LANES, Array, IntArray
 
 simd = Late("bayesgmm.sweep.simd")
 pointers = Late("bayesgmm.sweep.pointers")
@@ -331,19 +331,21 @@ def _fold_blocks(
 
 
 @kernel
-def fold_chunks(points: NativePoints, table: NativeTable, span: int, start: int, stop: int, out: Array) -> None:
-    """Fold the points under each of a stack of tables; rows start to stop of ``out`` (rows, sums).
+def fold_chunks(points: NativePoints, table: NativeTable, span: int, taken: IntArray, out: Array) -> None:
+    """Fold the points under each of a stack of tables, into the rows of ``out`` (rows, sums) that are not taken yet.
 
     A row sums ``span`` chunks under one table: first the rows of the first table, then of the second, and so on.
 
     A row is the log likelihood, then for each component n, and for each feature i: s1_i and s2_ij, j <= i (or s2_ii
     alone), moments about the component's mean. A background has responsibilities but no moments. A row
-    depends only on its chunks, so the sum of the rows is the same for any number of threads.
+    depends only on its chunks, so the sum of the rows is the same for any number of threads. They share ``taken``
+    (1,), the number of rows that are taken: a thread that is late, or on a busy core, takes fewer.
     """
     n_blocks, n_sums = count_blocks(points), out.shape[1] - 1
     chunk, n_rows = chunk_size(n_blocks), count_chunks(n_blocks) // span
     work, sums = workspace(points, table), np.empty(n_sums * LANES)
-    for row in range(start, stop):
+    row = simd.take_next(taken)
+    while row < len(out):
         draw, first = row // n_rows, row % n_rows * span
         for t in range(n_sums + 1):
             out[row, t] = 0.0
@@ -351,13 +353,14 @@ def fold_chunks(points: NativePoints, table: NativeTable, span: int, start: int,
             sums[:] = 0.0
             out[row, 0] += _fold_blocks(points, table, draw, c * chunk, min((c + 1) * chunk, n_blocks), work, sums)
             total_moments(points, table, draw, work, sums, out[row], 1)
+        row = simd.take_next(taken)
 
 
 @jit
 def fold_points(points: NativePoints, table: NativeTable) -> Array:
     """Fold all points under one table; return their row of sums."""
     out = np.empty((1, count_sums(table.n_components, points.n_features, is_diagonal(table))))
-    fold_chunks(points, table, count_chunks(count_blocks(points)), 0, 1, out)
+    fold_chunks(points, table, count_chunks(count_blocks(points)), np.zeros(1, np.int64), out)
     return out[0]
 
 

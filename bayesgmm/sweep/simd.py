@@ -368,3 +368,14 @@ def log(typingctx: Any, a: Any) -> Any:
         return _call(builder, "fma", [n, _const(-_MINUS_LN2_HIGH, kind), low])
 
     return a(a), codegen
+
+
+@intrinsic
+def take_next(typingctx: Any, counter: Any) -> Any:
+    """Return the first number of an array of integers, and add one to it: each thread gets another number."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        pointer = _element_pointer(context, builder, sig.args[0], args[0], _I64(0))
+        return builder.atomic_rmw("add", pointer, _I64(1), "monotonic")
+
+    return types.int64(counter), codegen

@@ -22,7 +22,7 @@ from bayesgmm.sweep.kernels import BLOCK
 from bayesgmm.sweep.labelled_kernels import fold_labelled_chunks
 from bayesgmm.sweep.layout import Array as Array
 from bayesgmm.sweep.orchestration import NativeTable
-from bayesgmm.sweep.threads import enough_threads, run_ranges
+from bayesgmm.sweep.threads import enough_threads, run_ranges, run_rows
 
 LOG_2PI = math.log(2 * math.pi)
 KEPT_SWEEP = 20_000  # points x components; a sweep over fewer is so quick that no checkpoint keeps it
@@ -74,7 +74,7 @@ class Table:
         points, native = blocks.native, self.native
         out = np.empty((size, orchestration.count_sums(native.n_components, blocks.n_features, self.is_diagonal)))
         threads = _enough(threads, blocks, self)
-        run_ranges(lambda start, stop: orchestration.fold_chunks(points, native, span, start, stop, out), size, threads)
+        run_rows(lambda taken: orchestration.fold_chunks(points, native, span, taken, out), size, threads)
         return out
 
     def unpack(self, row: Array, about: Array) -> "Stats":
@@ -235,11 +235,8 @@ def fold_labelled(blocks: Blocks, table: Table, labels: NDArray[np.int64], threa
     label[: blocks.n_points] = labels
     size = orchestration.count_chunks(blocks.n_blocks)
     out = np.empty((size, orchestration.count_sums(native.n_components, blocks.n_features, table.is_diagonal)))
-    run_ranges(
-        lambda start, stop: fold_labelled_chunks(points, native, label, start, stop, out),
-        size,
-        _enough(threads, blocks, table),
-    )
+    threads = _enough(threads, blocks, table)
+    run_rows(lambda taken: fold_labelled_chunks(points, native, label, taken, out), size, threads)
     return table.unpack(out.sum(axis=0), table.mean)
 
 

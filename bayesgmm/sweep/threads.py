@@ -9,6 +9,10 @@ from itertools import pairwise
 from queue import SimpleQueue
 from threading import Lock, Thread
 
+import numpy as np
+
+from bayesgmm.sweep.layout import IntArray
+
 PER_THREAD = 1_000_000  # multiplications, about 0.1 ms: longer than it takes to wake a thread
 
 Task = Callable[[int, int], object]
@@ -88,6 +92,15 @@ def run_ranges(task: Task, size: int, threads: int) -> None:
         part.run()
     for part in parts:
         part.wait()
+
+
+def run_rows(task: Callable[[IntArray], object], size: int, threads: int) -> None:
+    """Call ``task(taken)`` in each of several threads; ``taken`` (1,) counts the rows, of ``size``, that are taken.
+
+    Compiled tasks take rows by ``simd.take_next`` until none is left, so that all threads end at the same time.
+    """
+    taken = np.zeros(1, np.int64)
+    run_ranges(lambda *_: task(taken), size, threads)
 
 
 def enough_threads(threads: int, products: int) -> int:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 
 import numba as nb
@@ -17,6 +18,7 @@ from bayesgmm.sweep import simd, stats
 from bayesgmm.sweep.blocks import Blocks
 from bayesgmm.sweep.parts import joined
 from bayesgmm.sweep.stats import Table, fold, fold_each, log_densities, responsibilities
+from bayesgmm.sweep.threads import run_rows
 
 
 def make_table(rng, n_components, n_features, diagonal=False):
@@ -253,10 +255,33 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 def test_a_small_sweep_wakes_no_other_thread(monkeypatch):
     """Which takes longer than the sweep: a search makes thousands of them."""
     used = []
-    monkeypatch.setattr(stats, "run_ranges", lambda task, size, n: used.append(n) or task(0, size))
+    monkeypatch.setattr(stats, "run_rows", lambda task, size, n: used.append(n) or task(np.zeros(1, np.int64)))
     for n_points in (100, 100_000):
         fold(Blocks.from_rows(np.zeros((n_points, TABLE.mean.shape[1]))), TABLE, 3)
     assert used == [1, 3]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_a_thread_that_is_late_takes_fewer_rows(threads):
+    """All rows are taken once, whoever takes them."""
+    rows, late = np.zeros(40), threading.Event()
+
+    def take(taken):
+        if threads > 1 and threading.current_thread() is threading.main_thread():
+            late.wait(20)
+        _take_rows(taken, rows)
+        late.set()
+
+    run_rows(take, rows.size, threads)
+    np.testing.assert_array_equal(rows, 1)
+
+
+@nb.njit
+def _take_rows(taken, rows):
+    row = simd.take_next(taken)
+    while row < rows.size:
+        rows[row] += 1
+        row = simd.take_next(taken)
 
 
 def test_threads_work_after_a_fork():
