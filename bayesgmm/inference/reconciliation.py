@@ -50,6 +50,53 @@ class Reconciled:
     info: ReconciliationInfo
 
 
+@dataclass(frozen=True)
+class _Chains:
+    """Chains that are replaced, and how.
+
+    Parameters
+    ----------
+    density : LogPosterior
+    free : LogPosterior
+        The same, or without an order of the means.
+    chains, draws : int
+        Shape of the chains, and of the result.
+    rhat : float
+        R-hat of the chains.
+    seed, cores : int
+    """
+
+    density: LogPosterior
+    free: LogPosterior
+    chains: int
+    draws: int
+    rhat: float
+    seed: int
+    cores: int
+
+    def weighed(self, pools: list[tuple[Array, Array]]) -> Reconciled | None:
+        """Combine draws, and those of a further Gibbs run, by the masses of the regions.
+
+        The run is long, and from other starts: where there is a second region, there may be a third one.
+        """
+        count = FURTHER * draws_of_run(self.free, MIN_FURTHER)
+        return self.by_mass([*pools, short_run(self.free, count, another_seed(self.seed, 19), self.cores)])
+
+    def by_mass(self, pools: Iterable[tuple[Array, Array]]) -> Reconciled | None:
+        """Combine draws of chains that each stay in one region, by the masses of the regions."""
+        found = draws_by_mass(self.free, pools, self.seed, self.cores, chains=self.chains, draws=self.draws)
+        if found is None:
+            return None
+        by = "regions that are weighted by bridge sampling"
+        info = ReconciliationInfo(by, self.rhat, probabilities=found.probabilities, probability_error=found.error)
+        return self.replaced(found.q, found.lp, info)
+
+    def replaced(self, q: Array, lp: Array, info: ReconciliationInfo) -> Reconciled:
+        """Return draws whose means are not ordered as draws of the density in which they may be."""
+        q = mean_orders.in_order(self.density, q)
+        return Reconciled(q, lp if self.free is self.density else log_densities(self.density, q, self.cores), info)
+
+
 def reconcile(
     density: LogPosterior,
     q: Array,
@@ -95,25 +142,23 @@ def reconcile(
     target = min(WANTED, draws * chains // 4)
     try:
         if is_conjugate(density) and independence_chains.is_affordable(density, chains, draws):
-            return _by_gibbs(density, q, rhat, seed, cores, target)
-        return _by_importance(density, q, lp, rhat, seed, cores, target)
+            free = mean_orders.unordered(density)
+            return _by_gibbs(_Chains(density, free, chains, draws, rhat, seed, cores), q, target)
+        return _by_importance(_Chains(density, density, chains, draws, rhat, seed, cores), q, lp, target)
     except (SamplingError, DeclarationError):
         return None
 
 
-def _by_importance(
-    density: LogPosterior, q: Array, lp: Array, rhat: float, seed: int, cores: int, target: int
-) -> Reconciled | None:
+def _by_importance(old: _Chains, q: Array, lp: Array, target: int) -> Reconciled | None:
     """Resample draws of a mixture by their importance weights, or combine regions by their masses."""
-    chains, draws = lp.shape
     try:
-        proposal = proposal_from_chains(density, q, seed, cores)
-        found = corrected_draws(proposal, chains, draws, seed, target)
+        proposal = proposal_from_chains(old.density, q, old.seed, old.cores)
+        found = corrected_draws(proposal, old.chains, old.draws, old.seed, target)
         _require_covered(proposal, (q, lp), (found.q, found.lp))
     except PoorProposal:
-        return _by_mass(density, density, [(q, lp)], (chains, draws), rhat, seed, cores)
-    facts = ReconciliationInfo("importance resampling", rhat, importance_share=found.importance_share)
-    return Reconciled(found.q, found.lp, facts)
+        return old.by_mass([(q, lp)])
+    info = ReconciliationInfo("importance resampling", old.rhat, importance_share=found.importance_share)
+    return old.replaced(found.q, found.lp, info)
 
 
 def _require_covered(proposal: Proposal, known: tuple[Array, Array], drawn: tuple[Array, Array]) -> None:
@@ -164,7 +209,7 @@ def weigh_regions(
     rhat, free = agreement(monitored(density, q, lp)).rhat, mean_orders.unordered(density)
     unordered = [mean_orders.out_of_order(density, q) for q, _ in pools]
     own = [(q, log_densities(free, q, cores)) for q in unordered]
-    return _weighed(density, free, own, (len(q), draws), rhat, seed, cores)
+    return _Chains(density, free, len(q), draws, rhat, seed, cores).weighed(own)
 
 
 def can_replace(density: LogPosterior, chains: int, draws: int) -> bool:
@@ -199,108 +244,60 @@ def replacement(
     """
     progress.stage("moving between regions")
     try:
-        rhat = agreement(monitored(density, q, lp)).rhat
-        return _alone(density, _gibbs_chains(density, len(q), draws, seed, cores), q, rhat, draws)
+        rhat, free = agreement(monitored(density, q, lp)).rhat, mean_orders.unordered(density)
+        old = _Chains(density, free, len(q), draws, rhat, seed, cores)
+        return _alone(old, _gibbs_chains(old), q)
     except (SamplingError, DeclarationError):
         return None
 
 
-def _gibbs_chains(density: LogPosterior, chains: int, draws: int, seed: int, cores: int) -> "_GibbsChains":
-    return _GibbsChains(mean_orders.unordered(density), seed, cores, max(chains, GIBBS_CHAINS), draws)
+def _gibbs_chains(old: _Chains) -> "_GibbsChains":
+    return _GibbsChains(old.free, old.seed, old.cores, max(old.chains, GIBBS_CHAINS), old.draws)
 
 
-def _alone(density: LogPosterior, gibbs: "_GibbsChains", q: Array, rhat: float, draws: int) -> Reconciled | None:
-    """Return draws of Gibbs chains; None if they disagree, or miss a region that other chains q have visited."""
-    chains, known = len(q), mean_orders.out_of_order(density, q)
-    if not gibbs.mix(wanted_ess(chains, draws)):
+def _alone(old: _Chains, gibbs: "_GibbsChains", q: Array) -> Reconciled | None:
+    """Return draws of Gibbs chains; None if they disagree, or miss a region that the replaced chains q have visited."""
+    if not gibbs.mix(wanted_ess(old.chains, old.draws)):
         return None
-    if _lost(gibbs.density, known, gibbs.q, gibbs.lp, gibbs.seed, gibbs.cores) > MANY:
+    if _lost(old.free, mean_orders.out_of_order(old.density, q), gibbs.q, gibbs.lp, old.seed, old.cores) > MANY:
         return None
-    kept, info = gibbs.thinned(draws), ReconciliationInfo("Gibbs sampling", rhat)
-    return _in_order(density, gibbs.density, gibbs.q[:chains, kept], gibbs.lp[:chains, kept], info, gibbs.cores)
+    kept, info = gibbs.thinned(old.draws), ReconciliationInfo("Gibbs sampling", old.rhat)
+    return old.replaced(gibbs.q[: old.chains, kept], gibbs.lp[: old.chains, kept], info)
 
 
-def _by_gibbs(density: LogPosterior, q: Array, rhat: float, seed: int, cores: int, target: float) -> Reconciled | None:
+def _by_gibbs(old: _Chains, q: Array, target: float) -> Reconciled | None:
     """Draw by Gibbs sweeps, with independence steps where sweeps alone are slow, or from regions that are apart."""
-    chains, draws = q.shape[:2]
-    gibbs = _gibbs_chains(density, chains, draws, seed, cores)
-    if alone := _alone(density, gibbs, q, rhat, draws):
+    gibbs = _gibbs_chains(old)
+    if alone := _alone(old, gibbs, q):
         return alone
-    free, known = gibbs.density, mean_orders.out_of_order(density, q)
-    known_lp = log_densities(free, known, cores)
-    own, shape = [(known, known_lp), (gibbs.q, gibbs.lp)], (chains, draws)
-    pilot = np.concatenate([known, gibbs.q[:, gibbs.thinned(draws)]])
-    if found := _by_independence_steps(free, pilot, seed, cores, shape, target):
-        info = ReconciliationInfo("independence steps", rhat, accepted=found.accepted)
-        return _in_order(density, free, found.q, found.lp, info, cores)
-    is_split = can_run(free) and _by_mass(density, free, own, shape, rhat, seed, cores)
-    if is_split and (weighed := _weighed(density, free, own, shape, rhat, seed, cores)):
+    known = mean_orders.out_of_order(old.density, q)
+    known_lp = log_densities(old.free, known, old.cores)
+    pilot = np.concatenate([known, gibbs.q[:, gibbs.thinned(old.draws)]])
+    if found := _by_independence_steps(old, pilot, target):
+        info = ReconciliationInfo("independence steps", old.rhat, accepted=found.accepted)
+        return old.replaced(found.q, found.lp, info)
+    own = [(known, known_lp), (gibbs.q, gibbs.lp)]
+    if can_run(old.free) and old.by_mass(own) and (weighed := old.weighed(own)):
         return weighed
 
     def pools() -> Iterator[tuple[Array, Array]]:
         yield known, known_lp
         yield gibbs.late_draws()  # they take long, and tell nothing if chains before them often move between regions
 
-    return _by_mass(density, free, pools(), shape, rhat, seed, cores)
+    return old.by_mass(pools())
 
 
-def _by_independence_steps(
-    density: LogPosterior, pilot: Array, seed: int, cores: int, shape: tuple[int, int], target: float
-) -> independence_chains.IndependenceDraws | None:
+def _by_independence_steps(old: _Chains, pilot: Array, target: float) -> independence_chains.IndependenceDraws | None:
     """Return draws by Gibbs sweeps and independence steps; None if these chains disagree, or miss a region."""
-    (chains, draws), everything = shape, pilot.reshape(-1, density.size)
+    density, seed, cores = old.free, old.seed, old.cores
+    everything, shape = pilot.reshape(-1, density.size), {"chains": old.chains, "draws": old.draws}
     try:
         proposal = proposal_from_chains(density, pilot, seed, cores)
-        found = independence_chains.sample(proposal, everything, seed, chains=chains, draws=draws, target=target)
+        found = independence_chains.sample(proposal, everything, seed, target=target, **shape)
     except PoorProposal:
         return None
     is_good = found.agreement.is_good(target / 4)
     return found if is_good and _lost(density, pilot, found.q, found.lp, seed, cores) <= MANY else None
-
-
-def _weighed(
-    density: LogPosterior,
-    free: LogPosterior,
-    pools: list[tuple[Array, Array]],
-    shape: tuple[int, int],
-    rhat: float,
-    seed: int,
-    cores: int,
-) -> Reconciled | None:
-    """Combine chains, and those of a further Gibbs run, by the masses of the regions.
-
-    The run is long, and from other starts: where there is a second region, there may be a third one.
-    """
-    count = FURTHER * draws_of_run(free, MIN_FURTHER)
-    further = short_run(free, count, another_seed(seed, 19), cores)
-    return _by_mass(density, free, [*pools, further], shape, rhat, seed, cores)
-
-
-def _by_mass(
-    density: LogPosterior,
-    free: LogPosterior,
-    pools: Iterable[tuple[Array, Array]],
-    shape: tuple[int, int],
-    rhat: float,
-    seed: int,
-    cores: int,
-) -> Reconciled | None:
-    """Combine chains that each stay in one region, by the masses of the regions."""
-    chains, draws = shape
-    found = draws_by_mass(free, pools, seed, cores, chains=chains, draws=draws)
-    if found is None:
-        return None
-    by = "regions that are weighted by bridge sampling"
-    info = ReconciliationInfo(by, rhat, probabilities=found.probabilities, probability_error=found.error)
-    return _in_order(density, free, found.q, found.lp, info, cores)
-
-
-def _in_order(
-    density: LogPosterior, free: LogPosterior, q: Array, lp: Array, info: ReconciliationInfo, cores: int
-) -> Reconciled:
-    """Return draws of the density whose means are not ordered as draws of the one that they may be ordered in."""
-    q = mean_orders.in_order(density, q)
-    return Reconciled(q, lp if free is density else log_densities(density, q, cores), info)
 
 
 def _lost(density: LogPosterior, known: Array, q: Array, lp: Array, seed: int, cores: int) -> float:
