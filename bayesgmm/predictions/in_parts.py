@@ -162,11 +162,11 @@ def _path(folder: Path, first: int) -> Path:
 def _answered(part: Part, rows: RowSource, answer: Answer, first: int) -> "pd.DataFrame":
     import pandas as pd
 
-    index = pd.RangeIndex(first, first + len(part.values))
-    try:
-        return answer(pd.DataFrame(part.values, columns=[*rows.columns], index=index))
+    try:  # rows are named as in their file, as in the error of a fit; in the table by their numbers
+        answers = answer(pd.DataFrame(part.values, columns=[*rows.columns], index=part.index))
     except DataError as error:
         raise DataError(f"{part.place}: {error}" if part.place else str(error)) from None
+    return answers.set_axis(pd.RangeIndex(first, first + len(answers), name=answers.index.name))
 
 
 @contextmanager

@@ -74,7 +74,7 @@ def test_a_bad_row_is_named_with_its_file_and_nothing_is_written(command, folder
     out = tmp_path / "out.parquet"
     done = run(command, folder / "fit.nc", f"{tmp_path}/*.parquet", "-o", out)
     assert done.returncode == 1
-    assert "bad.parquet, row group 2: 1 value is missing or infinite: row 20003, column 'b'" in done.stderr
+    assert "bad.parquet, row group 2: 1 value is missing or infinite: row 3, column 'b'" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["bad.parquet"]
 
 
