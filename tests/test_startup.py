@@ -106,6 +106,18 @@ assert stats.kurtosis.__doc__.startswith("Compute the kurtosis")
     assert "arviz" in modules
 
 
+def test_arviz_is_imported_where_scipy_reads_documentation_otherwise():
+    code = """
+from bayesgmm.reports import arviz_library
+arviz_library.Documentation = lambda function: function.unknown
+assert arviz_library.arviz().plot_rank
+from scipy import stats
+assert "Notes" in stats.kurtosis.__doc__
+"""
+    modules, _, _ = process(code)
+    assert "arviz" in modules
+
+
 def test_a_fit_by_nuts_imports_no_plots():
     settings = "draws=50, tune=50, chains=1, max_draws=50"
     code = f"{DATA}\nimport bayesgmm as bg; bg.fit(bg.MixtureModel(2), x, 'nuts', seed=1, {settings})"
@@ -143,6 +155,7 @@ def test_a_quick_report_imports_neither_arviz_nor_dask_nor_distributions(tmp_pat
         "arviz_stats",
         "bayesgmm.inference",
         "dask",
+        "plotly",
         "numpy.f2py",
         "pymc",
         "pytensor",
