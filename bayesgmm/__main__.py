@@ -8,15 +8,16 @@ import sys
 from types import FrameType
 
 INTERRUPTED = 130  # exit code: 128 + SIGINT
-DASK = "--scheduler"  # the option for which a command needs Dask
+OPTIONAL = {"dask": "--scheduler", "plotly": "--interactive"}  # imported wherever installed, but needed with an option
 YOUNG = 1_000_000  # new objects between two searches of the garbage collector: more than imports and a report make
 
 
 def main() -> None:
     """Run the command line; before it is imported, nothing can be lost, so Ctrl-C ends the process at once."""
     gc.set_threshold(YOUNG)  # a command imports half a million objects, and all of them are in use
-    if not any(text.startswith(DASK) for text in sys.argv):
-        sys.modules.setdefault("dask", None)  # type: ignore[arg-type]  # as if not installed: else xarray imports it
+    for name, option in OPTIONAL.items():
+        if not any(text.startswith(option) for text in sys.argv):  # else xarray imports Dask, and ArviZ plotly
+            sys.modules.setdefault(name, None)  # type: ignore[arg-type]
     before = signal.getsignal(signal.SIGINT)
     if before is signal.default_int_handler:
         signal.signal(signal.SIGINT, _stop)

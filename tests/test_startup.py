@@ -106,6 +106,18 @@ assert stats.kurtosis.__doc__.startswith("Compute the kurtosis")
     assert "arviz" in modules
 
 
+def test_arviz_is_imported_where_scipy_reads_documentation_otherwise():
+    code = """
+from bayesgmm.reports import arviz_library
+arviz_library.Documentation = lambda function: function.unknown
+assert arviz_library.arviz().plot_rank
+from scipy import stats
+assert "Notes" in stats.kurtosis.__doc__
+"""
+    modules, _, _ = process(code)
+    assert "arviz" in modules
+
+
 def test_a_fit_by_nuts_imports_no_plots():
     settings = "draws=50, tune=50, chains=1, max_draws=50"
     code = f"{DATA}\nimport bayesgmm as bg; bg.fit(bg.MixtureModel(2), x, 'nuts', seed=1, {settings})"
@@ -126,6 +138,13 @@ def test_em_compiles_and_imports_only_what_it_needs(tmp_path):
     process(again, str(tmp_path))  # compiled code is read without the compiler's own functions
 
 
+def test_a_function_that_is_compiled_first_may_end_with_a_new_intrinsic(tmp_path):
+    """The sum of eight numbers: no other function that has been compiled before it declares its code."""
+    code = f"{DATA}\nimport bayesgmm as bg; bg.GaussianMixture(2, random_state=0).fit(x)"
+    _, compiled, _ = process(code, str(tmp_path))
+    assert "nearer_distances" in compiled
+
+
 def test_a_quick_report_imports_neither_arviz_nor_dask_nor_distributions(tmp_path):
     model = bg.MixtureModel(2)
     x = np.random.default_rng(0).normal(size=(40, 2)) + [[0, 0], [9, 9]] * 20
@@ -143,6 +162,7 @@ def test_a_quick_report_imports_neither_arviz_nor_dask_nor_distributions(tmp_pat
         "arviz_stats",
         "bayesgmm.inference",
         "dask",
+        "plotly",
         "numpy.f2py",
         "pymc",
         "pytensor",

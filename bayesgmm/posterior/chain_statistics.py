@@ -196,16 +196,19 @@ def _normal_scores(values: Array) -> Array:
     ordered = np.take_along_axis(flat, order, axis=1)
     is_new = np.ones((m, n), dtype=bool)
     is_new[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
-    ranks = np.empty((m, n))
-    np.put_along_axis(ranks, order, _mean_ranks(is_new), axis=1)
-    return np.asarray(ndtri((ranks - 3 / 8) / (n + 1 / 4))).reshape(values.shape)
+    scores = np.empty((m, n))
+    np.put_along_axis(scores, order, ndtri((_mean_ranks(is_new) - 3 / 8) / (n + 1 / 4)), axis=1)
+    return scores.reshape(values.shape)
 
 
 def _mean_ranks(is_new: NDArray[np.bool_]) -> Array:
-    """Return the ranks 1 to n of ordered values (M, n), equal ones by their mean rank; each row begins a new one."""
+    """Return the ranks 1 to n of ordered values (M, n), equal ones by their mean rank; each row begins a new one.
+
+    (1, n) if no values are equal.
+    """
     n = is_new.shape[1]
     if is_new.all():
-        return np.broadcast_to(np.arange(1.0, n + 1), is_new.shape)
+        return np.arange(1.0, n + 1)[None]
     first = np.flatnonzero(is_new)
     count = np.diff(first, append=is_new.size)
     ranks = first % n + (count + 1) / 2

@@ -80,11 +80,17 @@ def write_in_parts(
     width = len(rows.columns) + 2 * fit["posterior"].sizes["component"] + ANSWERS
     size, count = rows_within(memory, width), 0
     writing = _parquet(output) if output.suffix.lower() in PARQUET else _csv(output)
-    with writing as write, counted("rows", rows.n_rows, progress) as step:
-        for frame in _answers(rows, answer, size, folder):
-            write(frame)
-            count += len(frame)
-            step(len(frame))
+    with writing as write:
+        if folder is None:
+            frames = _answers(rows, answer, size, 0)
+        else:  # join the parts when all are there: each run after a kill computes from its start
+            _keep_missing(rows, answer, size, folder, progress)
+            frames = _kept(folder)
+        with counted("rows" if folder is None else "rows joined", rows.n_rows, progress) as step:
+            for frame in frames:
+                write(frame)
+                count += len(frame)
+                step(len(frame))
         if not count:
             raise DataError(f"{rows.name} has no rows")
     return count
@@ -121,24 +127,35 @@ def kept_in(folder: Path | None, fit: "xr.DataTree", rows: FileSource, options: 
         saved.require(
             {"bayesgmm": version("bayesgmm"), "data": rows.fingerprint, "fit": digest(fit), **options}, "table"
         )
-        if count := sum(map(len, _kept(folder, columns=[]))):
+        if count := _count_kept(folder):
             warn([f"The table goes on from {folder}, where {count:,} rows of it were saved."], CheckpointWarning)
         yield
 
 
-def _answers(rows: RowSource, answer: Answer, size: int, folder: Path | None) -> "Iterator[pd.DataFrame]":
-    """Yield the parts of the table: those that are kept, then the others, which are kept if there is a folder."""
-    first = 0
-    for frame in _kept(folder) if folder is not None else ():
-        yield frame
-        first += len(frame)
+def _answers(rows: RowSource, answer: Answer, size: int, first: int) -> "Iterator[pd.DataFrame]":
+    """Yield the parts of the table from a row on."""
     for part in ahead(rows.parts(size, first)):
         frame = _answered(part, rows, answer, first)
-        if folder is not None and len(frame):
-            with in_place_of(_path(folder, first)) as partial:
-                frame.to_parquet(partial)
         yield frame
         first += len(frame)
+
+
+def _keep_missing(rows: RowSource, answer: Answer, size: int, folder: Path, progress: bool) -> None:
+    """Compute the parts of the table that are not in a folder, and keep each of them there."""
+    first = _count_kept(folder)
+    with counted("rows", rows.n_rows, progress) as step:
+        step(first)
+        for frame in _answers(rows, answer, size, first):
+            if len(frame):
+                with in_place_of(_path(folder, first)) as partial:
+                    frame.to_parquet(partial)
+            first += len(frame)
+            step(len(frame))
+
+
+def _count_kept(folder: Path) -> int:
+    """Return the number of rows that an earlier process left."""
+    return sum(map(len, _kept(folder, columns=[])))
 
 
 def _kept(folder: Path, columns: list[str] | None = None) -> "Iterator[pd.DataFrame]":
@@ -162,11 +179,11 @@ def _path(folder: Path, first: int) -> Path:
 def _answered(part: Part, rows: RowSource, answer: Answer, first: int) -> "pd.DataFrame":
     import pandas as pd
 
-    index = pd.RangeIndex(first, first + len(part.values))
-    try:
-        return answer(pd.DataFrame(part.values, columns=[*rows.columns], index=index))
+    try:  # rows are named as in their file, as in the error of a fit; in the table by their numbers
+        answers = answer(pd.DataFrame(part.values, columns=[*rows.columns], index=part.index))
     except DataError as error:
         raise DataError(f"{part.place}: {error}" if part.place else str(error)) from None
+    return answers.set_axis(pd.RangeIndex(first, first + len(answers), name=answers.index.name))
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """ArviZ, imported for figures without what only takes time: half of its import is about documentation."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any
 
@@ -16,8 +16,9 @@ def arviz() -> Any:
     It looks for NumPyro, and where that is not installed, it reads the source of all callers for an error message.
     SciPy's distributions, which it imports, parse their documentation.
     """
-    with postponed("jax"), postponed("numpyro"), _unparsed():
+    with postponed("jax"), postponed("numpyro"), suppress(Exception), _unparsed():
         return import_module("arviz")
+    return import_module("arviz")  # another SciPy
 
 
 @contextmanager

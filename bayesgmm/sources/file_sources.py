@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from glob import glob, has_magic
+from itertools import takewhile
 from pathlib import Path
 
 from bayesgmm.data.columns import column_names, require_distinct
@@ -18,6 +19,7 @@ from bayesgmm.sources.rows import Part, RowSource, without_first
 from bayesgmm.wording import listing, plural
 
 Stamp = tuple[int, int]
+NEARBY = 5  # maximum number of names that a message lists
 
 
 @dataclass(frozen=True)
@@ -99,10 +101,25 @@ def files_of(data: "str | Path | TableFile | Sequence[str | Path | TableFile]") 
         matching = [Path(name) for name in glob(str(data), recursive=True)]
         paths = sorted(one for one in matching if one.is_file() or _is_zarr(one))
         if not paths:
-            raise DataError(f"no file matches {data}")
+            raise DataError(f"no file matches {data}\n  {_nearby(str(data))}")
     else:
         paths = [require_file(path)]
     return tuple(as_file(one) for one in paths)
+
+
+def _nearby(pattern: str) -> str:
+    """Return a sentence about the last folder that a pattern names: what is there that the pattern does not match."""
+    named = [*takewhile(lambda part: not has_magic(part), Path(pattern).parent.parts)]
+    folder = Path(*named)
+    if not folder.is_dir():
+        return f"There is no folder {str(folder)!r} here, in {Path.cwd()}."
+    there = sorted(one.name for one in folder.iterdir())
+    more = f" and {len(there) - NEARBY} more" if len(there) > NEARBY else ""
+    return (
+        f"The folder {str(folder)!r} holds {', '.join(there[:NEARBY])}{more}."
+        if there
+        else f"The folder {str(folder)!r} is empty."
+    )
 
 
 def _is_zarr(path: Path) -> bool:
@@ -234,8 +251,11 @@ def _chosen(known: Mapping[str, str], columns: Sequence[str] | None, file: Table
 
 def _require_columns(file: TableFile, known: Mapping[str, str], first: TableFile, chosen: Sequence[str]) -> None:
     if missing := [name for name in chosen if name not in known]:
+        shared = [name for name in chosen if name in known]
+        choose = f"Choose columns that all files have, for example columns={shared}, or leave" if shared else "Leave"
         raise DataError(
-            f"{file.path} has other columns than {first.path}: it lacks {listing(missing)}; it has {listing([*known])}"
+            f"{file.path} has other columns than {first.path}: "
+            f"it lacks {listing(missing)}; it has {listing([*known])}\n  {choose} this file out."
         )
     _require_numbers(file, known, chosen)
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+AGAIN = "Copy or write the file again, or leave it out."
 BUFFER = 2**20  # bytes of a column that are read at a time: a row group may be larger than the memory
 
 
@@ -73,7 +74,7 @@ def _opened(file: TableFile) -> "Iterator[pq.ParquetFile]":
         opened = pq.ParquetFile(file.path, buffer_size=BUFFER, pre_buffer=False)
     except (pa.ArrowException, OSError) as error:
         raise DataError(
-            f"{file.path} is not a complete Parquet file: it is damaged or cut off ({_first_line(error)})"
+            f"{file.path} is not a complete Parquet file: it is damaged or cut off ({_first_line(error)})\n  {AGAIN}"
         ) from None
     with opened:
         yield opened
@@ -85,7 +86,9 @@ def _next_batch(batches: "Iterator[pa.RecordBatch]", place: str) -> "pa.RecordBa
     try:
         return next(batches, None)
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{place} can't be read: the file is damaged or cut off ({_first_line(error)})") from None
+        raise DataError(
+            f"{place} can't be read: the file is damaged or cut off ({_first_line(error)})\n  {AGAIN}"
+        ) from None
 
 
 def _values(batch: "pa.RecordBatch", columns: Sequence[str], place: str) -> Any:

@@ -174,8 +174,14 @@ class _Kept:
 
 
 def memory_for(n_rows: int, n_columns: int) -> int:
-    """Return the number of bytes that rows take in memory during a fit, each with its weight."""
-    return 8 * n_rows * (n_columns + 1)
+    """Return the memory that suffices to keep rows during a fit, each with its weight, and to read one block.
+
+    Examples
+    --------
+    >>> memory_for(10**6, 4), memory_for(1, 4) == 8 * COPIES * SMALLEST * 4
+    (40000000, True)
+    """
+    return max(8 * n_rows * (n_columns + 1), 8 * COPIES * SMALLEST * n_columns)
 
 
 def rows_within(memory: int, n_columns: int) -> int:

@@ -42,10 +42,15 @@ def shortcuts(typing: Any, target: Any) -> Iterator[None]:
             known[call] = types.BaseFunction.get_call_type(function, context, args, kws)
         return known[call]
 
+    def install_known() -> None:
+        """Take what has been declared since: an intrinsic declares its code when its types are inferred."""
+        for registry in tuple(target._registries):
+            target.install_registry(registry)
+
     with (
         replaced(types.Function, "get_call_type", get_call_type),
         replaced(typing, "load_additional_registries", lambda: None),
-        replaced(target, "load_additional_registries", lambda: None),
+        replaced(target, "load_additional_registries", install_known),
         replaced(event, "install_timer", lambda kind, callback: nullcontext()),
         replaced(ir.Inst, "_rec_list_vars", _variables),
         _fewer_collections(),

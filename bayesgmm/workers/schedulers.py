@@ -1,6 +1,7 @@
 """The Dask cluster that is in use: which one, whether it can be used, and its errors in plain words."""
 
 import asyncio
+import logging
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -8,6 +9,7 @@ from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from bayesgmm.checkpoints.units import is_kept
 from bayesgmm.errors import ClusterError, MissingExtra
 from bayesgmm.wording import listing, plural
 
@@ -59,9 +61,21 @@ def connected(address: str) -> "Iterator[Client]":
                 f"there is no Dask scheduler at {address} ({_short(error)})\n"
                 "  Start one with dask scheduler, and workers with dask worker ADDRESS."
             ) from None
-        with client:
+        with _without_log(), client:
             require_ready(client)
             yield client
+
+
+@contextmanager
+def _without_log() -> Iterator[None]:
+    """Keep the client's log, with its tracebacks, from the terminal: what it says is raised as an error, too."""
+    log = logging.getLogger("distributed.client")
+    before = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def require_ready(client: "Client") -> None:
@@ -199,9 +213,10 @@ def _deserted(client: "Client", absence: float) -> str:
 def _lost(client: "Client", error: Exception) -> str:
     reason = str(getattr(error, "reason", ""))
     if client.status != "running" or "scheduler" in reason or _own_address(client) in str(error):
+        goes_on = ", with the same checkpoint: the fit goes on from there" if is_kept() else ""
         return (
             f"the connection to the Dask scheduler {_address(client)} was lost, so the fit can't go on\n"
-            "  Start the scheduler and its workers again, and fit again."
+            f"  Start the scheduler and its workers again, and fit again{goes_on}."
         )
     return (
         f"rows on the workers were lost, and can't be computed again ({_short(error)})\n"

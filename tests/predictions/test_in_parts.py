@@ -13,6 +13,7 @@ import pytest
 import bayesgmm as bg
 from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import DataError
+from bayesgmm.predictions import in_parts
 from bayesgmm.predictions.in_parts import rows_for, write_in_parts
 from tests.commands import run
 
@@ -74,7 +75,7 @@ def test_a_bad_row_is_named_with_its_file_and_nothing_is_written(command, folder
     out = tmp_path / "out.parquet"
     done = run(command, folder / "fit.nc", f"{tmp_path}/*.parquet", "-o", out)
     assert done.returncode == 1
-    assert "bad.parquet, row group 2: 1 value is missing or infinite: row 20003, column 'b'" in done.stderr
+    assert "bad.parquet, row group 2: 1 value is missing or infinite: row 3, column 'b'" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["bad.parquet"]
 
 
@@ -143,6 +144,33 @@ def deadly(*given):
 in_parts._answered = deadly
 main()
 """
+
+
+def test_what_is_kept_is_joined_when_all_parts_are_there(folder, tmp_path, monkeypatch):
+    """A run that is killed soon, again and again, gets further: it does not write first what earlier ones kept."""
+    fit = bg.load(folder / "fit.nc")
+    given = (fit, rows_for(fit, folder / "whole.parquet"))
+    rest = (tmp_path / "out.csv", 10 * 2**20, tmp_path, False)
+    left: list[int] = []
+
+    def answer(part):
+        if not left:
+            raise KeyboardInterrupt
+        left.pop()
+        return part
+
+    def joined(*given, **settings):
+        raise AssertionError("parts were joined")
+
+    monkeypatch.setattr(in_parts, "append_csv", joined)
+    for number in range(1, 3):
+        left.append(number)
+        with pytest.raises(KeyboardInterrupt):
+            write_in_parts(*given, answer, *rest)
+        assert len([*tmp_path.glob("rows_*.parquet")]) == number
+    monkeypatch.undo()
+    assert write_in_parts(*given, lambda part: part, *rest) == len(FRAME)
+    np.testing.assert_array_equal(pd.read_csv(tmp_path / "out.csv", index_col=0), FRAME)
 
 
 @pytest.mark.parametrize("ending", ["parquet", "csv"])

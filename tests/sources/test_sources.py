@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 
 import numpy as np
 import pandas as pd
@@ -139,8 +140,13 @@ def test_files_without_any_rows_are_an_error(tmp_path):
 
 @pytest.mark.parametrize("given", ["*.parquet", "**/*.csv"])
 def test_a_pattern_that_matches_nothing_is_an_error(given, tmp_path):
-    with pytest.raises(DataError, match="no file matches"):
-        bg.source(f"{tmp_path}/{given}")
+    for there, words in (([], "' is empty"), (["b.npy", "a.txt"], "' holds a.txt, b.npy")):
+        for name in there:
+            (tmp_path / name).touch()
+        with pytest.raises(DataError, match=rf"no file matches .*\n  The folder '{tmp_path}{words}\."):
+            bg.source(f"{tmp_path}/{given}")
+    with pytest.raises(DataError, match=rf"no file matches .*\n  There is no folder '{tmp_path}/absent' here, in /"):
+        bg.source(f"{tmp_path}/absent/{given}")
 
 
 def test_a_folder_without_tables_and_a_missing_file_are_errors(tmp_path):
@@ -156,7 +162,9 @@ def test_a_parquet_file_that_is_cut_off_is_named(kept, tmp_path):
     path = tmp_path / "part1.parquet"
     content = path.read_bytes()
     path.write_bytes(content[: int(kept * len(content)) if kept < 1 else kept])
-    with pytest.raises(DataError, match=r"part1.parquet is not a complete Parquet file: it is damaged or cut off"):
+    with pytest.raises(
+        DataError, match=r"part1.parquet is not a complete Parquet file: .* cut off .*\n  Copy or write"
+    ):
         bg.source(files)
 
 
@@ -181,10 +189,24 @@ def test_a_npy_file_that_is_cut_off_or_holds_no_table_is_an_error(tmp_path):
         bg.source(path)
 
 
-@pytest.mark.parametrize("other", [FRAME[["a", "b"]], FRAME.assign(d=1.0), FRAME.assign(b="text")])
-def test_a_schema_that_differs_from_the_first_is_an_error(other, tmp_path):
+OTHER_COLUMNS = r"part1.parquet has other columns than .*part0.parquet: "
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        (
+            FRAME[["a", "b"]],
+            OTHER_COLUMNS + r".* lacks 'c'; .*\n  Choose .* columns=\['a', 'b'\], or leave this file out",
+        ),
+        (FRAME[["a"]].set_axis(["x"], axis=1), OTHER_COLUMNS + r".* has 'x'\n  Leave this file out"),
+        (FRAME.assign(d=1.0), OTHER_COLUMNS + r"'d' besides\n  Choose"),
+        (FRAME.assign(b="text"), r"column 'b' of .*part1.parquet is not numeric\n  Choose"),
+    ],
+)
+def test_a_schema_that_differs_from_the_first_is_an_error(other, words, tmp_path):
     files = pattern(tmp_path, [FRAME, other])
-    with pytest.raises(DataError, match=r"part1.parquet (has other columns than .*part0.parquet|is not numeric)"):
+    with pytest.raises(DataError, match=words):
         bg.source(files)
 
 
@@ -325,6 +347,14 @@ def test_a_memory_too_small_for_one_block_is_an_error_that_says_what_suffices():
         rows_within(10**6, 4)
     assert rows_within(as_bytes("memory", "3MiB"), 4) == 8192
     assert rows_within(as_bytes("memory", "6MiB"), 4) == 8192 + 2720
+
+
+def test_the_memory_that_a_message_asks_for_suffices(tmp_path):
+    parquet(tmp_path)
+    with pytest.raises(DeclarationError, match="method 'nuts' can't read rows in parts") as raised:
+        bg.fit(bg.MixtureModel(1), f"{tmp_path}/*.parquet", "nuts", memory="100KB")
+    asked = re.search("memory='(.*?)'", str(raised.value)).group(1)
+    assert stream(bg.source(f"{tmp_path}/*.parquet"), as_bytes("memory", asked), seed=0).held
 
 
 @pytest.mark.parametrize("size", ["1 GB", "lots", "", "-1", 0, -5, 1.5, True, None])

@@ -516,6 +516,69 @@ def test_a_wrong_scheduler_at_the_terminal_is_one_message(tmp_path):
     assert "Traceback" not in done.stderr
 
 
+LOSING = """
+import os, signal, sys
+from bayesgmm.cli import main
+from bayesgmm.workers import sums
+
+total, process = sums.WorkerParts.total, int(sys.argv.pop())
+
+def killing(*given):
+    os.kill(process, signal.SIGKILL)
+    return total(*given)
+
+sums.WorkerParts.total = killing
+main()
+"""
+
+
+def test_a_scheduler_that_is_lost_at_the_terminal_is_one_message(lone_scheduler, tmp_path):
+    process, address = lone_scheduler
+    FRAME.to_parquet(tmp_path / "a.parquet")
+    command = [
+        "fit",
+        "a.parquet",
+        "-k",
+        2,
+        "--method",
+        "em",
+        "--scheduler",
+        address,
+        "-o",
+        "a.nc",
+        "--checkpoint",
+        "run",
+    ]
+    with lone_worker(address):
+        given = [sys.executable, "-c", LOSING, *map(str, command), str(process.pid)]
+        done = subprocess.run(given, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    said = " ".join(done.stderr.split())
+    assert f"connection to the Dask scheduler '{address}' was lost" in said
+    assert "with the same checkpoint: the fit goes on from there" in said
+    assert "Traceback" not in done.stderr
+
+
+CLOSING = """
+import os, signal, sys, time
+from bayesgmm.workers.schedulers import connected
+
+with connected(sys.argv[1]) as client:
+    os.kill(int(sys.argv[2]), signal.SIGKILL)
+    while client.status == "running":
+        time.sleep(0.01)
+    time.sleep(0.5)
+"""
+
+
+def test_a_client_that_is_closed_while_it_looks_for_its_scheduler_says_nothing(lone_scheduler):
+    process, address = lone_scheduler
+    with lone_worker(address):
+        command = [sys.executable, "-c", CLOSING, address, str(process.pid)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "Traceback" not in done.stderr
+
+
 CHOICES = {"n_components": (1, 3), "covariance": ("full", "tied"), "seed": 1, "progress": False, "n_init": 2}
 
 
