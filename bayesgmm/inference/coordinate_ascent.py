@@ -14,6 +14,7 @@ import numpy as np
 from bayesgmm.inference.component_factors import Components, MeansFactor, means_factor, precisions_factor
 from bayesgmm.inference.conjugate import MIN_TILT, Layout, WeightsFactor, Wisharts, from_log_cholesky, log_cholesky
 from bayesgmm.inference.mixtures import Mixture, closest_wishart
+from bayesgmm.labels.groups import order_of_means
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.blocks import Blocks
 from bayesgmm.sweep.stats import LOG_2PI, Array, Stats, Table, fold
@@ -170,15 +171,28 @@ class Ascent:
         ----------
         .. [1] Kurihara, Welling & Teh (2007), Proc. 20th IJCAI, 2796-2801.
         """
-        n, now = self.fold(factors).n, factors.components
+        n = self.fold(factors).n
         heaviest_first = np.argsort(-n, kind="stable").tolist()
         orders = [[k for k in heaviest_first if k != last] + [last] for last in reversed(heaviest_first)]
         order = max(orders, key=lambda order: self._weights_share(factors, n[order]))
+        shares, tilt = self.weights.update(factors.shares, factors.tilt, n[order])
+        return Factors(shares, tilt, self._reordered(factors.components, order))
+
+    def sort_exchangeable(self, factors: Factors) -> Factors:
+        """Reorder components by their means if the weights' prior treats all alike: rounding must not choose the order.
+
+        Equal optima, found from rows in parts of other sizes, may differ in this order. The draws depend on it.
+        """
+        if not self.density.model.weights.is_exchangeable():
+            return factors
+        order = order_of_means(factors.components.mean, self.density.groups).tolist()
+        return replace(factors, shares=factors.shares[:, order], components=self._reordered(factors.components, order))
+
+    def _reordered(self, now: Components, order: list[int]) -> Components:
         precision = now.precision
         if self.layout.own[0] > 1:
             precision = Wisharts(precision.dof[order], precision.scale[order])
-        shares, tilt = self.weights.update(factors.shares, factors.tilt, n[order])
-        return Factors(shares, tilt, Components(now.mean[order], now.spread[order], precision))
+        return Components(now.mean[order], now.spread[order], precision)
 
     def _weights_share(self, factors: Factors, n: Array) -> float:
         """Contribution of the optimal factors of the weights to the bound, given the points of each component (K,)."""

@@ -25,7 +25,7 @@ from bayesgmm.inference.populations import Climb, Population
 from bayesgmm.inference.proposals import PROPOSALS, Labels, Rows
 from bayesgmm.inference.starts import from_centres, sample_points, second_moments, spread_out_centres
 from bayesgmm.inference.weak_priors import WeakPrior
-from bayesgmm.labels.groups import Groups, sort_within
+from bayesgmm.labels.groups import Groups, order_of_means
 from bayesgmm.sweep.blocks import Blocks
 from bayesgmm.sweep.kernels import BLOCK
 from bayesgmm.sweep.stats import Array, Stats
@@ -288,8 +288,7 @@ def _climb(
 
 def _in_order(mixture: Mixture, family: Family, groups: Groups) -> Mixture:
     """Return the mixture with the components of a group in the order of their means, whatever the start."""
-    rank = np.argsort(np.lexsort(mixture.mean.T[::-1]))
-    return reordered(mixture, sort_within(rank, groups), family)
+    return reordered(mixture, order_of_means(mixture.mean, groups), family)
 
 
 def _rows_of(blocks: Blocks, n_components: int, rng: np.random.Generator) -> Rows:

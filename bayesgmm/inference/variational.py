@@ -4,6 +4,7 @@ The bound is maximised by coordinate ascent over all points, or by natural-gradi
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -176,6 +177,7 @@ def fit(
     progress.stage("variational Bayes")
     batches = Minibatches(batch_size, delay, forget)
     result = find(ascent, seed, progress, n_init=n_init, sweeps=sweeps, max_iter=max_iter, tol=tol, batches=batches)
+    result = replace(result, factors=ascent.sort_exchangeable(result.factors))
     estimated, heavier = _assessed(ascent, result, draws, seed, progress)
     if heavier is None:
         return estimated

@@ -41,3 +41,14 @@ def sort_within(keys: Array | NDArray[np.integer], groups: Groups) -> NDArray[np
         own = np.flatnonzero(groups == group)
         order[..., own] = own[np.argsort(keys[..., own], axis=-1, kind="stable")]
     return order
+
+
+def order_of_means(mean: Array, groups: Groups) -> NDArray[np.int64]:
+    """Return the order (K,) of components by their means (K, D): the first column, then the second where it is equal.
+
+    Examples
+    --------
+    >>> order_of_means(np.array([[2.0, 0.0], [1.0, 5.0], [1.0, 4.0]]), None)
+    array([2, 1, 0])
+    """
+    return sort_within(np.argsort(np.lexsort(mean.T[::-1])), groups)

@@ -14,11 +14,9 @@ from markupsafe import Markup
 
 from bayesgmm.plots.style import COLOURS, LITERAL, make_printable, plain_powers, settings
 from bayesgmm.reports.blocks import LivePicture, Picture
-from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
-    from matplotlib.axes import Axes
     from matplotlib.backend_bases import FigureCanvasBase
     from matplotlib.figure import Figure
     from plotly.graph_objects import Figure as LiveFigure
@@ -160,50 +158,8 @@ def _lay_out(figure: "Figure", resolution: float) -> None:
     figure.set_dpi(resolution)
     engine = figure.get_layout_engine()
     if engine is not None:
-        with _measured_once(figure.axes):
-            engine.execute(figure)
+        engine.execute(figure)
         figure.set_layout_engine(None)
-
-
-@contextmanager
-def _measured_once(panels: "Sequence[Axes]") -> Iterator[None]:
-    """Let a layout measure the texts around each panel once, as long as its ticks stay the same.
-
-    The constrained layout measures them for each of its two steps, of which the second one hardly moves a panel.
-    """
-    for panel in panels:
-        panel.get_tightbbox = _Measured(panel)  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        for panel in panels:
-            del panel.get_tightbbox
-
-
-class _Measured:
-    """The box around a panel and its texts: measured, then moved with the panel."""
-
-    def __init__(self, panel: "Axes") -> None:
-        self._panel, self._measure = panel, panel.get_tightbbox
-        self._ticks: list[Any] = []
-        self._margins: Array | None = None  # from the edges of the panel to those of the box; None for a hidden panel
-
-    def __call__(self, *given: Any, **settings: Any) -> Any:
-        from matplotlib.transforms import Bbox
-
-        panel = self._panel
-        ticks = [axis.get_majorticklocs().tolist() for axis in (panel.xaxis, panel.yaxis)]
-        if ticks != self._ticks:
-            box = self._measure(*given, **settings)
-            self._ticks, self._margins = ticks, None if box is None else np.subtract(box.extents, _edges(panel))
-            return box
-        panel.apply_aspect()
-        return None if self._margins is None else Bbox.from_extents(*_edges(panel) + self._margins)
-
-
-def _edges(panel: "Axes") -> Array:
-    """(4,) left, lower, right and upper edge of a panel."""
-    return np.array(panel.get_window_extent().extents)
 
 
 def _few_ticks(figure: "Figure") -> None:

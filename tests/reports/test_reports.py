@@ -420,37 +420,6 @@ def test_dots_keep_their_greys():
     assert len(greys) > 150
 
 
-@pytest.mark.parametrize("few_ticks", [True, False])
-def test_the_layout_measures_panels_once_and_places_them_as_matplotlib_does(few_ticks):
-    """Long tick labels, and ticks that change as a panel becomes narrow; a pixel is a four-hundredth of the width."""
-    import matplotlib.pyplot as plt
-    from matplotlib.ticker import FixedLocator
-
-    def drawn():
-        figure, panels = plt.subplots(2, 2, figsize=(4, 3), layout="constrained", dpi=100)
-        for panel in panels.flat:
-            panel.plot([0, 1e6], [0, 1e6], label="line")
-            panel.set(xlabel="across", ylabel="up", title="title")
-            if few_ticks:
-                for axis in (panel.xaxis, panel.yaxis):
-                    axis.set_major_locator(FixedLocator([0, 1e6]))
-        figure.legend(loc="outside right")
-        return figure, panels.ravel()
-
-    usual, usual_panels = drawn()
-    usual.get_layout_engine().execute(usual)
-    ours, panels = drawn()
-    measured = []
-    for panel in panels:
-        measure = panel.get_tightbbox
-        panel.get_tightbbox = lambda *a, measure=measure, **k: measured.append(0) or measure(*a, **k)
-    pictures._lay_out(ours, 100.0)
-    assert not few_ticks or len(measured) == len(panels)
-    for expected, got in zip(usual_panels, panels, strict=True):
-        np.testing.assert_allclose(got.get_position().extents, expected.get_position().extents, atol=1 / 400)
-    plt.close("all")
-
-
 @pytest.mark.parametrize("limit", [0, 10**9])
 def test_a_large_svg_becomes_a_png(monkeypatch, limit):
     import matplotlib.pyplot as plt
