@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import cast
 
 import numpy as np
@@ -66,7 +66,7 @@ class Standard:
         not suffice for the rows of a ``Stream``, the result is ``Parts``, which stand in for blocks.
         """
         if isinstance(points, Stream):
-            return cast("Blocks", points.blocks(self._laid_out))
+            return cast("Blocks", points.blocks(partial(self._laid_out, has_gaps=points.has_gaps)))
         threads = os.cpu_count() or 1
         if not isinstance(points, Points):
             return Blocks.from_rows(points, weights, self.shift, self.scale, threads=threads)
@@ -74,7 +74,7 @@ class Standard:
         blocks = Blocks.from_rows(points.values, weights, self.shift, self.scale, noise, threads)
         return blocks if points.labels is None else blocks.with_labels(points.labels.log)
 
-    def _laid_out(self, rows: Array, threads: int) -> Blocks:
+    def _laid_out(self, rows: Array, threads: int, has_gaps: bool) -> Blocks:
         """Standardise rows (N, D), of single or double precision, and lay them out by several threads.
 
         A further column, if there is one, holds their weights.
@@ -84,7 +84,7 @@ class Standard:
         x = laid_out(values, self.shift, self.scale, threads)
         weight = _ones(n_rows) if rows.shape[1] == d else np.pad(rows[:, d].astype(float), (0, len(x) // d - n_rows))
         blocks = Blocks(x, weight, n_rows, d)
-        if not np.isnan(x.sum()):
+        if not has_gaps or not np.isnan(x.sum()):
             return blocks
         return replace(blocks, x=np.nan_to_num(x)).with_latent(LatentCells(np.isnan(values)))
 

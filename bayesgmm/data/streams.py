@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from typing import ClassVar
 
@@ -150,7 +150,7 @@ class Stream:
         """
         reader = _Reader(self, lay_out)
         if self.held:
-            return joined(reader(1), self.n_points, len(self.columns))
+            return joined((make(1) for make in reader()), self.n_points, len(self.columns))
         sample, size = self._sample_blocks(lay_out), (self.n_points, len(self.columns))
         return Parts(reader, *size, sample, None, *self._sums, read_runs=reader.runs, skips=self.skips)
 
@@ -175,8 +175,11 @@ class _Reader:
     stream: Stream
     lay_out: LayOut
 
-    def __call__(self, threads: int) -> Iterator[Blocks]:
-        return (self.lay_out(together(rows), threads) for rows in self.stream.arrays())
+    def __call__(self) -> Iterator[Callable[[int], Blocks]]:
+        return (partial(self._part, rows) for rows in self.stream.arrays())
+
+    def _part(self, rows: Array, threads: int) -> Blocks:
+        return self.lay_out(together(rows) if self.stream.has_gaps else rows, threads)
 
     def runs(self, first: int) -> Iterator[Blocks]:
         """Read runs; rows stay in their order, whatever values are missing."""

@@ -25,7 +25,7 @@ from bayesgmm.wording import listing, plural
 SAMPLE = 60_000  # rows from which starts are made
 SMALLEST, LARGEST = RUN * BLOCK, 4096 * BLOCK  # rows of a part
 NUMBERS = 2**19  # in a part, if the memory suffices: few enough to stay in the cache
-COPIES = 9  # of a part: it is read, converted and laid out, while the one before is in use and the next one waits
+COPIES = 10  # of a part: it is read, converted and laid out, while two before are in use and two others wait
 
 COMPLETE = "Leave these rows or columns out: all values are needed here."
 FINITE = "Leave these rows or columns out; missing values are allowed, infinite ones are not."

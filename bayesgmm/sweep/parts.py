@@ -1,7 +1,8 @@
 """Points that are too many for the memory: a sweep reads them part by part, and adds the statistics of the parts."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
@@ -14,9 +15,11 @@ from bayesgmm.sweep.blocks import BackgroundRow, Blocks, Measure
 from bayesgmm.sweep.latent_cells import LatentCells
 from bayesgmm.sweep.layout import BLOCK, aligned
 from bayesgmm.sweep.stats import Array
+from bayesgmm.sweep.threads import allowed
 
 RUN = 256  # blocks: the smallest number of successive ones that is read
 NEAR = 4  # runs that are read in vain rather than skipped, which takes longer
+AT_ONCE = 2  # parts that are measured at a time: more would take more memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +32,7 @@ class Parts:
     Parameters
     ----------
     read : function
-        Returns the parts, each as ``Blocks``, which it may lay out by a number of threads; called for each sweep.
+        Returns the parts, each as a function that lays it out as ``Blocks`` by a number of threads. A sweep calls it.
     n_points, n_features : int
         N and D.
     drawn : Blocks
@@ -50,11 +53,11 @@ class Parts:
     >>> from bayesgmm.sweep.stats import Table, fold
     >>> halves = [Blocks.from_rows([[0.0], [1.0]]), Blocks.from_rows([[2.0]])]
     >>> one = Table.from_parameters([0.0], [[0.0]], [[1.0]])
-    >>> fold(Parts(lambda threads: halves, 3, 1, drawn=halves[0]), one).means()
+    >>> fold(Parts(lambda: [lambda threads, half=half: half for half in halves], 3, 1, drawn=halves[0]), one).means()
     array([[1.]])
     """
 
-    read: Callable[[int], Iterable[Blocks]]
+    read: Callable[[], Iterable[Callable[[int], Blocks]]]
     n_points: int
     n_features: int
     drawn: Blocks
@@ -66,13 +69,18 @@ class Parts:
     latent: ClassVar[None] = None
     labels: ClassVar[None] = None
 
-    def parts(self, threads: int = 1) -> Iterator[Blocks]:
-        """Return the parts, laid out by a number of threads."""
-        return (replace(part, background=self.background) for part in self.read(threads))
-
     def total(self, measure: Measure, threads: int) -> Array:
-        """Return a sum over all points: that of the parts."""
-        return reduce(add, (measure(part, threads) for part in self.parts(threads)))
+        """Return a sum over all points: that of the parts, in their order.
+
+        Each part has its own threads, from its rows to its sums: together they would wait for each other twice.
+        """
+        threads = allowed(threads)
+        each = max(1, threads // AT_ONCE)
+
+        def measured(lay_out: Callable[[int], Blocks]) -> Array:
+            return measure(replace(lay_out(each), background=self.background), each)
+
+        return reduce(add, in_order(measured, self.read(), min(threads, AT_ONCE)))
 
     @property
     def n_blocks(self) -> int:
@@ -172,3 +180,24 @@ def ahead[T](items: Iterable[T]) -> Iterator[T]:
         while (item := following.result()) is not _END:
             following = pool.submit(next, iterator, _END)
             yield item  # type: ignore[misc]
+
+
+def in_order[T, R](task: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
+    """Yield ``task(item)`` for items, in their order; several threads compute them. One more item waits for a thread.
+
+    Examples
+    --------
+    >>> list(in_order(abs, [-3, 1, -2], 2))
+    [3, 1, 2]
+    """
+    if threads == 1:
+        yield from map(task, items)
+        return
+    with ThreadPoolExecutor(threads, thread_name_prefix="bayesgmm-parts") as pool:
+        waiting: deque[Future[R]] = deque()
+        for item in items:
+            waiting.append(pool.submit(task, item))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

@@ -30,6 +30,11 @@ def one_thread() -> Iterator[None]:
         _alone.reset(token)
 
 
+def allowed(threads: int) -> int:
+    """Return a number of threads, or 1 in the context of ``one_thread``."""
+    return 1 if _alone.get() else threads
+
+
 class _Part:
     """A part of the work, for the thread that is free first. A bare lock says that it is done, sooner than a future."""
 
@@ -79,10 +84,10 @@ def run_ranges(task: Task, size: int, threads: int) -> None:
 
     What no other thread has begun when that one is done, because the cores are busy, the current thread does as well.
     """
-    if min(threads, size) <= 1 or _alone.get():
+    count = min(allowed(threads), size)
+    if count <= 1:
         task(0, size)
         return
-    count = min(threads, size)
     *others, own = pairwise(size * number // count for number in range(count + 1))
     parts, queue = [_Part(task, *other) for other in others], _waiting_threads(len(others))
     for part in parts:

@@ -2,7 +2,7 @@
 
 import asyncio
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, Self
@@ -202,8 +202,8 @@ def pairwise_sum(rows: Sequence[Array]) -> Array:
     return rows[0]
 
 
-def pieces_of(client: "Client", bundles: "Sequence[Future[Any]]", _: int = 1) -> Iterator[Blocks]:
-    """Yield all pieces, brought here one bundle at a time."""
+def pieces_of(client: "Client", bundles: "Sequence[Future[Any]]") -> Iterator[Callable[[int], Blocks]]:
+    """Yield all pieces, brought here one bundle at a time, each as a function that returns it."""
     with plain_errors(client):
         for bundle in bundles:
-            yield from gathered(client, bundle).pieces
+            yield from (lambda _, piece=piece: piece for piece in gathered(client, bundle).pieces)

@@ -146,7 +146,7 @@ def test_the_sweep_depends_neither_on_threads_nor_on_the_stack(n_factors):
     for part in ("n", "s1", "s2", "loglik"):
         np.testing.assert_array_equal(getattr(one, part), getattr(two, part))
     cuts = [slice(0, 500), slice(500, None)]
-    parts = Parts(lambda _: [blocks.part(cut) for cut in cuts], 40_000, D, drawn=blocks)
+    parts = Parts(lambda: [lambda _, cut=cut: blocks.part(cut) for cut in cuts], 40_000, D, drawn=blocks)
     np.testing.assert_allclose(fold(parts, mixtures[0].table(family)).s2, one.s2, rtol=1e-9, atol=1e-9)
     logliks, stats = fold_each(blocks, Population.of(mixtures).tables(family), 2)
     each = [fold(blocks, mixture.table(family)) for mixture in mixtures]

@@ -4,6 +4,7 @@ import threading
 import tracemalloc
 import warnings
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -58,12 +59,14 @@ def table(k=4, seed=0):
     return Table.from_parameters(np.full(k, -np.log(k)), rng.normal(size=(k, 3)), np.tile(np.eye(3), (k, 1, 1)))
 
 
+def _laid_out(rows, _):
+    return Blocks.from_rows(rows)
+
+
 @pytest.mark.parametrize("cuts", [[], [32], [1, 2, 50, 79_999], [10_000, 20_000, 70_000]])
 def test_the_statistics_of_parts_are_those_of_all_points(cuts):
     whole = fold(Blocks.from_rows(X), table())
-    parts = Parts(
-        lambda threads: [Blocks.from_rows(part) for part in np.split(X, cuts)], len(X), 3, Blocks.from_rows(X[:10])
-    )
+    parts = Parts(lambda: [partial(_laid_out, part) for part in np.split(X, cuts)], len(X), 3, Blocks.from_rows(X[:10]))
     sums = fold(parts, table())
     for name in ("n", "s1", "s2", "loglik"):
         np.testing.assert_allclose(getattr(sums, name), getattr(whole, name), rtol=1e-11, atol=1e-8)
@@ -98,7 +101,7 @@ def test_many_coordinates_take_one_pass_over_the_parts():
     read = stream(bg.source(X), 2**21, seed=0)
     density, passes = LogPosterior.of(bg.MixtureModel(3), read), []
     blocks = density.blocks
-    density = replace(density, blocks=replace(blocks, read=lambda threads: passes.append(1) or blocks.read(threads)))
+    density = replace(density, blocks=replace(blocks, read=lambda: passes.append(1) or blocks.read()))
     density.values(np.tile(density.coordinates(*start_of(density)), (20, 1)))
     assert len(passes) == 1
 

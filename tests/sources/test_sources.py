@@ -346,7 +346,7 @@ def test_a_memory_too_small_for_one_block_is_an_error_that_says_what_suffices():
     with pytest.raises(DeclarationError, match=r"too small for one block of 8,192 rows with 4 columns\n.*'3MiB'"):
         rows_within(10**6, 4)
     assert rows_within(as_bytes("memory", "3MiB"), 4) == 8192
-    assert rows_within(as_bytes("memory", "6MiB"), 4) == 8192 + 2720
+    assert rows_within(as_bytes("memory", "6MiB"), 4) == 8192 + 1632
 
 
 def test_the_memory_that_a_message_asks_for_suffices(tmp_path):
