@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import repeat
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayesgmm.data.cells import not_finite, require_range
 from bayesgmm.data.numbers import wrong_weights
@@ -25,6 +26,8 @@ from bayesgmm.wording import listing, plural
 SAMPLE = 60_000  # rows from which starts are made
 SMALLEST, LARGEST = RUN * BLOCK, 4096 * BLOCK  # rows of a part
 NUMBERS = 2**19  # in a part, if the memory suffices: few enough to stay in the cache
+LINE = 64  # bytes: kept rows begin at their multiples
+SLAB = 2**26  # bytes in which rows are kept: so many at a time are given back to the system when they are not needed
 COPIES = 10  # of a part: it is read, converted and laid out, while two before are in use and two others wait
 
 COMPLETE = "Leave these rows or columns out: all values are needed here."
@@ -151,12 +154,23 @@ class _Kept:
     room: int
     arrays: list[Array] = field(default_factory=list)
     size: int = 0
+    _slab: NDArray[np.uint8] = field(default_factory=lambda: np.empty(0, np.uint8))  # what is left of the last one
 
     def add(self, rows: Array) -> None:
         """Keep rows, if there is room for them and for all before them."""
         self.size += rows.nbytes
         if self.size <= self.room:
-            self.arrays.append(rows if rows.base is None else rows.copy("K"))  # a view may hold more in memory
+            self.arrays.append(self._copied(rows))
+
+    def _copied(self, rows: Array) -> Array:
+        """Return a copy of rows in a slab: the memory of many arrays, among others, would stay with the process."""
+        if self._slab.size < rows.nbytes:
+            self._slab = np.empty(max(min(SLAB, self.room), rows.nbytes), np.uint8)
+        order = "F" if rows.flags.f_contiguous else "C"
+        copy = self._slab[: rows.nbytes].view(rows.dtype).reshape(rows.shape, order=order)
+        copy[...] = rows
+        self._slab = self._slab[-(-rows.nbytes // LINE) * LINE :]
+        return copy
 
     def prefix(self, beside: int, skips: bool) -> tuple[Array, ...]:
         """Return the kept rows, or none if they save nothing.

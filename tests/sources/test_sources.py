@@ -18,7 +18,7 @@ from bayesgmm.memory import as_bytes
 from bayesgmm.sources.moments import Moments
 from bayesgmm.sources.reservoirs import Reservoir
 from bayesgmm.sources.rows import recut
-from bayesgmm.sources.surveys import rows_within, stream
+from bayesgmm.sources.surveys import LINE, _Kept, rows_within, stream
 
 ROWS = np.random.default_rng(0).normal(3, 2, (1000, 3)).round(6)
 FRAME = pd.DataFrame(ROWS, columns=list("abc"))
@@ -447,3 +447,22 @@ def test_a_zarr_folder_that_is_damaged_changed_or_no_array_is_named(tmp_path):
     zarr.create_array(tmp_path / "cube.zarr", data=np.zeros((2, 2, 2)))
     with pytest.raises(DataError, match=r"holds an array \(2, 2, 2\)"):
         bg.source(tmp_path / "cube.zarr")
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_kept_rows_lie_in_few_large_pieces_of_memory(order):
+    """Which the system takes back when they are not needed; it keeps small ones that lie between others."""
+    rng = np.random.default_rng(0)
+    parts = [rng.normal(size=(n, 3)).astype(kind, order=order) for n in (5, 64, 7) for kind in (np.float32, float)]
+    kept = _Kept(10_000)
+    for part in parts:
+        kept.add(part)
+    for part, one in zip(parts, kept.prefix(0, skips=True), strict=True):
+        assert one.dtype == part.dtype
+        assert one.strides == part.strides
+        assert one.ctypes.data % LINE == kept.arrays[0].ctypes.data % LINE
+        np.testing.assert_array_equal(one, part)
+        assert one.base is not None
+    assert np.ptp([one.ctypes.data for one in kept.arrays]) < 10_000
+    kept.add(np.zeros((10_000, 3)))
+    assert len(kept.arrays) == len(parts)
