@@ -166,8 +166,8 @@ class _Kept:
         """Return a copy of rows in a slab: the memory of many arrays, among others, would stay with the process."""
         if self._slab.size < rows.nbytes:
             self._slab = np.empty(max(min(SLAB, self.room), rows.nbytes), np.uint8)
-        order = "F" if rows.flags.f_contiguous else "C"
-        copy = self._slab[: rows.nbytes].view(rows.dtype).reshape(rows.shape, order=order)
+        flat = self._slab[: rows.nbytes].view(rows.dtype)
+        copy = flat.reshape(rows.shape[::-1]).T if rows.flags.f_contiguous else flat.reshape(rows.shape)
         copy[...] = rows
         self._slab = self._slab[-(-rows.nbytes // LINE) * LINE :]
         return copy
