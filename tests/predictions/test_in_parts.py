@@ -48,7 +48,7 @@ def test_fit_in_parts_is_the_fit_of_the_table(folder):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_table_in_parts_is_that_of_all_rows(command, ending, folder):
     parts, whole = f"{command}_parts.{ending}", f"{command}_whole.{ending}"
-    done = run(command, "fit.nc", "data/*.parquet", "-o", parts, "--memory", "10MiB", cwd=folder)
+    done = run(command, "fit.nc", "data/*.parquet", "-o", parts, "--memory", "12MiB", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert f"wrote {parts}: 30000 rows" in done.stdout
     assert run(command, "fit.nc", "whole.parquet", "-o", whole, cwd=folder).returncode == 0
@@ -60,7 +60,7 @@ def test_the_memory_of_predictions_does_not_grow_with_the_rows(folder, tmp_path)
     fit = bg.load(folder / "fit.nc")
     rows = rows_for(fit, pd.concat([FRAME] * 20, ignore_index=True))
     tracemalloc.start()
-    count = write_in_parts(fit, rows, lambda part: part * 2, tmp_path / "out.parquet", 10 * 2**20, progress=False)
+    count = write_in_parts(fit, rows, lambda part: part * 2, tmp_path / "out.parquet", 12 * 2**20, progress=False)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert count == 600_000
@@ -150,7 +150,7 @@ def test_what_is_kept_is_joined_when_all_parts_are_there(folder, tmp_path, monke
     """A run that is killed soon, again and again, gets further: it does not write first what earlier ones kept."""
     fit = bg.load(folder / "fit.nc")
     given = (fit, rows_for(fit, folder / "whole.parquet"))
-    rest = (tmp_path / "out.csv", 10 * 2**20, tmp_path, False)
+    rest = (tmp_path / "out.csv", 12 * 2**20, tmp_path, False)
     left: list[int] = []
 
     def answer(part):
@@ -181,7 +181,7 @@ def test_a_killed_command_goes_on_where_it_was(ending, folder, tmp_path):
         "-o",
         f"killed.{ending}",
         "--memory",
-        "10MiB",
+        "12MiB",
         "--checkpoint",
         tmp_path / "run",
     ]
@@ -195,7 +195,7 @@ def test_a_killed_command_goes_on_where_it_was(ending, folder, tmp_path):
         assert len(kept) > number
         assert ("rows of it were saved" in done.stderr) == (number > 0)
     assert (
-        run("assign", "fit.nc", "data/*.parquet", "-o", f"at_once.{ending}", "--memory", "10MiB", cwd=folder).returncode
+        run("assign", "fit.nc", "data/*.parquet", "-o", f"at_once.{ending}", "--memory", "12MiB", cwd=folder).returncode
         == 0
     )
     read = pd.read_parquet if ending == "parquet" else pd.read_csv
@@ -203,7 +203,7 @@ def test_a_killed_command_goes_on_where_it_was(ending, folder, tmp_path):
 
 
 def test_a_checkpoint_of_another_table_is_refused(folder, tmp_path):
-    at = ["--memory", "10MiB", "--checkpoint", tmp_path / "run"]
+    at = ["--memory", "12MiB", "--checkpoint", tmp_path / "run"]
     assert run("assign", "fit.nc", "whole.parquet", "-o", tmp_path / "a.csv", *at, cwd=folder).returncode == 0
     for command, data, why in (
         ("assign", "data/*.parquet", "other data"),
@@ -217,7 +217,7 @@ def test_a_checkpoint_of_another_table_is_refused(folder, tmp_path):
 
 def test_a_calibration_table_that_changed_is_another_table(folder, tmp_path):
     regular, output = tmp_path / "regular.csv", tmp_path / "a.csv"
-    at = ["--memory", "10MiB", "--checkpoint", tmp_path / "run", "--calibration", regular]
+    at = ["--memory", "12MiB", "--checkpoint", tmp_path / "run", "--calibration", regular]
     for rows, expected in ((100, 0), (200, 1)):
         FRAME[:rows].to_csv(regular, index=False)
         done = run("score", "fit.nc", "whole.parquet", "-o", output, *at, cwd=folder)
@@ -226,7 +226,7 @@ def test_a_calibration_table_that_changed_is_another_table(folder, tmp_path):
 
 
 def test_a_damaged_part_of_a_table_is_named(folder, tmp_path):
-    at = ["--memory", "10MiB", "--checkpoint", tmp_path]
+    at = ["--memory", "12MiB", "--checkpoint", tmp_path]
     command = ["assign", "fit.nc", "whole.parquet", "-o", tmp_path / "a.csv", *at]
     assert run(*command, cwd=folder).returncode == 0
     part = sorted(tmp_path.glob("rows_*.parquet"))[1]
