@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup, escape
 
-TOKEN = re.compile(r"\s*(\d+(?:\.\d+)?(?:e[+−-]?\d+)?|[A-Za-z]+|.)", re.DOTALL)
+TOKEN = re.compile(r"\s*(\d+(?:\.\d+)?|[A-Za-z]+|.)", re.DOTALL)
+EXPONENT = re.compile(r"(?<=\d)e(?:\+|([−-]))?0*(\d+)")
 LARGE = {"∑", "∏"}  # symbols with limits below and above
 GREEK = re.compile(r"[α-ωΑ-Ω]")
 COMMANDS = {
@@ -26,6 +27,7 @@ COMMANDS = {
     "∼": "sim",
     "∝": "propto",
     "≤": "le",
+    "×": "times",
     "…": "ldots",
     "⊤": "top",
 }
@@ -49,6 +51,7 @@ def mathml(source: str) -> Markup:
     >>> print(mathml("n < 10"))
     <math display="block" aria-label="n &lt; 10"><mrow><mi>n</mi><mo>&lt;</mo><mn>10</mn></mrow></math>
     """
+    source = _powers(source)
     reader = _Reader([token for token in TOKEN.findall(source.strip()) if token.strip()])
     row = reader.row()
     if reader.tokens:
@@ -64,8 +67,16 @@ def latex(source: str) -> str:
     --------
     >>> latex("μ_{k j} ∼ Normal(m_j, 10)")
     '\\mu_{k j} \\sim \\mathrm{Normal}(m_j, 10)'
+    >>> latex("Gamma(2, 7.9e−09)")
+    '\\mathrm{Gamma}(2, 7.9 \\times 10^{-9})'
     """
-    return re.sub(r"([A-Za-z]{2,}|[^\x00-\x7f])(?=(.?))", lambda found: _command(*found.groups()), source)
+    pattern = r"([A-Za-z]{2,}|[^\x00-\x7f])(?=(.?))"
+    return re.sub(pattern, lambda found: _command(*found.groups()), _powers(source))
+
+
+def _powers(source: str) -> str:
+    """Write numbers with an exponent, such as 7.9e−09, as products with a power of ten."""
+    return EXPONENT.sub(lambda found: f" × 10^{{{'−' if found[1] else ''}{found[2]}}}", source)
 
 
 def _command(token: str, following: str) -> str:

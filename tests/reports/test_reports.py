@@ -561,6 +561,12 @@ def test_a_variance_s_prior_is_the_one_that_is_drawn_from():
     assert kstest(1 / drawn.ravel(), gamma(float(shape), scale=1 / eval(rate)).cdf).pvalue > 1e-6
 
 
+def test_a_number_with_an_exponent_is_a_power_of_ten_in_a_formula():
+    """LaTeX reads 7.9e-09 as 7.9 times e, minus nine."""
+    assert latex("Gamma(0.2, 7.9e−09) + 1e+10") == r"\mathrm{Gamma}(0.2, 7.9 \times 10^{-9}) + 1 \times 10^{10}"
+    assert "<mn>7.9</mn><mo>×</mo><msup><mn>10</mn><mrow><mo>−</mo><mn>9</mn></mrow></msup>" in mathml("7.9e-09")
+
+
 def test_a_structure_is_described_in_words_and_mathematics():
     points = as_points(np.random.default_rng(0).normal(size=(20, 2)))
     described = {
