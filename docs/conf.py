@@ -53,7 +53,7 @@ myst_heading_anchors = 3
 # Pages are notebooks: what they show is what their code printed. Those that did not change are not run again.
 nb_execution_mode = os.environ.get("BAYESGMM_DOCS_EXECUTE", "cache")  # or "off": everything but that
 nb_execution_cache_path = str(HERE / "_build" / "executed")
-nb_execution_timeout = 900
+nb_execution_timeout = 300
 nb_execution_raise_on_error = True
 nb_execution_show_tb = True
 nb_execution_in_temp = True
