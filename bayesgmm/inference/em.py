@@ -273,7 +273,7 @@ def fit(
         result = maximise_likelihood(sweep, density.n_components, seed, n_init, max_iter, tol, init, sweeps)
     else:
         result = run(sweep, start, max_iter, tol)
-    warnings = search_warnings(result, sweeps, density.n_components)
+    warnings = search_warnings(result.undiscovered, sweeps, density.n_components)
     if not result.converged:
         attempts = advice(density.n_components, "a larger max_iter", FEWER)
         warnings = (f"EM stopped after {max_iter} iterations before it converged. {attempts}", *warnings)
@@ -283,13 +283,13 @@ def fit(
     return Estimate(np.empty((1, 1, 0)), stats, warnings, notes, parameters=_parameters(density, result.mixture))
 
 
-def search_warnings(result: EMResult, sweeps: int, n_components: int) -> tuple[str, ...]:
+def search_warnings(undiscovered: float, sweeps: int, n_components: int, what: str = "likelihood") -> tuple[str, ...]:
     """Warn if the search may have missed a higher maximum: another seed then often ends at another one."""
-    if not result.undiscovered:
+    if not undiscovered:
         return ()
     return (
-        f"A higher maximum of the likelihood may exist: no start of the search led to the best one that was found, and "
-        f"about {result.undiscovered:.0%} of further starts would lead to others that are not known. "
+        f"A higher maximum of the {what} may exist: no start of the search led to the best one that was found, and "
+        f"about {undiscovered:.0%} of further starts would lead to others that are not known. "
         f"{advice(n_components, f'sweeps={RAISE * sweeps}', FEWER)}",
     )
 

@@ -16,7 +16,7 @@ from bayesgmm.inference.agreement import label_free
 from bayesgmm.inference.engine import Progress
 from bayesgmm.inference.exploration import KINDS
 from bayesgmm.inference.mixtures import CovariancePrior, Exponents, Mixture, closest_wishart, weight_exponent
-from bayesgmm.inference.optima import Optimum
+from bayesgmm.inference.optima import Maxima, Optimum
 from bayesgmm.inference.populations import Climb
 from bayesgmm.inference.starts import fewer_components
 from bayesgmm.posterior.log_posterior import LogPosterior
@@ -112,7 +112,14 @@ def straightened(density: LogPosterior, mode: Whitening) -> Whitening:
 
 
 def starting_points(density: LogPosterior, seed: int, threads: int, sweeps: int = em.SWEEPS) -> list[Array]:
+    """Return the points of ``searched_points``."""
+    return searched_points(density, seed, threads, sweeps)[0]
+
+
+def searched_points(density: LogPosterior, seed: int, threads: int, sweeps: int) -> tuple[list[Array], float]:
     """Find starting points, in sampler coordinates: distinct local maxima of EM under the covariance prior.
+
+    The second result is the share of starts of the search that lead to undiscovered maxima (``optima.Maxima``).
 
     Parameters
     ----------
@@ -126,15 +133,21 @@ def starting_points(density: LogPosterior, seed: int, threads: int, sweeps: int 
     EmptyComponent, DegenerateComponent
         If from every start some component can't be estimated.
     """
-    mixtures = local_modes(density, seed, threads, sweeps)
+    found = search_modes(density, seed, threads, sweeps)
+    mixtures = [optimum.mixture for optimum in found.optima]
     if not mixtures:
         prior = closest_wishart(density.model.covariances, density.standard, density.model.family)
         sweep = em_steps.Sweep(density.blocks, density.model.family, prior, threads=threads)
         mixtures = [em.short_runs(sweep, density.n_components, (seed, 0), tol=1e-5)[0].mixture]
-    return [_coordinates(density, mixture) for mixture in mixtures]
+    return [_coordinates(density, mixture) for mixture in mixtures], found.undiscovered
 
 
 def local_modes(density: LogPosterior, seed: int, threads: int, sweeps: int) -> list[Mixture]:
+    """Return the mixtures that ``search_modes`` finds."""
+    return [optimum.mixture for optimum in search_modes(density, seed, threads, sweeps).optima]
+
+
+def search_modes(density: LogPosterior, seed: int, threads: int, sweeps: int) -> Maxima:
     """Search for modes by EM: half of the budget for maxima of the likelihood, which the other half starts from, too.
 
     Those of the posterior are modes in the sampler's coordinates, up to priors that EM can't use. It knows those of
@@ -144,16 +157,15 @@ def local_modes(density: LogPosterior, seed: int, threads: int, sweeps: int) -> 
     """
     family, k = density.model.family, density.n_components
     if has_loadings(family):
-        return maxima_of_searches(density, seed, threads, sweeps // 4)
+        return Maxima(maxima_of_searches(density, seed, threads, sweeps // 4))
     sweep = em_steps.Sweep(density.blocks, family, threads=threads)
     likely = [one.mixture for one in em.local_maxima(sweep, k, (seed, 0), sweeps=sweeps // 2).optima]
     prior, exponents = prior_of_coordinates(density)
     sweep = replace(sweep, prior=prior)
-    found = em.local_maxima(sweep, k, (seed, 1), sweeps=sweeps // 2, given=likely[:GIVEN], exponents=exponents)
-    return [optimum.mixture for optimum in found.optima]
+    return em.local_maxima(sweep, k, (seed, 1), sweeps=sweeps // 2, given=likely[:GIVEN], exponents=exponents)
 
 
-def maxima_of_searches(density: LogPosterior, seed: int, threads: int, sweeps: int) -> list[Mixture]:
+def maxima_of_searches(density: LogPosterior, seed: int, threads: int, sweeps: int) -> list[Optimum]:
     """Search by EM for local maxima of the likelihood until two searches find the same highest one.
 
     Among many columns, each search ends in a region of its own, and a chain does not move from one to another. Returns
@@ -168,7 +180,7 @@ def maxima_of_searches(density: LogPosterior, seed: int, threads: int, sweeps: i
         own = (seed, len(found))
         found.append(em.local_maxima(sweep, density.n_components, own, sweeps=sweeps, kinds=kinds).optima)
     best = [one for optima in found for one in optima[: MAX_MAXIMA // len(found)]]
-    return [one.mixture for one in sorted(best, key=lambda one: (one.fault, -one.value))]
+    return sorted(best, key=lambda one: (one.fault, -one.value))
 
 
 def _is_confirmed(found: list[list[Optimum]]) -> bool:

@@ -67,7 +67,7 @@ def fit(
         progress.stage("searching for the maximum")
         optimum = em.maximise_likelihood(sweep, density.n_components, seed, n_init, max_iter, ROUGH, sweeps=sweeps)
         mixtures, undiscovered = [optimum.mixture], optimum.undiscovered
-        warnings = em.search_warnings(optimum, sweeps, density.n_components)
+        warnings = em.search_warnings(undiscovered, sweeps, density.n_components)
     progress.stage("maximising the likelihood")
     result = maximise(likelihood, sweep, mixtures, max_iter, tol)
     q = density.coordinates(*likelihood.mixture(result.q))[None, None]

@@ -3,8 +3,9 @@
 import numpy as np
 
 from bayesgmm.errors import ComponentError, DegenerateComponent
+from bayesgmm.inference import em
 from bayesgmm.inference.engine import Estimate, Progress
-from bayesgmm.inference.laplace import starting_points
+from bayesgmm.inference.laplace import searched_points
 from bayesgmm.inference.maxima import highest
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.posterior.log_posterior import LogPosterior
@@ -59,15 +60,19 @@ def fit(
     .. [1] Fraley & Raftery (2007), J. Classification 24, 155-181.
     """
     progress.stage("looking for modes")
+    undiscovered = 0.0
     if start is None:
-        starts = starting_points(density, seed, cores, sweeps)
+        starts, undiscovered = searched_points(density, seed, cores, sweeps)
     else:
         starts = [density.coordinates(start.weight, start.mean, start.core_roots)]
     mode, failures = highest(density, starts, max_iter, tol, lambda q: require_regular(density, q))
     stats = {"lp": np.array([[mode.value]]), "n_iter": np.array([[mode.n_iter]])}
-    notes = EngineNotes(maximum="posterior", converged=mode.converged, gradient=mode.gradient)
+    notes = EngineNotes(
+        maximum="posterior", converged=mode.converged, gradient=mode.gradient, undiscovered=undiscovered or None
+    )
     warnings = mode.warnings("The search for the mode", "posterior", density.n_components)
-    warnings = (*warnings, *_failed_searches(failures), *unbounded(density, mode.q))
+    missed = em.search_warnings(undiscovered, sweeps, density.n_components, "posterior density")
+    warnings = (*warnings, *missed, *_failed_searches(failures), *unbounded(density, mode.q))
     return Estimate(mode.q[None, None], stats, warnings, notes)
 
 

@@ -111,7 +111,7 @@ def test_a_narrow_component_of_a_few_points_is_suspect_and_passed_over():
     assert not is_suspect(wide, sweep.family, 150)
 
 
-@pytest.mark.parametrize("method", ["em", "mle"])
+@pytest.mark.parametrize("method", ["em", "mle", "map"])
 def test_a_search_that_has_probably_missed_a_higher_maximum_says_so(method):
     """Six components for three species: the highest maxima of five seeds differ by up to six nats."""
     with pytest.warns(bg.FitWarning, match=r"A higher maximum .* no start .* Try sweeps=16000 or fewer components"):
@@ -120,10 +120,11 @@ def test_a_search_that_has_probably_missed_a_higher_maximum_says_so(method):
     assert "warnings of the fit" in {finding.check for finding in bg.diagnose(fit, progress=False)}
 
 
+@pytest.mark.parametrize("method", ["em", "map"])
 @pytest.mark.parametrize("n_components", [2, 3])
-def test_a_search_that_has_settled_is_silent(n_components):
+def test_a_search_that_has_settled_is_silent(n_components, method):
     for seed in range(5):
-        fit = bg.fit(bg.MixtureModel(n_components), IRIS, "em", seed=seed, progress=False)
+        fit = bg.fit(bg.MixtureModel(n_components), IRIS, method, seed=seed, progress=False)
         assert not bg.info(fit).warnings
         assert bg.info(fit).notes.undiscovered is None
 

@@ -158,6 +158,7 @@ def test_a_start_from_which_a_component_shrinks_is_rejected():
     assert best.value == mle.maximise(likelihood, sweep, [good]).value
 
 
+@pytest.mark.filterwarnings("ignore:A higher maximum of the posterior density may exist")
 def test_a_search_that_stops_early_warns():
     with pytest.warns(FitWarning, match="Maximum likelihood stopped after . iterations before it converged"):
         fitted(bg.MixtureModel(4), SAMPLE.X, "mle", max_iter=1)
@@ -197,6 +198,7 @@ def test_beyond_the_limit_there_is_no_hessian(monkeypatch):
     assert info(fit).notes.gradient <= 1e-7
 
 
+@pytest.mark.filterwarnings("ignore:A higher maximum of the posterior density may exist")
 def test_many_coordinates_are_maximised_in_few_sweeps(monkeypatch):
     """2,651 coordinates, 20 rows: a Hessian alone would take 5,302 sweeps. No slope is left, and no start is higher."""
     x, count, evaluate = np.random.default_rng(0).normal(size=(20, 50)), [], LogPosterior._evaluated
