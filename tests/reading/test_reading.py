@@ -55,8 +55,9 @@ def files(draw):
     sep, decimal = draw(st.sampled_from(",;\t|")), draw(st.sampled_from(".,"))
     gap = draw(st.sampled_from(["", "", ",", ".", " ", "\u00a0", "\u202f", "'"]))
     places = draw(st.lists(st.integers(0, 3), min_size=1, max_size=4))
-    if gap == decimal or (gap == "." and sep != ";" and not any(places)):
-        gap = ""  # 1.234 everywhere in a file with commas, tabs or pipes is what every program reads: 1.234
+    has_semicolons = sep == ";" and len(places) > 1
+    if gap == decimal or (gap == "." and not has_semicolons and not any(places)):
+        gap = ""  # 1.234 everywhere in a file without semicolons is what every program reads: 1.234
     rows, numbers, columns = draw(st.integers(3, 40)), {}, {}
     for j, digits in enumerate(places):
         size = 10.0 ** draw(st.integers(0, 6))
