@@ -337,9 +337,8 @@ def fold_chunks(points: NativePoints, table: NativeTable, span: int, taken: IntA
     A row sums ``span`` chunks under one table: first the rows of the first table, then of the second, and so on.
 
     A row is the log likelihood, then for each component n, and for each feature i: s1_i and s2_ij, j <= i (or s2_ii
-    alone), moments about the component's mean. A background has responsibilities but no moments. A row
-    depends only on its chunks, so the sum of the rows is the same for any number of threads. They share ``taken``
-    (1,), the number of rows that are taken: a thread that is late, or on a busy core, takes fewer.
+    alone), moments about the component's mean. A background has responsibilities but no moments. A row depends only on
+    its chunks, whatever threads there are. They share ``taken`` (1,), the number of rows taken: a late one takes fewer.
     """
     n_blocks, n_sums = count_blocks(points), out.shape[1] - 1
     chunk, n_rows = chunk_size(n_blocks), count_chunks(n_blocks) // span

@@ -72,10 +72,11 @@ class Parts:
     def total(self, measure: Measure, threads: int) -> Array:
         """Return a sum over all points: that of the parts, in their order.
 
-        Each part has its own threads, from its rows to its sums: together they would wait for each other twice.
+        Two threads take a part each, from its rows to its sums: together they would wait for each other twice. More
+        threads help with both parts.
         """
         threads = allowed(threads)
-        each = max(1, threads // AT_ONCE)
+        each = threads if threads > AT_ONCE else 1
 
         def measured(lay_out: Callable[[int], Blocks]) -> Array:
             return measure(replace(lay_out(each), background=self.background), each)

@@ -63,6 +63,14 @@ def _laid_out(rows, _):
     return Blocks.from_rows(rows)
 
 
+def test_the_statistics_of_parts_do_not_depend_on_the_number_of_threads():
+    parts = Parts(lambda: [partial(_laid_out, part) for part in np.split(X, [30_000, 60_000])], len(X), 3, X[:1])
+    one, *others = (fold(parts, table(), threads) for threads in (1, 2, 3, 8))
+    for other in others:
+        np.testing.assert_array_equal(one.s2, other.s2)
+        assert one.loglik == other.loglik
+
+
 @pytest.mark.parametrize("cuts", [[], [32], [1, 2, 50, 79_999], [10_000, 20_000, 70_000]])
 def test_the_statistics_of_parts_are_those_of_all_points(cuts):
     whole = fold(Blocks.from_rows(X), table())
