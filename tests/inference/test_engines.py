@@ -408,13 +408,13 @@ def test_too_many_coordinates_for_a_hessian_name_the_methods_that_need_none(cova
 
 
 class Interrupts(Silent):
-    """Sends Ctrl-C once the first chain has some draws after tuning, or those that ``which`` says."""
+    """Sends Ctrl-C as soon as the shares of draws of all chains are as wanted."""
 
-    def __init__(self, which=any, share=1 / 4):
-        self.which, self.share, self.sent = which, share, False
+    def __init__(self, wanted):
+        self.wanted, self.sent = wanted, False
 
     def chains(self, states):
-        if not self.sent and self.which(s.finished_draws > s.total_draws * self.share for s in states):
+        if not self.sent and self.wanted([s.finished_draws / s.total_draws for s in states]):
             self.sent = True
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -426,19 +426,22 @@ def test_ctrl_c_stops_chains_in_all_modes():
     corner = np.concatenate([corner, corner[:, ::-1]])
     x = np.concatenate([corner + np.array([a, b]) for a in (-1.7, 1.7) for b in (-1.7, 1.7)])
     model = bg.MixtureModel(2, covariance="tied")
-    both = Interrupts(lambda reached: sum(reached) == 2, 1 / 20)  # on a busy machine, one may start late
+    # a chain that is less than half as long as the other is left out, and on a busy machine one may start late
+    both = Interrupts(lambda done: min(done) > max(0.01, 0.6 * max(done)))
     with pytest.warns(FitWarning) as said:
-        fit = bg.fit(model, x, draws=40_000, tune=100, chains=2, cores=2, seed=1, progress=both)
+        fit = bg.fit(model, x, draws=200_000, tune=100, chains=2, cores=2, seed=1, progress=both)
     assert str(said[0].message).startswith("Interrupted: kept ")
-    assert "of 40000 draws of 2 of 2 chains" in str(said[0].message)
-    assert 0 < fit["posterior"].sizes["draw"] < 40_000
+    assert "of 200000 draws of 2 of 2 chains" in str(said[0].message)
+    assert 0 < fit["posterior"].sizes["draw"] < 200_000
     assert np.isfinite(fit["posterior"]["mean"]).all()
 
 
 def test_ctrl_c_keeps_what_was_drawn():
     assert threading.current_thread() is threading.main_thread()
     with pytest.warns(FitWarning, match=r"Interrupted: kept \d+ of 40000 draws of \d of 4 chains"):
-        fit = bg.fit(MODEL, SAMPLE.X, draws=40_000, tune=100, seed=1, progress=Interrupts())
+        fit = bg.fit(
+            MODEL, SAMPLE.X, draws=40_000, tune=100, seed=1, progress=Interrupts(lambda done: max(done) > 0.25)
+        )
     assert 0 < fit["posterior"].sizes["draw"] < 40_000
     assert np.isfinite(fit["posterior"]["mean"]).all()
     assert info(fit).notes.interrupted
