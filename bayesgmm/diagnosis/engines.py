@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 POOR_SHARE = 0.1  # importance share below which an approximation is a problem, whatever its k-hat
 GOOD_SHARE = 0.9  # importance share from which the draws of an approximation need no correction
 NOTICEABLE = 0.05  # share of the posterior in a missed region that may hold an end of a 90 % interval
-TOLERATED_SHIFT, TOLERATED_FACTOR = 0.12, 1.3  # of medians (0.4 standard deviations of a normal) and interval widths
+TOLERATED_SHIFT, TOLERATED_FACTOR = 0.12, 1.35  # of medians (0.4 standard deviations of a normal) and interval widths
 TOLERATED_PROBABILITY = 0.1  # of a number of clusters
 BECAUSE_RESAMPLED = "and resampling can't add regions that were never drawn"
 BECAUSE_FACTORS = "because its factors are independent"
@@ -54,6 +54,19 @@ def too_narrow(khat: float, share: float, because: str) -> list[Finding]:
     return [Finding("warning", "approximation", what, why, advice, evidence)]
 
 
+def difference(compared: GibbsComparison) -> float:
+    """Return the largest difference from a Gibbs run, as a multiple of the tolerated one.
+
+    Examples
+    --------
+    >>> round(difference(GibbsComparison(shift=0.06, width=1.3**2)), 6)
+    2.0
+    """
+    factor = abs(math.log(compared.width)) / math.log(TOLERATED_FACTOR)
+    moved = (compared.n_clusters or 0.0) / TOLERATED_PROBABILITY
+    return max(compared.shift / TOLERATED_SHIFT, factor, moved)
+
+
 def differs(compared: GibbsComparison) -> list[Finding]:
     """Check the medians and intervals of an approximation against those of a short Gibbs run.
 
@@ -68,7 +81,7 @@ def differs(compared: GibbsComparison) -> list[Finding]:
         )
         why = "Do not use its number of clusters, nor its intervals."
         return [Finding("warning", "approximation", what, why, advice, {**evidence, "n_clusters": moved})]
-    if compared.shift <= TOLERATED_SHIFT and 1 / TOLERATED_FACTOR <= compared.width <= TOLERATED_FACTOR:
+    if difference(compared) <= 1:
         return []
     what = (
         f"The approximation differs from a short Gibbs run: medians by up to {compared.shift:.0%} of the width of a "

@@ -93,12 +93,12 @@ class CrossCheck:
         settings = {"tune": TUNE, "chains": chains, "thin": _thin(self.density, self.budget), "search": SEARCH}
 
         def draw(total: int, earlier: Array | None = None) -> Drawn:
-            q, _, interrupted = gibbs_chains.sample(
+            drawn = gibbs_chains.sample(
                 self.density, self.seed, self.cores, Silent(), draws=total, earlier=earlier, **settings
             )
-            if interrupted:
+            if drawn.interrupted:
                 raise KeyboardInterrupt
-            new = q[:, 0 if earlier is None else earlier.shape[1] :]
+            new = drawn.q[:, 0 if earlier is None else earlier.shape[1] :]
             lp = evaluate([self.density] * new[..., 0].size, new.reshape(-1, self.density.size), self.cores)[0]
             return Drawn(new, {"lp": lp.reshape(new.shape[:2])})
 

@@ -6,9 +6,11 @@ import numpy as np
 
 from bayesgmm.diagnosis.tempering import few_round_trips
 from bayesgmm.errors import DeclarationError
+from bayesgmm.inference import tail_checks
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.extension import Budget, Drawn, settled
-from bayesgmm.inference.gibbs_chains import sample
+from bayesgmm.inference.gibbs_chains import Sample, sample
+from bayesgmm.inference.tail_checks import StartCheck, TailCheck
 from bayesgmm.inference.tempering import sample as tempered_sample
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.notes import EngineNotes
@@ -77,16 +79,21 @@ def fit(
         schedule = {"draws": draws, "tune": tune, "chains": chains, "thin": thin}
         return _tempered(density, seed, cores, progress, schedule, budget)
 
-    def draw(total: int, earlier: Array | None = None) -> Drawn:
+    def sampled(total: int, earlier: Array | None = None) -> Sample:
         settings = {"draws": total, "tune": tune, "chains": chains, "thin": thin}
-        q, loglik, interrupted = sample(density, seed, cores, progress, **settings, earlier=earlier)
-        known = slice(0 if earlier is None else earlier.shape[1], None)
-        return Drawn(q[:, known], {"lp": _log_posterior(density, q[:, known], loglik[:, known])}, interrupted)
+        return sample(density, seed, cores, progress, **settings, earlier=earlier)
 
-    def more(drawn: Drawn, count: int, _: int) -> Drawn:
-        return draw(drawn.draws + count, drawn.q)
+    def drawn(found: Sample, known: int = 0) -> Drawn:
+        q, loglik = found.q[:, known:], found.loglik[:, known:]
+        return Drawn(q, {"lp": _log_posterior(density, q, loglik)}, found.interrupted)
 
-    estimate = settled(density, draw(draws), more, EngineNotes(interrupted=False), budget, seed, cores, progress)
+    def more(before: Drawn, count: int, _: int) -> Drawn:
+        return drawn(sampled(before.draws + count, before.q), before.draws)
+
+    first, notes, check = sampled(draws), EngineNotes(interrupted=False), None
+    if first.begun is not None and tail_checks.can_check(density, budget):
+        check = StartCheck(TailCheck(density, budget, seed, cores, progress), first.begun)
+    estimate = settled(density, drawn(first), more, notes, budget, seed, cores, progress, check)
     if not varies:
         return estimate
     no_coordinates, stats = np.empty((*estimate.q.shape[:2], 0)), estimate.stats | {"loglik": estimate.stats["lp"]}

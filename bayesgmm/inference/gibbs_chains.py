@@ -12,7 +12,7 @@ from bayesgmm.checkpoints.units import Trail, once, trail
 from bayesgmm.inference import em
 from bayesgmm.inference.conjugate_sweeps import Chains
 from bayesgmm.inference.engine import Progress, Silent, StartedChain
-from bayesgmm.inference.gibbs_starts import starting_points
+from bayesgmm.inference.gibbs_starts import starting_runs
 from bayesgmm.inference.interruptions import trim
 from bayesgmm.inference.mean_orders import in_order, out_of_order
 from bayesgmm.posterior.log_posterior import LogPosterior
@@ -33,11 +33,14 @@ class Sample(NamedTuple):
     loglik : (chains, draws) float
         Log likelihood of the standardised points.
     interrupted : bool
+    begun : (chains, T, P) float, optional
+        States of the short runs at whose ends the chains started; None if earlier draws were continued.
     """
 
     q: Array
     loglik: Array
     interrupted: bool
+    begun: Array | None
 
 
 class Part(NamedTuple):
@@ -117,6 +120,7 @@ def run(
     chains: int,
     thin: int = 1,
     search: int = em.SWEEPS,
+    earlier: Array | None = None,
 ) -> Array:
     """Draw coordinates (chains, draws, P) from the posterior, for an engine that needs a few draws quickly.
 
@@ -128,6 +132,8 @@ def run(
         As for ``fit``.
     search : int
         Budget of the search for starts.
+    earlier : (chains, E, P) float, optional
+        As for ``sample``.
 
     Raises
     ------
@@ -146,10 +152,9 @@ def run(
     >>> run(density, seed=1, cores=1, draws=5, tune=10, chains=2).shape
     (2, 5, 5)
     """
-    q, _, interrupted = sample(
-        density, seed, cores, Silent(), draws=draws, tune=tune, chains=chains, thin=thin, search=search
-    )
-    return trim(q, {})[0] if interrupted else q
+    settings = {"draws": draws, "tune": tune, "chains": chains, "thin": thin, "search": search}
+    drawn = sample(density, seed, cores, Silent(), **settings, earlier=earlier)
+    return trim(drawn.q, {})[0] if drawn.interrupted else drawn.q
 
 
 def sample(
@@ -190,17 +195,18 @@ def sample(
         stop = Event()
         with ThreadPoolExecutor(cores, thread_name_prefix="bayesgmm-gibbs") as pool:
             if earlier is None:
-                begin = once(lambda: starting_points(chain, chains, np.random.default_rng((seed, 1)), pool))
+                begun = once(lambda: starting_runs(chain, chains, np.random.default_rng((seed, 1)), pool))
             else:
-                begin = out_of_order(density, earlier[:, -1])
+                begun = out_of_order(density, earlier[:, -1])[None]
             left = trail()
             share = min(cores, chains)
-            for run, q in zip(runs, begin, strict=True):
+            for run, q in zip(runs, begun[-1], strict=True):
                 run.begin(q, left.parts(run.number))
             futures = [pool.submit(run.finish, stop, left, share) for run in runs]
             interrupted = watch(futures, [run.state for run in runs], progress, stop)
         q, loglik = np.stack([run.q for run in runs]), np.stack([run.loglik for run in runs])
-        return Sample(in_order(density, q), loglik, interrupted)
+        known = in_order(density, begun.swapaxes(0, 1)) if earlier is None else None
+        return Sample(in_order(density, q), loglik, interrupted, known)
 
     return once(compute)
 

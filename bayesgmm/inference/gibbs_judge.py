@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from bayesgmm.diagnosis.engines import difference
 from bayesgmm.diagnosis.mixing import ALARMING_RHAT
 from bayesgmm.engines import ENGINES
 from bayesgmm.errors import MissingImplementation
@@ -21,6 +22,8 @@ CHAINS, TUNE, THIN = 8, 500, 5
 SEARCH = 500  # budget of the search for starts, the second one of these points
 DRAWS = 250  # of each chain
 OF_CLUSTERS = (4, 400)  # chains, and draws of each, where K is a bound: more chains would take longer to agree
+RUNS = ((1, 5), (2, 40))  # factor of a chain's draws, and sweeps between two; the second where one run tells too little
+CLEAR = (0.5, 2.0)  # multiples of a tolerated difference, between which a second run must measure it
 WORTH = 200_000_000  # maximum cost of the run: points x features x components x sweeps
 JUDGES = 100  # effective number of draws from which chains that agree are a judge of other draws
 COUNTS = 50  # the same for the number of clusters, where K is a bound
@@ -76,14 +79,25 @@ def can_run(density: LogPosterior) -> bool:
 
 
 def short_run(
-    density: LogPosterior, count: int, seed: int, cores: int, thin: int = THIN, chains: int = CHAINS
+    density: LogPosterior,
+    count: int,
+    seed: int,
+    cores: int,
+    thin: int = THIN,
+    chains: int = CHAINS,
+    begin: Array | None = None,
 ) -> tuple[Array, Array]:
     """Draw (chains, count, P) by a short Gibbs run, with their log posterior densities (chains, count).
 
-    From draw to draw there are ``thin`` sweeps; fewer if they would cost too much.
+    From draw to draw there are ``thin`` sweeps; fewer if they would cost too much. By default, chains start where short
+    runs end; else they continue from states ``begin`` (chains, P) of such chains.
     """
     thin = int(np.clip((max_sweeps(density, chains) - TUNE) // count, 1, thin))
-    q = gibbs_chains.run(density, seed, cores, draws=count, tune=TUNE, chains=chains, thin=thin, search=SEARCH)
+    settings = {"draws": count, "tune": TUNE, "chains": chains, "thin": thin, "search": SEARCH}
+    if begin is None:
+        q = gibbs_chains.run(density, seed, cores, **settings, earlier=None)
+    else:
+        q = gibbs_chains.run(density, seed, cores, **settings | {"draws": 1 + count}, earlier=begin[:, None])[:, 1:]
     return q, log_densities(density, q, cores)
 
 
@@ -120,6 +134,17 @@ def compare(known: Array, chains: Array, least: float = JUDGES) -> GibbsComparis
     return GibbsComparison(float(shift.max(initial=0.0)), float(ratio[np.abs(np.log(ratio)).argmax()]))
 
 
+def is_clear(compared: GibbsComparison | None) -> bool:
+    """Return True if a comparison was made, and a second run would change no conclusion from it.
+
+    Examples
+    --------
+    >>> is_clear(GibbsComparison(shift=0.01, width=1.05)), is_clear(GibbsComparison(shift=0.01, width=1.25))
+    (True, False)
+    """
+    return compared is not None and not CLEAR[0] < difference(compared) < CLEAR[1]
+
+
 def can_compare_clusters(density: LogPosterior) -> bool:
     """Return True if the number of components is an upper bound, and a short Gibbs run is possible."""
     chains, draws = OF_CLUSTERS
@@ -141,12 +166,15 @@ def compare_clusters(density: LogPosterior, kept: Array, seed: int, cores: int) 
     if len(kept) < FEW:
         return None
     chains, draws = OF_CLUSTERS
-    values = _of_data(density, *short_run(density, draws, seed, cores, chains=chains))
     own = _of_data(density, kept[None], log_densities(density, kept[None], cores))[0]
-    found = compare(own[:, :-1], values[..., :-1])
-    if found is None or not is_judge(values[..., -1:], COUNTS):
-        return found
-    return replace(found, n_clusters=_difference(own[:, -1], values[..., -1]))
+    for factor, thin in RUNS:
+        values = _of_data(density, *short_run(density, factor * draws, seed, cores, thin, chains))
+        found = compare(own[:, :-1], values[..., :-1])
+        if found and is_judge(values[..., -1:], COUNTS):
+            found = replace(found, n_clusters=_difference(own[:, -1], values[..., -1]))
+        if is_clear(found):
+            break
+    return found
 
 
 def _of_data(density: LogPosterior, q: Array, lp: Array) -> Array:

@@ -31,7 +31,12 @@ MAX_AT_START = 20  # maximum number of components at a start, where the number i
 
 
 def starting_points(chain: Chains, chains: int, rng: np.random.Generator, pool: Executor) -> Array:
-    """Return coordinates (chains, P) at which chains start.
+    """Return coordinates (chains, P) at which chains start: the ends of ``starting_runs``."""
+    return starting_runs(chain, chains, rng, pool)[-1]
+
+
+def starting_runs(chain: Chains, chains: int, rng: np.random.Generator, pool: Executor) -> Array:
+    """Return states (T, chains, P) of the short runs at whose ends chains start, ``RUN_IN`` sweeps apart.
 
     Short runs are made from starts of different kinds, and from maxima that the search by EM finds: among many columns
     that say nothing, no other start may reach the clusters. Those that reach a log mass within ``NEAR`` nats of the
@@ -65,7 +70,7 @@ def starting_points(chain: Chains, chains: int, rng: np.random.Generator, pool: 
             near = value[good] >= value[good].max() - NEAR - 3 * error
             good, ends = good[near], ends[:, near]
     chosen = _most_different(_features(density, ends), int(value[good].argmax()), chains)
-    return ends[-1, chosen[np.arange(chains) % len(chosen)]]
+    return ends[:, chosen[np.arange(chains) % len(chosen)]]
 
 
 def _fixed_starts(chain: Chains, chains: int, rows: Array, weight: Array, rng: np.random.Generator) -> Array:
@@ -121,11 +126,12 @@ def _is_worth(chain: Chains, count: int) -> bool:
 def _features(density: LogPosterior, q: Array) -> Array:
     """Return means (S, M) over T draws (T, S, P) of quantities that do not depend on labels.
 
-    Their unit is the standard deviation within runs; if there is one draw of each, that between runs.
+    Their unit is the median standard deviation within runs, as some move between regions; if there is one draw of each,
+    that between runs.
     """
     values = label_free(density, q, np.zeros(q.shape[:2]))
     mean = values.mean(axis=0)
-    spread = np.sqrt(values.var(axis=0, ddof=1).mean(axis=0)) if len(q) > 1 else mean.std(axis=0)
+    spread = np.median(values.std(axis=0, ddof=1), axis=0) if len(q) > 1 else mean.std(axis=0)
     return mean[:, spread > 0] / spread[spread > 0]
 
 

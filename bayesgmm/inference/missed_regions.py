@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.diagnosis.engines import NOTICEABLE
 from bayesgmm.errors import DeclarationError, SamplingError
 from bayesgmm.inference import labelled_copies
 from bayesgmm.inference.agreement import label_free
@@ -19,8 +20,10 @@ from bayesgmm.inference.gibbs_judge import (
     DRAWS,
     FEW,
     JUDGES,
+    RUNS,
     TUNE,
     compare,
+    is_clear,
     is_judge,
     log_densities,
     max_sweeps,
@@ -28,6 +31,7 @@ from bayesgmm.inference.gibbs_judge import (
 )
 from bayesgmm.inference.importance import Draws, log_evidence
 from bayesgmm.inference.mixture_proposals import fit_proposal, halves
+from bayesgmm.inference.seeds import another_seed
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.notes import GibbsComparison
 from bayesgmm.sweep.stats import Array
@@ -37,11 +41,11 @@ BoolArray = NDArray[np.bool_]
 EACH = 10  # minimum number of draws of each chain per coordinate
 MAX_SIZE = 150  # maximum number of coordinates: no proposal comes close in more
 PROPOSALS = 2000
-THINS = (5, 40)  # sweeps from draw to draw of the Gibbs run; the second where the first tells too little
 PARTS = 4  # parts of a chain, each of which may be in another region
 APART = 0.5  # share of a part's draws that are outside the range of the approximation: it is in another region
 TAILS = 0.001  # share of the approximation's draws on each side that are left out of its range
 ROUNDING = 1e-9  # relative range of a quantity that is the same for all draws: of a point that only a background fits
+NEGLIGIBLE = 0.005  # share of the posterior in a region below which a chain that stays there is not continued
 IMPRECISE = 0.7  # standard error of a log mass with which it tells nothing: the chain has not stayed in one region
 
 
@@ -130,21 +134,43 @@ def missed_region(density: LogPosterior, proposals: Draws, kept: Array, seed: in
     kept = proposals.q if few else kept
     known = label_free(density, kept[None], log_densities(density, kept[None], cores))[0]
     covered = log_evidence(proposals.log_ratio + labelled_copies.log_copies(density, proposals.q))[0]
-    for thin in THINS:
-        chains, lp = short_run(density, draws_of_run(density, DRAWS), seed, cores, thin)
+    heaviest, begin = Region(0.0), None
+    for number, (factor, thin) in enumerate(RUNS):
+        count, seed_of_run = factor * draws_of_run(density, DRAWS), another_seed(seed, number) if number else seed
+        chains, lp = short_run(density, count, seed_of_run, cores, thin, begin=begin)
         free = label_free(density, chains, lp)
         apart = np.array([elsewhere(known, values) for values in free])
         judge = free if is_judge(free, JUDGES) else free[~apart.any(axis=1)]  # chains may move between the regions
-        regions = [Region(0.0)]
-        for q, value, mass in masses_elsewhere(density, chains, lp, apart, seed, cores):
-            regions.append(Region(float(1 / (1 + np.exp(covered - mass))), q[value.argmax()]))
-        is_unknown = apart.any() and len(regions) == 1 and len(judge) < len(free)
-        if len(judge) and is_judge(judge, JUDGES) and not is_unknown:  # a chain that leaves a region may not return
+        shares = {}
+        for chain, q, value, mass in masses_elsewhere(density, chains, lp, apart, seed, cores):
+            shares[chain] = float(1 / (1 + np.exp(covered - mass)))
+            if shares[chain] > heaviest.share:
+                heaviest = Region(shares[chain], q[value.argmax()])
+        is_unknown = len(shares) < apart.any(axis=1).sum() and len(judge) < len(free)
+        compared = None if few else compare(known, judge)
+        is_known = is_judge(judge, JUDGES) if few and len(judge) else is_clear(compared)
+        if heaviest.share >= NOTICEABLE or (is_known and not is_unknown):
             break
-    compared = None if few else compare(known, judge)
-    if is_unknown:
+        begin = _continued(chains, apart, shares)
+    if is_unknown and heaviest.share < NOTICEABLE:
         return Region(math.nan, compared=compared)
-    return replace(max(regions, key=lambda region: region.share), compared=compared)
+    return replace(heaviest, compared=compared)
+
+
+def _continued(chains: Array, apart: BoolArray, shares: dict[int, float]) -> Array:
+    """Return states (chains, P) at which chains (chains, draws, P) are continued.
+
+    A chain that was elsewhere, in a region of unknown mass, returns to its last state there: its stay was too short.
+    One that is in a region of negligible mass goes on as another chain does.
+    """
+    unknown = apart.any(axis=1) & ~np.isin(np.arange(len(chains)), list(shares))
+    last = np.where(unknown, apart.shape[1] - 1 - apart[:, ::-1].argmax(axis=1), -1)
+    begin = np.array([chain[at] for chain, at in zip(chains, last, strict=True)])
+    left_out = [chain for chain, share in shares.items() if apart[chain, -1] and share < NEGLIGIBLE]
+    kept = np.setdiff1d(np.arange(len(chains)), left_out)
+    if len(kept):
+        begin[left_out] = begin[np.resize(kept, len(left_out))]
+    return begin
 
 
 def elsewhere(known: Array, values: Array) -> BoolArray:
@@ -177,8 +203,8 @@ def probability_elsewhere(
 
 def masses_elsewhere(
     density: LogPosterior, q: Array, lp: Array, apart: BoolArray, seed: int, cores: int
-) -> Iterator[tuple[Array, Array, float]]:
-    """Yield the draws of each chain that are elsewhere, their log densities, and the log mass of that region.
+) -> Iterator[tuple[int, Array, Array, float]]:
+    """Yield the number of each chain that was elsewhere, its draws there with their log densities, and their log mass.
 
     Regions whose mass can't be estimated are left out.
 
@@ -192,7 +218,7 @@ def masses_elsewhere(
         own = q[number, apart[number]], lp[number, apart[number]]
         mass = region_mass(density, *own, seed, cores)
         if mass is not None and mass.se < IMPRECISE:
-            yield *own, mass.log_evidence
+            yield int(number), *own, mass.log_evidence
 
 
 def draws_of_run(density: LogPosterior, least: int) -> int:

@@ -347,12 +347,10 @@ class _GibbsChains:
         made = self.q.shape[1]
         settings = {"tune": self.tune, "chains": self.chains, "thin": self.thin, "draws": draws, "search": SEARCH}
         earlier = self.q if made else None
-        q, _, interrupted = gibbs_chains.sample(
-            self.density, self.seed, self.cores, Silent(), **settings, earlier=earlier
-        )
-        if interrupted:
+        drawn = gibbs_chains.sample(self.density, self.seed, self.cores, Silent(), **settings, earlier=earlier)
+        if drawn.interrupted:
             raise KeyboardInterrupt
-        new = q[:, made:]
+        new = drawn.q[:, made:]
         self.q = np.concatenate([self.q, new], axis=1)
         self.lp = np.concatenate([self.lp, log_densities(self.density, new, self.cores)], axis=1)
 

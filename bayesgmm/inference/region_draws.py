@@ -152,7 +152,8 @@ def draws_by_mass(
     if not error <= NOTICEABLE:
         return None
     rng = np.random.default_rng((seed, 18))
-    drawn = [_chain(regions, share, draws, (number, chains), rng) for number in range(chains)]
+    shares = _shares(share, se, chains, rng)
+    drawn = [_chain(regions, own, draws, (number, chains), rng) for number, own in enumerate(shares)]
     q, lp = (np.stack(values) for values in zip(*drawn, strict=True))
     return RegionDraws(q, lp, tuple(sorted(share.tolist(), reverse=True)), error)
 
@@ -205,6 +206,21 @@ def _boundary(one: Array, other: Array) -> tuple[Array, float]:
 def _slopes(share: Array) -> Array:
     """Return the derivatives (R, R) of probabilities of regions by the logarithms of their masses."""
     return np.diag(share) - np.outer(share, share)
+
+
+def _shares(share: Array, se: Array, chains: int, rng: np.random.Generator) -> Array:
+    """Return the share (chains, R) of the draws of each chain in each region; their mean is that of the posterior.
+
+    They differ as much as the standard errors (R,) of the log masses say, so that Monte Carlo errors, R-hat and the
+    effective sample size of the draws contain the error of the probabilities.
+    """
+    value, vector = np.linalg.eigh(_slopes(share) * se**2 @ _slopes(share))  # covariance of the errors
+    count = min(len(share), chains - 1)
+    scale = vector[:, ::-1][:, :count] * np.sqrt(np.maximum(value[::-1][:count], 0.0))
+    normals = rng.normal(size=(chains, count))
+    contrasts = np.linalg.qr(normals - normals.mean(axis=0))[0]
+    shares = np.maximum(share + np.sqrt(chains * (chains - 1)) * contrasts @ scale.T, 0.0)
+    return shares / shares.sum(axis=1, keepdims=True)
 
 
 def _chain(

@@ -1,7 +1,7 @@
-"""Check of NUTS by a short Gibbs run: a region with a few per cent of the posterior that no chain has visited.
+"""Check of chains by a short Gibbs run: a region with a few per cent of the posterior that no chain has visited.
 
 Chains that all stay in the bulk of the posterior agree, with an R-hat of 1. A Gibbs sampler moves otherwise. Its short
-run is no judge of means, but draws that are beyond nearly all draws of NUTS show where to look.
+run is no judge of means, but draws that are beyond nearly all draws of these chains show where to look.
 """
 
 from dataclasses import dataclass, replace
@@ -14,8 +14,15 @@ from bayesgmm.inference import independence_chains
 from bayesgmm.inference.agreement import monitored
 from bayesgmm.inference.engine import Progress
 from bayesgmm.inference.extension import Budget, Checked, Drawn, Replacing
-from bayesgmm.inference.gibbs_judge import THIN, TUNE, is_judge, max_sweeps, short_run
-from bayesgmm.inference.missed_regions import MAX_SIZE, BoolArray, draws_of_run, elsewhere, probability_elsewhere
+from bayesgmm.inference.gibbs_judge import THIN, TUNE, is_judge, log_densities, max_sweeps, short_run
+from bayesgmm.inference.missed_regions import (
+    MAX_SIZE,
+    BoolArray,
+    are_apart,
+    draws_of_run,
+    elsewhere,
+    probability_elsewhere,
+)
 from bayesgmm.inference.reconciliation import Reconciled, weigh_regions
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array
@@ -100,6 +107,33 @@ class TailCheck:
         """The short Gibbs run."""
         q, lp = short_run(self.density, draws_of_run(self.density, DRAWS), self.seed, self.cores)
         return Judge(q, lp, monitored(self.density, q, lp))
+
+
+@dataclass(frozen=True)
+class StartCheck:
+    """Check of Gibbs chains that are compared with another run only if one has left a region for good.
+
+    Chains start in regions that short runs have found. Such a region may have much of the posterior, and all chains may
+    leave it while they are tuned.
+
+    Parameters
+    ----------
+    check : TailCheck
+        The comparison.
+    begun : (chains, T, P) float
+        States of the short runs at whose ends the chains started.
+    """
+
+    check: TailCheck
+    begun: Array
+
+    def __call__(self, drawn: Drawn, replacing: Replacing) -> Checked:
+        """Compare the draws if the states of some run are outside their range."""
+        density = self.check.density
+        known = monitored(density, drawn.q, drawn.stats["lp"])
+        begun = monitored(density, self.begun, log_densities(density, self.begun, self.check.cores))
+        every = known.reshape(-1, known.shape[-1])
+        return self.check(drawn, replacing) if any(are_apart(every, one) for one in begun) else Checked()
 
 
 @dataclass(frozen=True)

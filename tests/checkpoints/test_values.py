@@ -33,7 +33,7 @@ def test_arrays_keep_their_type_and_their_order_in_memory(dtype, order):
 def test_the_package_s_classes_come_back():
     value = {
         "mixture": Mixture(np.ones(1), np.zeros((1, 2)), np.eye(2)[None]),
-        (1, 2): [Sample(np.ones((1, 2, 3)), np.zeros((1, 2)), False)],
+        (1, 2): [Sample(np.ones((1, 2, 3)), np.zeros((1, 2)), False, None)],
         "notes": EngineNotes(converged=True, extended=ExtensionInfo(10, 20)),
     }
     back = decoded(encoded(value))

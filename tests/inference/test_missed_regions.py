@@ -1,6 +1,7 @@
 """Approximations say what share of the posterior they miss; symmetric data tell the right share."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,10 +41,38 @@ def test_a_region_of_unknown_probability_is_said(monkeypatch: pytest.MonkeyPatch
         bg.fit(bg.MixtureModel(2, covariance="tied"), symmetric(), "vb", seed=0, progress=False)
 
 
+def test_one_known_light_region_does_not_hide_an_unknown_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    light = (0, np.zeros((1, 7)), np.zeros(1), -500.0)
+    monkeypatch.setattr(missed_regions, "masses_elsewhere", lambda *args: iter([light]))
+    with pytest.warns(bg.FitWarning, match="misses a region with unknown probability"):
+        bg.fit(bg.MixtureModel(2, covariance="tied"), symmetric(), "vb", seed=0, progress=False)
+
+
+def test_a_second_run_weighs_regions_where_the_first_has_too_few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = missed_regions.region_mass
+
+    def of_many(density: LogPosterior, q: np.ndarray, *args: Any) -> object:
+        return real(density, q, *args) if len(q) > missed_regions.DRAWS else None
+
+    monkeypatch.setattr(missed_regions, "region_mass", of_many)
+    with pytest.warns(bg.FitWarning, match="misses a region with about"):
+        bg.fit(bg.MixtureModel(2, covariance="tied"), symmetric(), "vb", seed=0, progress=False)
+
+
+def test_a_second_run_goes_on_where_a_region_has_an_unknown_mass_and_not_where_it_has_none() -> None:
+    chains = np.arange(12.0).reshape(4, 3, 1)
+    apart = np.array([[False, False, False], [True, True, False], [True, True, True], [True, False, False]])
+    known = {2: missed_regions.NEGLIGIBLE / 2, 3: 0.4}
+    begin = missed_regions._continued(chains, apart, known)
+    np.testing.assert_array_equal(begin.ravel(), [2.0, 4.0, 2.0, 11.0])
+    nowhere = missed_regions._continued(chains[2:3], apart[2:3], {0: 0.0})
+    assert nowhere == chains[2, -1]
+
+
 def test_chains_that_move_between_regions_are_the_judge(monkeypatch: pytest.MonkeyPatch) -> None:
     """No chain stays in the region of the approximation; all of them together are the posterior."""
 
-    def moving(density: LogPosterior, *args: int) -> tuple[np.ndarray, np.ndarray]:
+    def moving(density: LogPosterior, *args: int, **_: object) -> tuple[np.ndarray, np.ndarray]:
         q, lp = gibbs_judge.short_run(density, *args)
         q, value = q.reshape(lp.size, -1), lp.reshape(-1)
         beside = np.abs(q[:, 1] - q[:, 3]) > np.abs(q[:, 2] - q[:, 4])  # their means differ in the first column

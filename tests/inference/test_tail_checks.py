@@ -13,9 +13,9 @@ from bayesgmm.inference import extension, gibbs_chains, nuts, reconciliation, ta
 from bayesgmm.inference.agreement import monitored
 from bayesgmm.inference.elbo import evaluate
 from bayesgmm.inference.engine import Silent
-from bayesgmm.inference.extension import Budget, Drawn
+from bayesgmm.inference.extension import Budget, Checked, Drawn
 from bayesgmm.inference.reconciliation import reconcile
-from bayesgmm.inference.tail_checks import TailCheck, can_check
+from bayesgmm.inference.tail_checks import StartCheck, TailCheck, can_check
 from bayesgmm.posterior.log_posterior import LogPosterior
 from tests.inference.test_reconciliation import TIED, symmetric
 
@@ -148,3 +148,15 @@ def test_a_fit_says_that_its_chains_missed_a_part(monkeypatch):
     assert notes.reconciled.by == "Gibbs sampling"
     found = next(finding for finding in mixing(fit) if "may have missed a part of the posterior" in finding.what)
     assert found.severity == "note"
+
+
+def test_gibbs_chains_are_compared_only_if_one_has_left_where_it_started():
+    """Chains that started in a tail and have no draws there are replaced; others are not compared."""
+    check, q, _, smallest = posterior()
+    limit = np.quantile(smallest, 0.05)
+    bulk, everywhere = chains_of(smallest > limit), chains_of(smallest > 0)
+    in_tail, anywhere = q[smallest < np.quantile(smallest, 0.02)], q[::500]
+    left = StartCheck(check, np.stack([anywhere[:4], in_tail[:4]]))
+    stayed = StartCheck(check, np.stack([anywhere[:4], anywhere[4:8]]))
+    assert left(bulk, lambda: None) != Checked()
+    assert stayed(bulk, None) == stayed(everywhere, None) == Checked()
