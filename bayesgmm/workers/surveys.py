@@ -30,6 +30,7 @@ from bayesgmm.sources.surveys import (
 )
 from bayesgmm.sources.weights import WeightedSource, unweighted
 from bayesgmm.sweep.layout import BLOCK
+from bayesgmm.sweep.pieces import as_array
 from bayesgmm.sweep.stats import Array
 from bayesgmm.workers.layouts import Layout, Slice
 from bayesgmm.workers.schedulers import ended, gathered, plain_errors, require_ready
@@ -270,7 +271,8 @@ def _brought(source: RowSource) -> Callable[[int], Iterator[Array]]:
 def rows_of(partition: Any, number: int, task: Task) -> Array | DataError:
     """Return the checked rows of a partition; or what is wrong, so that the first partition with an error is named."""
     try:
-        return converted(_checked(part_of(partition, number, task.columns), task), task.chosen, task.convert)
+        part = _checked(part_of(partition, number, task.columns), task)
+        return as_array(converted(part, task.chosen, task.convert))
     except DataError as error:
         return error
 
