@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial, reduce
+from functools import reduce
 from operator import add
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -34,7 +34,7 @@ from bayesgmm.sweep.pieces import as_array
 from bayesgmm.sweep.stats import Array
 from bayesgmm.workers.layouts import Layout, Slice
 from bayesgmm.workers.schedulers import ended, gathered, plain_errors, require_ready
-from bayesgmm.workers.sums import Bundle, WorkerParts, pieces_of
+from bayesgmm.workers.sums import Bundle, WorkerParts
 
 if TYPE_CHECKING:
     from dask.delayed import Delayed
@@ -149,9 +149,8 @@ class WorkerStream(Stream):
         with plain_errors(client):
             bundles = self.rows.bundles(lay_out, len(self.columns))
         sample = self._sample_blocks(lay_out)
-        read = partial(pieces_of, client, bundles)
         size = (self.n_points, len(self.columns))
-        return WorkerParts(read, *size, sample, None, *self._sums, skips=True, client=client, bundles=bundles)
+        return WorkerParts(*size, sample, None, *self._sums, skips=True, client=client, bundles=bundles)
 
 
 def survey(
