@@ -29,6 +29,9 @@ from bayesgmm.references import WORKS, Work
 from bayesgmm.wording import alternatives
 
 Kind = Literal["sampler", "approximation", "point estimate"]
+DEFAULT = "nuts"  # the engine of a fit where none is given
+FOR_PARTS = "vb"  # where, besides, rows are read in parts: its number of sweeps is bounded
+FOR_PARTS_SETTINGS = {"draws": 200}  # of these rows each draw costs a sweep; so many suffice to assess them
 
 
 @dataclass(frozen=True)

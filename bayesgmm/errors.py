@@ -156,7 +156,9 @@ class FitWarning(UserWarning):
 
 
 class TableWarning(UserWarning):
-    """A table file was read in a way that is not evident: its separator, decimal sign, encoding, titles, totals.
+    """A table was read in a way that is not evident: its separator, decimal sign, encoding, titles, totals.
+
+    Or rows are read in parts, so that the default method is another one.
 
     Examples
     --------

@@ -117,6 +117,7 @@ def fit(
         weights = weights_of(data, weight_column, columns)
         given = read_for(card, data, columns, noise_columns, label_column)
         rows, known = without_weights(given.frame, weights), given.known | {"sample_weight": weights}
+    own = None if model is None else card.fit.method  # -k declares no method
     settings: dict[str, Any] = dict(card.fit.settings) if method in (None, card.fit.method) else {}
     settings |= chosen_settings(
         draws=draws, max_draws=max_draws, chains=chains, tune=tune, n_init=n_init, sweeps=sweeps
@@ -125,7 +126,7 @@ def fit(
         seed = card.fit.seed if data is None else 0
     with placed(rows, scheduler) as placed_rows:
         known |= {"checkpoint": checkpoint, "seed": seed}
-        result = fit_mixture(card.mixture, placed_rows, method or card.fit.method, **known, **settings)
+        result = fit_mixture(card.mixture, placed_rows, method or own, **known, **settings)
     schema.save(result, output)
     for words in _row_words(result):
         remark(words)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from bayesgmm.cli.completion import FITS, METHODS, STRUCTURES, TABLES, card_names, either, files, one_of
+from bayesgmm.engines import FOR_PARTS
 
 DataFile = Annotated[
     Path,
@@ -97,7 +98,7 @@ Covariance = Annotated[
 Method = Annotated[
     str | None,
     typer.Option(
-        help=f"Inference: {either(METHODS)}. (default: that of the card, or nuts)",
+        help=f"Inference: {either(METHODS)}. (default: that of the card, or nuts; {FOR_PARTS} for rows in parts)",
         autocompletion=one_of(*METHODS),
     ),
 ]

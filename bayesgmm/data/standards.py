@@ -13,6 +13,7 @@ from bayesgmm.sweep.blocks import Blocks, laid_out
 from bayesgmm.sweep.imputation import imputed
 from bayesgmm.sweep.latent_cells import LatentCells
 from bayesgmm.sweep.layout import BLOCK
+from bayesgmm.sweep.pieces import Pieces
 from bayesgmm.sweep.stats import Array
 
 
@@ -74,19 +75,20 @@ class Standard:
         blocks = Blocks.from_rows(points.values, weights, self.shift, self.scale, noise, threads)
         return blocks if points.labels is None else blocks.with_labels(points.labels.log)
 
-    def _laid_out(self, rows: Array, threads: int, has_gaps: bool) -> Blocks:
+    def _laid_out(self, rows: Array | Pieces, threads: int, has_gaps: bool) -> Blocks:
         """Standardise rows (N, D), of single or double precision, and lay them out by several threads.
 
         A further column, if there is one, holds their weights.
         """
         n_rows, d = len(rows), len(self.shift)
-        values = rows[:, :d]
+        weight, values = _ones(n_rows), rows
+        if not isinstance(rows, Pieces) and rows.shape[1] > d:
+            weight, values = np.pad(rows[:, d].astype(float), (0, len(weight) - n_rows)), rows[:, :d]
         x = laid_out(values, self.shift, self.scale, threads)
-        weight = _ones(n_rows) if rows.shape[1] == d else np.pad(rows[:, d].astype(float), (0, len(x) // d - n_rows))
         blocks = Blocks(x, weight, n_rows, d)
         if not has_gaps or not np.isnan(x.sum()):
             return blocks
-        return replace(blocks, x=np.nan_to_num(x)).with_latent(LatentCells(np.isnan(values)))
+        return replace(blocks, x=np.nan_to_num(x)).with_latent(LatentCells(np.isnan(np.asarray(values))))
 
     def filled(self, points: Points) -> Points:
         """Return points whose missing cells hold their expectations under one Gaussian: rough guesses, for starts."""

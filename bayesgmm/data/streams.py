@@ -16,9 +16,10 @@ from bayesgmm.sweep.imputation import imputed
 from bayesgmm.sweep.latent_cells import by_pattern
 from bayesgmm.sweep.layout import BLOCK
 from bayesgmm.sweep.parts import RUN, Parts, ahead, joined
+from bayesgmm.sweep.pieces import Pieces, as_array
 from bayesgmm.sweep.stats import Array
 
-LayOut = Callable[[Array, int], Blocks]
+LayOut = Callable[[Array | Pieces, int], Blocks]
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,8 @@ class Stream:
     fingerprint : str
         Hash of all values: that of ``Points`` with the same rows, if they have no weights.
     read : function
-        Returns the rows from a given number on in arrays (n, D), in their order; called for each sweep. A second
-        argument is the number of rows of an array. Row weights are a further, last column (n, D + 1), see
+        Returns the rows from a given number on in arrays (n, D), or ``Pieces``, in their order; called for each sweep.
+        A second argument is the number of rows of an array. Row weights are a further, last column (n, D + 1), see
         ``with_weights``.
     kept : tuple of (n, D) arrays
         The first of these arrays, as they were read: as many as the memory suffices for.
@@ -84,7 +85,7 @@ class Stream:
     high: Array
     sample: Points
     fingerprint: str
-    read: Callable[..., Iterator[Array]]
+    read: Callable[..., Iterator[Array | Pieces]]
     kept: tuple[Array, ...] = ()
     held: bool = False
     skips: bool = False
@@ -128,6 +129,10 @@ class Stream:
 
     def arrays(self) -> Iterator[Array]:
         """Read all rows again, in arrays (n, D), in their order; a thread reads ahead."""
+        return map(as_array, self.pieces())
+
+    def pieces(self) -> Iterator[Array | Pieces]:
+        """Read all rows again, in their order, as the source has them; a thread reads ahead."""
         first = sum(map(len, self.kept))
         return chain(self.kept, ahead(self.read(first)) if first < self.n_points else ())
 
@@ -135,7 +140,7 @@ class Stream:
         """Read all rows again, and return them: for those that fit into memory."""
         rows = np.empty((self.n_points, len(self.columns) + (self.weights is not None)))
         first = 0
-        for part in self.arrays():
+        for part in self.pieces():
             rows[first : first + len(part)] = part
             first += len(part)
         return points_of(rows, self.columns, np.arange(self.n_points))
@@ -154,7 +159,7 @@ class Stream:
         sample, size = self._sample_blocks(lay_out), (self.n_points, len(self.columns))
         return Parts(reader, *size, sample, None, *self._sums, read_runs=reader.runs, skips=self.skips)
 
-    def runs(self, first: int) -> Iterator[Array]:
+    def runs(self, first: int) -> Iterator[Array | Pieces]:
         """Read the rows again from a run on, in arrays of the rows of a run."""
         return self.read(first * RUN * BLOCK, RUN * BLOCK)
 
@@ -176,10 +181,10 @@ class _Reader:
     lay_out: LayOut
 
     def __call__(self) -> Iterator[Callable[[int], Blocks]]:
-        return (partial(self._part, rows) for rows in self.stream.arrays())
+        return (partial(self._part, rows) for rows in self.stream.pieces())
 
-    def _part(self, rows: Array, threads: int) -> Blocks:
-        return self.lay_out(together(rows) if self.stream.has_gaps else rows, threads)
+    def _part(self, rows: Array | Pieces, threads: int) -> Blocks:
+        return self.lay_out(together(as_array(rows)) if self.stream.has_gaps else rows, threads)
 
     def runs(self, first: int) -> Iterator[Blocks]:
         """Read runs; rows stay in their order, whatever values are missing."""

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
-from functools import partial
 from importlib.metadata import version
 from inspect import cleandoc, signature
 from pathlib import Path
@@ -25,8 +24,9 @@ from bayesgmm.declared import whole
 from bayesgmm.diagnosis import mixing
 from bayesgmm.diagnosis.components import cut_off
 from bayesgmm.diagnosis.measurement import hidden_spread
-from bayesgmm.engines import ENGINES, Engine, described, engine_named, quoted
+from bayesgmm.engines import DEFAULT, ENGINES, FOR_PARTS, FOR_PARTS_SETTINGS, Engine, described, quoted
 from bayesgmm.errors import CheckpointWarning, DeclarationError, allowed, warn
+from bayesgmm.inference.choices import Choice
 from bayesgmm.inference.engine import Estimate, Progress, Run, Silent
 from bayesgmm.inference.label_matching import matched_start
 from bayesgmm.inference.mixtures import Mixture
@@ -64,7 +64,7 @@ log = logging.getLogger(__name__)
 def fit(
     model: MixtureModel,
     data: DataLike,
-    method: str = "nuts",
+    method: str | None = None,
     *,
     columns: Sequence[str] | None = None,
     sample_weight: ArrayLike | str | None = None,
@@ -92,7 +92,9 @@ def fit(
         memory. The fit does not hold their rows. The methods for them: {streaming}; with ``batch_size`` also
         {minibatches}.
     method : str
-        Name of the engine: {names}. See the notes.
+        Name of the engine: {names}. See the notes. Default: {default}; for rows that are read part by part, because
+        the memory does not suffice for all, or they are on the workers of a cluster, {for_parts}, which is said in a
+        ``TableWarning``.
     columns : sequence of str, optional
         Columns of a DataFrame to use.
     sample_weight : (N,) float or str, optional
@@ -162,6 +164,8 @@ def fit(
     -----
     FitWarning
         If the result is not reliable. The message names the problem and a remedy.
+    TableWarning
+        If the method is the default one for rows that are read part by part.
     CheckpointWarning
         If the fit goes on from a checkpoint, or its checkpoint can't be written any more.
 
@@ -192,9 +196,7 @@ def fit(
     """
     as_model(model, data)
     _require_choices(log_likelihood=log_likelihood, prior=prior)
-    engine = engine_named(method)
-    chosen = engine.checked(settings, signature(fit).parameters)
-    engine.require(model)
+    choice = Choice(model, method, settings, signature(fit).parameters)
     cores = (os.cpu_count() or 1) if cores is None else whole("cores", cores)
     seed = None if seed is None else whole("seed", seed, minimum=0)
     with opened(checkpoint) as saved:
@@ -203,12 +205,12 @@ def fit(
         if memory is not None or is_read_in_parts(data):
             weight = weight_column(sample_weight)
             require_no_values_for_rows({"noise": noise, "labels": labels, "log_likelihood": log_likelihood or None})
-            able = partial(engine.require_parts, chosen)
-            points = _streamed(data, columns, weight, memory, seed, transform, progress, able)
+            points = _streamed(data, columns, weight, memory, seed, transform, progress, choice.require_parts)
         else:
             points = as_points(data, columns, gaps=True).weighed(sample_weight).measured(noise)
             points = points.labelled(labels, model.n_components)
             points = points if transform is None else transform.applied(points)
+        engine, chosen, method = choice.engine, choice.settings, choice.engine.name
         density = LogPosterior.of(model, points)
         resolved = density.model
         _require_memory(chosen, density)
@@ -298,7 +300,9 @@ def documented(text: str) -> str:
     starting = [name for name, engine in ENGINES.items() if engine.takes_start]
     streaming = [name for name, engine in ENGINES.items() if not engine.needs_rows]
     filled = cleandoc(text).replace("{names}", quoted(ENGINES)).replace("{starting}", quoted(starting))
-    filled = filled.replace("{streaming}", quoted(streaming))
+    filled = filled.replace("{streaming}", quoted(streaming)).replace("{default}", quoted([DEFAULT]))
+    few = " and ".join(f"``{name}={value}``" for name, value in FOR_PARTS_SETTINGS.items())
+    filled = filled.replace("{for_parts}", f"{quoted([FOR_PARTS])} with {few}")
     filled = filled.replace("{minibatches}", quoted(name for name, engine in ENGINES.items() if engine.minibatches))
     return filled.replace("{methods}", described(ENGINES).strip())
 

@@ -76,24 +76,27 @@ class StudentProposal:
         return replace(self, whitening=replace(self.whitening, mode=mean, spread=spread))
 
 
-def laplace_proposal(density: LogPosterior, start: Array, seed: int, cores: int) -> StudentProposal:
+def laplace_proposal(density: LogPosterior, start: Array, seed: int, cores: int, size: int = PILOT) -> StudentProposal:
     """Make a proposal from the mode near ``start`` (P,), adapted while that raises its importance share.
+
+    Of rows in parts each draw costs a sweep over all of them: adaptations then take at most ``size`` draws each.
 
     References
     ----------
     .. [1] Geweke (1989), Econometrica 57(6), 1317-1339.
     .. [2] Bugallo et al. (2017), IEEE Signal Process. Mag. 34(4), 60-79: adaptive importance sampling.
     """
+    pilot = min(PILOT, size) if density.in_parts else PILOT
     proposal = StudentProposal(
         whiten(density, find_mode(density, start)), density, np.random.default_rng((seed, 14)), cores
     )
-    draws = proposal(PILOT)
+    draws = proposal(pilot)
     share = assess(draws.log_ratio).importance_share
     for _ in range(ADAPTATIONS):
-        if share * PILOT < EACH * density.size:
+        if share * pilot < EACH * density.size:
             break
         other = proposal.adapted(draws)
-        tried = other(PILOT)
+        tried = other(pilot)
         now = assess(tried.log_ratio).importance_share
         if now < share:
             break
@@ -188,7 +191,7 @@ def _better(
     if share >= GOOD_SHARE or density.size > MAX_SIZE:
         return Corrected(*keep(own, draws, affordable(density), propose, rng), own)
     progress.stage("correcting the approximation")
-    other = laplace_proposal(density, own.q.mean(axis=0), seed, cores)
+    other = laplace_proposal(density, own.q.mean(axis=0), seed, cores, len(own))
     tried = other(len(own))
     if assess(tried.log_ratio).importance_share > share:
         return Corrected(*keep(tried, draws, affordable(density), other, rng), tried, STUDENT)

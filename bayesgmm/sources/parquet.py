@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from bayesgmm.data.numbers import as_doubles
 from bayesgmm.errors import DataError, MissingExtra
 from bayesgmm.reading.settings import TableFile
 from bayesgmm.sources.rows import Part, without_first
+from bayesgmm.sweep.pieces import Pieces
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,7 +58,7 @@ def _of_group(
     place, start = f"{file.path}, row group {group}", 0
     batches = opened.iter_batches(rows, row_groups=[group], columns=[*columns])
     while (batch := _next_batch(batches, place)) is not None:
-        yield Part(_values(batch, columns, place), place, np.arange(start, start + batch.num_rows))
+        yield Part(_rows(batch, columns, place), place, np.arange(start, start + batch.num_rows))
         start += batch.num_rows
 
 
@@ -91,8 +92,8 @@ def _next_batch(batches: "Iterator[pa.RecordBatch]", place: str) -> "pa.RecordBa
         ) from None
 
 
-def _values(batch: "pa.RecordBatch", columns: Sequence[str], place: str) -> Any:
-    """Convert a batch to numbers (n, D), each column contiguous, as files and blocks have them.
+def _rows(batch: "pa.RecordBatch", columns: Sequence[str], place: str) -> Pieces:
+    """Return the numbers of a batch (n, D), each column as it was read if it can be used so.
 
     They are of single precision if those of all columns are, which takes half of the memory.
     """
@@ -100,14 +101,14 @@ def _values(batch: "pa.RecordBatch", columns: Sequence[str], place: str) -> Any:
 
     arrays = [batch.column(name) for name in columns]
     kind = np.float32 if all(one.type == pa.float32() for one in arrays) else np.float64
-    values = np.empty((batch.num_rows, len(columns)), dtype=kind, order="F")
-    for j, (name, array) in enumerate(zip(columns, arrays, strict=True)):
+    found = []
+    for name, array in zip(columns, arrays, strict=True):
         column = array.to_numpy(zero_copy_only=False)
         try:
-            values[:, j] = column if column.dtype.kind == "f" else as_doubles(column)
+            found.append(np.asarray(column if column.dtype.kind == "f" else as_doubles(column), dtype=kind))
         except (TypeError, ValueError, OverflowError) as error:
             raise DataError(f"{place}, column {name!r}: {error}") from None
-    return values
+    return Pieces((tuple(found),))
 
 
 def _first_line(error: Exception) -> str:

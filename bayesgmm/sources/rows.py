@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from bayesgmm.declared import whole
 from bayesgmm.errors import DataError
 from bayesgmm.sources.reservoirs import Reservoir
+from bayesgmm.sweep.pieces import Pieces
 from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ class Part:
 
     Parameters
     ----------
-    values : (n, D) float
+    rows : (n, D) float, or Pieces
         In the units of the data; of single precision, if the source has no other.
     place : str
         Where they are, in words: a file, a row group. Empty for data in memory.
@@ -35,19 +37,24 @@ class Part:
         Number of points that each row represents. Default: 1.
     """
 
-    values: Array
+    rows: Array | Pieces
     place: str
     index: NDArray[np.int64]
     weights: Array | None = None
 
+    @cached_property
+    def values(self) -> Array:
+        """The rows as an array (n, D)."""
+        return np.asarray(self.rows)
+
     def after(self, count: int) -> "Part":
         """Return the part without a number of rows at its start."""
         weights = None if self.weights is None else self.weights[count:]
-        return Part(self.values[count:], self.place, self.index[count:], weights) if count else self
+        return Part(self.rows[count:], self.place, self.index[count:], weights) if count else self
 
     def weighed_by(self, column: int) -> "Part":
         """Return the rows without one of their columns, which holds their weights."""
-        return replace(self, values=np.delete(self.values, column, axis=1), weights=self.values[:, column])
+        return replace(self, rows=np.delete(self.values, column, axis=1), weights=self.values[:, column])
 
 
 class RowSource(ABC):
@@ -149,7 +156,7 @@ def without_first(parts: Iterable[Part], count: int) -> Iterator[Part]:
         count = max(count - len(part.values), 0)
 
 
-def recut(arrays: Iterable[Array], rows: int) -> Iterator[Array]:
+def recut(arrays: Iterable[Array | Pieces], rows: int) -> Iterator[Array | Pieces]:
     """Yield the rows of arrays (n, D) in arrays of a given number of rows; the last may have fewer.
 
     Sums over them then do not depend on how the rows are divided into files.
@@ -159,7 +166,7 @@ def recut(arrays: Iterable[Array], rows: int) -> Iterator[Array]:
     >>> [part[:, 0].tolist() for part in recut([np.ones((1, 1)), np.zeros((4, 1))], 2)]
     [[1.0, 0.0], [0.0, 0.0], [0.0]]
     """
-    held: list[Array] = []
+    held: list[Array | Pieces] = []
     missing = rows
     for values in arrays:
         start = 0
@@ -173,6 +180,8 @@ def recut(arrays: Iterable[Array], rows: int) -> Iterator[Array]:
         yield _one(held)
 
 
-def _one(pieces: list[Array]) -> Array:
-    """Return several arrays (n, D) as one, each row of which is copied at most once."""
-    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+def _one(rows: list[Array | Pieces]) -> Array | Pieces:
+    """Return rows of several arrays as those of one, each of which is copied at most once; those in pieces are not."""
+    if len(rows) == 1:
+        return rows[0]
+    return Pieces.joined(rows) if any(isinstance(one, Pieces) for one in rows) else np.concatenate(rows)

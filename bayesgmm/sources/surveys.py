@@ -20,6 +20,7 @@ from bayesgmm.sources.reservoirs import Reservoir
 from bayesgmm.sources.rows import Part, RowSource, recut
 from bayesgmm.sweep.layout import BLOCK
 from bayesgmm.sweep.parts import RUN, ahead
+from bayesgmm.sweep.pieces import Pieces, as_array
 from bayesgmm.sweep.stats import Array
 from bayesgmm.wording import listing, plural
 
@@ -70,7 +71,7 @@ def stream(
     """
     rows = rows_within(memory, len(source.columns) + source.weighted)
 
-    def read(first: int, size: int = rows, check: bool = False) -> Iterator[Array]:
+    def read(first: int, size: int = rows, check: bool = False) -> Iterator[Array | Pieces]:
         parts = source.parts(size, first)
         checked = map(require_usable, parts, repeat(source.columns), repeat(gaps)) if check else parts
         return recut((converted(part, source.columns, convert) for part in checked), size)
@@ -81,7 +82,7 @@ def stream(
     moments, sample = Moments.of(np.empty((0, d))), Reservoir(SAMPLE, sampler(seed))
     digest = hashlib.blake2b("\0".join(columns).encode(), digest_size=16)
     with counted("first pass", source.n_rows, progress) as step:
-        for part in ahead(read(0, check=True)):
+        for part in ahead(map(as_array, read(0, check=True))):
             kept.add(part)
             values = np.asarray(part, dtype=np.float64)
             digest.update(np.ascontiguousarray(values))
@@ -128,8 +129,10 @@ def columns_of(source: RowSource, convert: Convert | None) -> tuple[str, ...]:
     return none.columns if convert is None else convert(none).columns
 
 
-def converted(part: Part, columns: tuple[str, ...], convert: Convert | None) -> Array:
-    """Return the rows of a part in the columns that are fitted, with their weights."""
+def converted(part: Part, columns: tuple[str, ...], convert: Convert | None) -> Array | Pieces:
+    """Return the rows of a part in the columns that are fitted, with their weights: as they are, if they can be so."""
+    if convert is None and part.weights is None:
+        return part.rows
     values = part.values
     if convert is not None:
         values = convert(Points(np.asarray(values, dtype=np.float64), columns, part.index)).values

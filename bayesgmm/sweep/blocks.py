@@ -13,6 +13,7 @@ from bayesgmm.sweep.latent_cells import LatentCells, latent_numbers
 from bayesgmm.sweep.layout import Array, FloatArray, aligned
 from bayesgmm.sweep.layout_kernels import lay_out
 from bayesgmm.sweep.orchestration import NativePoints
+from bayesgmm.sweep.pieces import Pieces
 from bayesgmm.sweep.threads import enough_threads, run_ranges
 
 AS_PRODUCTS = 16  # multiplications that take as long as to lay out a number
@@ -215,7 +216,7 @@ class Blocks:
         return x.transpose(0, 2, 1).reshape(-1, self.n_features)[: self.n_points].copy()
 
 
-def laid_out(rows: FloatArray, shift: Array | float, scale: Array | float, threads: int = 1) -> Array:
+def laid_out(rows: FloatArray | Pieces, shift: Array | float, scale: Array | float, threads: int = 1) -> Array:
     """Lay out ``(rows - shift) / scale``, for rows (N, D) in any order of memory, without a second copy.
 
     Returns
@@ -225,18 +226,41 @@ def laid_out(rows: FloatArray, shift: Array | float, scale: Array | float, threa
     """
     n_points, d = rows.shape
     n_blocks = max(1, -(-n_points // BLOCK))
+    x, about, factor = aligned(n_blocks * d * BLOCK), np.full(d, shift), np.full(d, 1 / scale)
+    x[(n_blocks - 1) * d * BLOCK :] = 0.0
+    if not isinstance(rows, Pieces):
+        _lay_out(rows, 0, about, factor, 0, x, threads)
+        return x
+    first = 0
+    for piece in rows.pieces:
+        for j, column in enumerate(piece):
+            _lay_out(column[:, None], first, about[j : j + 1], factor[j : j + 1], j, x, threads, d)
+        first += len(piece[0])
+    return x
+
+
+def _lay_out(
+    rows: FloatArray,
+    first: int,
+    shift: Array,
+    factor: Array,
+    column: int,
+    x: Array,
+    threads: int,
+    width: int | None = None,
+) -> None:
+    """Write ``(rows - shift) * factor`` into blocks of a number of columns, from a row and a column on."""
     if rows.size == 0:
-        return np.zeros(n_blocks * d * BLOCK)
+        return
     if any(step < 0 or step % rows.itemsize for step in rows.strides):
         rows = rows.copy()
-    row_step, column_step = (step // rows.itemsize for step in rows.strides)
+    (n_points, d), (row_step, column_step) = rows.shape, (step // rows.itemsize for step in rows.strides)
     span = 1 + (n_points - 1) * row_step + (d - 1) * column_step
     numbers = as_strided(rows, (span,), (rows.itemsize,), writeable=False)
-    about, factor, x = np.full(d, shift), np.full(d, 1 / scale), aligned(n_blocks * d * BLOCK)
-    args = (numbers, row_step, column_step, n_points, about, factor)
+    args = (numbers, row_step, column_step, n_points, first, shift, factor, column, width or d)
+    start, stop = first // BLOCK, -(-(first + n_points) // BLOCK)
     threads = enough_threads(threads, AS_PRODUCTS * rows.size)
-    run_ranges(lambda start, stop: lay_out(*args, start, stop, x), n_blocks, threads)
-    return x
+    run_ranges(lambda low, high: lay_out(*args, start + low, start + high, x), stop - start, threads)
 
 
 def _latent(rows: Array, noise: ArrayLike | None, scale: Array | float) -> LatentCells:

@@ -3,8 +3,11 @@
 Points that are read part by part are laid out again in each sweep.
 """
 
+from bayesgmm.late import Late
 from bayesgmm.sweep.compilation import jit, kernel
 from bayesgmm.sweep.layout import BLOCK, Array, FloatArray
+
+simd = Late("bayesgmm.sweep.simd")
 
 
 @jit
@@ -20,23 +23,29 @@ def lay_out(
     row_step: int,
     column_step: int,
     n_points: int,
+    first: int,
     shift: Array,
     factor: Array,
+    column: int,
+    width: int,
     start: int,
     stop: int,
     x: Array,
 ) -> None:
-    """Write ``(rows - shift) * factor`` of the blocks start to stop into ``x``, flat; zeros after the last row.
+    """Write ``(rows - shift) * factor`` of some rows and columns into the blocks start to stop of ``x``, flat.
 
-    Column j of row n is ``numbers[n * row_step + j * column_step]``; ``shift`` and ``factor`` are (D,).
+    Column j of row n is ``numbers[n * row_step + j * column_step]``; ``shift`` and ``factor`` have a number for each
+    column. The rows are those of the blocks from ``first`` on, the columns those from ``column`` on, of ``width``.
     """
-    d = shift.size
     for block in range(start, stop):
-        first = block * BLOCK
-        count = min(BLOCK, n_points - first)
-        for j in range(d):
-            at, to, about, times = first * row_step + j * column_step, (block * d + j) * BLOCK, shift[j], factor[j]
-            for i in range(count):
-                x[to + i] = (numbers[at + i * row_step] - about) * times
-            for i in range(count, BLOCK):
-                x[to + i] = 0.0
+        begin = block * BLOCK - first
+        low, high = max(-begin, 0), min(BLOCK, n_points - begin)
+        for j in range(shift.size):
+            at, to = begin * row_step + j * column_step, (block * width + column + j) * BLOCK
+            about, times = shift[j], factor[j]
+            if row_step == 1 and high - low == BLOCK:  # as files have columns: a row of the block at a time
+                row = simd.load_row(numbers, at) - simd.spread_row(about)
+                simd.store(x, to, row * simd.spread_row(times))
+            else:
+                for i in range(low, high):
+                    x[to + i] = (numbers[at + i * row_step] - about) * times

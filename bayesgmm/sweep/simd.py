@@ -63,14 +63,22 @@ def load(typingctx: Any, array: Any, position: Any) -> Any:
 
 @intrinsic
 def load_row(typingctx: Any, array: Any, position: Any) -> Any:
-    """Load a row of a block, from ``array[position]`` on."""
-    return ROW(array, types.intp), _load
+    """Load a row of a block, from ``array[position]`` on; numbers of single precision become doubles."""
+    return ROW(array, types.intp), _load_row
 
 
 def _load(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     pointer = _element_pointer(context, builder, sig.args[0], args[0], args[1])
     vector = sig.return_type
     return builder.load(builder.bitcast(pointer, vector.vector.as_pointer()), align=vector.number.bitwidth // 8)
+
+
+def _load_row(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    if sig.args[0].dtype != SINGLE.number:
+        return _load(context, builder, sig, args)
+    pointer = _element_pointer(context, builder, sig.args[0], args[0], args[1])
+    kind = ir.VectorType(ir.FloatType(), BLOCK)
+    return builder.fpext(builder.load(builder.bitcast(pointer, kind.as_pointer()), align=4), ROW.vector)
 
 
 @intrinsic

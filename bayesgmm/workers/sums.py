@@ -2,7 +2,7 @@
 
 import asyncio
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, Self
@@ -60,8 +60,8 @@ class WorkerParts(Parts):
 
     Parameters
     ----------
-    read, n_points, n_features, drawn, background
-        As in ``Parts``; ``read`` brings the pieces here, one bundle at a time.
+    n_points, n_features, drawn, background
+        As in ``Parts``.
     client : Client
     bundles : tuple of Future
         Of a ``Bundle`` each.
@@ -73,6 +73,7 @@ class WorkerParts(Parts):
         Number by which all weights are multiplied.
     """
 
+    read: None = field(init=False, default=None)  # type: ignore[assignment]  # workers sum them: none is brought here
     client: "Client | None" = None
     bundles: "tuple[Future[Any], ...]" = ()
     places: dict[str, list[Any]] = field(default_factory=dict)
@@ -200,10 +201,3 @@ def pairwise_sum(rows: Sequence[Array]) -> Array:
         pairs = [one + other for one, other in zip(rows[::2], rows[1::2], strict=False)]
         rows = [*pairs, *rows[2 * len(pairs) :]]
     return rows[0]
-
-
-def pieces_of(client: "Client", bundles: "Sequence[Future[Any]]") -> Iterator[Callable[[int], Blocks]]:
-    """Yield all pieces, brought here one bundle at a time, each as a function that returns it."""
-    with plain_errors(client):
-        for bundle in bundles:
-            yield from (lambda _, piece=piece: piece for piece in gathered(client, bundle).pieces)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial, reduce
+from functools import reduce
 from operator import add
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -30,10 +30,11 @@ from bayesgmm.sources.surveys import (
 )
 from bayesgmm.sources.weights import WeightedSource, unweighted
 from bayesgmm.sweep.layout import BLOCK
+from bayesgmm.sweep.pieces import as_array
 from bayesgmm.sweep.stats import Array
 from bayesgmm.workers.layouts import Layout, Slice
 from bayesgmm.workers.schedulers import ended, gathered, plain_errors, require_ready
-from bayesgmm.workers.sums import Bundle, WorkerParts, pieces_of
+from bayesgmm.workers.sums import Bundle, WorkerParts
 
 if TYPE_CHECKING:
     from dask.delayed import Delayed
@@ -148,9 +149,8 @@ class WorkerStream(Stream):
         with plain_errors(client):
             bundles = self.rows.bundles(lay_out, len(self.columns))
         sample = self._sample_blocks(lay_out)
-        read = partial(pieces_of, client, bundles)
         size = (self.n_points, len(self.columns))
-        return WorkerParts(read, *size, sample, None, *self._sums, skips=True, client=client, bundles=bundles)
+        return WorkerParts(*size, sample, None, *self._sums, skips=True, client=client, bundles=bundles)
 
 
 def survey(
@@ -270,7 +270,8 @@ def _brought(source: RowSource) -> Callable[[int], Iterator[Array]]:
 def rows_of(partition: Any, number: int, task: Task) -> Array | DataError:
     """Return the checked rows of a partition; or what is wrong, so that the first partition with an error is named."""
     try:
-        return converted(_checked(part_of(partition, number, task.columns), task), task.chosen, task.convert)
+        part = _checked(part_of(partition, number, task.columns), task)
+        return as_array(converted(part, task.chosen, task.convert))
     except DataError as error:
         return error
 

@@ -19,7 +19,10 @@ from bayesgmm.diagnosis.summary import component_sizes
 from bayesgmm.engines import ENGINES
 from bayesgmm.errors import DataError, DeclarationError, FitFileError
 from bayesgmm.families.structures import COVARIANCES
+from bayesgmm.inference.corrections import laplace_proposal
+from bayesgmm.inference.laplace import find_mode
 from bayesgmm.inference.minibatches import one_pass, sampled
+from bayesgmm.posterior.info import info
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sources import surveys
 from bayesgmm.sources.surveys import stream
@@ -453,6 +456,40 @@ def test_a_file_that_changes_between_two_sweeps_ends_the_fit(tmp_path):
 def test_engines_that_need_all_rows_in_memory_are_refused_by_name(method):
     with pytest.raises(DeclarationError, match=rf"'{method}' can't read rows in parts: .*\n.*'em'.*'3MiB'.*sample"):
         bg.fit(bg.MixtureModel(2), X, method, memory=SMALL, progress=False)
+
+
+def test_the_default_method_of_rows_in_parts_is_said_with_its_reason():
+    """Once; where the memory suffices, or the model is none for it, the default is what it always is."""
+    with pytest.warns(bg.TableWarning, match=r"default method is 'vb', .* memory='3MiB' .*draws=200") as told:
+        fit = bg.fit(bg.MixtureModel(2), X, memory=SMALL, progress=False, seed=1)
+    assert len([one for one in told if one.category is bg.TableWarning]) == 1
+    assert info(fit).method == "vb"
+    assert fit["posterior"].sizes["draw"] == 200
+    other = bg.MixtureModel(2, covariances=bg.LKJCovariance())
+    with pytest.raises(DeclarationError, match="'nuts' can't read rows in parts"):
+        bg.fit(other, X, memory=SMALL, progress=False)
+
+
+def test_settings_of_the_default_method_of_rows_in_parts_are_those_that_were_given():
+    with pytest.warns(bg.TableWarning, match=r"default method is 'vb'") as told:
+        fit = bg.fit(bg.MixtureModel(2), X, memory=SMALL, progress=False, seed=1, draws=300)
+    assert "draws=200" not in str(told[0].message)
+    assert fit["posterior"].sizes["draw"] == 300
+    with pytest.raises(DeclarationError, match="method 'vb' has no setting 'tune'; a setting of method 'nuts'"):
+        bg.fit(bg.MixtureModel(2), X, memory=SMALL, progress=False, tune=100)
+
+
+@pytest.mark.parametrize("size", [200, 1000])
+def test_the_adaptations_of_a_proposal_for_rows_in_parts_take_no_more_draws_than_the_fit(size, monkeypatch):
+    asked, values = [], LogPosterior.values
+    monkeypatch.setattr(
+        LogPosterior, "values", lambda self, q, threads=1: asked.append(len(q)) or values(self, q, threads)
+    )
+    read = stream(bg.source(X), 2**21, seed=0)
+    density = LogPosterior.of(bg.MixtureModel(2), read)
+    start = find_mode(density, np.zeros(density.size))
+    laplace_proposal(density, start, 0, 1, size)
+    assert set(asked) == {size}
 
 
 @pytest.mark.parametrize("name", ["noise", "labels"])

@@ -13,6 +13,7 @@ import pytest
 import bayesgmm as bg
 from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import DataError
+from bayesgmm.posterior.info import info
 from bayesgmm.predictions import in_parts
 from bayesgmm.predictions.in_parts import rows_for, write_in_parts
 from tests.commands import run
@@ -114,11 +115,21 @@ def test_what_does_not_go_with_parts_is_one_message(args, message, folder):
 
 def test_engines_for_parts_are_named_at_the_terminal(folder):
     pd.concat([FRAME] * 4).to_parquet(folder / "more.parquet")
-    done = run("fit", "more.parquet", "--columns", "a,b", "-k", 3, "--memory", "2MiB", "-o", "x.nc", cwd=folder)
+    args = ("fit", "more.parquet", "--columns", "a,b", "-k", 3, "--memory", "2MiB", "-o", "x.nc")
+    done = run(*args, "--method", "nuts", cwd=folder)
     assert done.returncode == 1
     assert "method 'nuts' can't read rows in parts" in done.stderr
     assert "--memory" in done.stderr
     assert "source(" not in done.stderr
+
+
+def test_without_a_method_rows_in_parts_are_fitted_by_variational_bayes_at_the_terminal(folder):
+    pd.concat([FRAME] * 4).to_parquet(folder / "more.parquet")
+    args = ("fit", "more.parquet", "--columns", "a,b", "-k", 3, "--memory", "2MiB", "-o", "vb.nc")
+    done = run(*args, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("default method is 'vb'") == 1
+    assert info(bg.load(folder / "vb.nc")).method == "vb"
 
 
 def test_the_sizes_of_components_come_from_the_weights(folder):

@@ -26,6 +26,7 @@ from bayesgmm.data.standards import Standard
 from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import ClusterError, DataError, DeclarationError
 from bayesgmm.inference import searches
+from bayesgmm.posterior.info import info
 from bayesgmm.sources import surveys as local
 from bayesgmm.sweep.stats import Table, fold, fold_each
 from bayesgmm.workers import layouts, schedulers, streams, sums
@@ -198,6 +199,15 @@ def test_a_weight_on_workers_that_is_not_allowed_is_named(client):
     data = dd.from_pandas(GAPS.assign(w=np.where(np.arange(len(FRAME)) == 150_000, -1.0, WEIGHTS)), npartitions=2)
     with pytest.raises(DataError, match=r"partition 1: 1 row has a weight that is not allowed: row 50000"):
         bg.fit(MODEL, data, "em", sample_weight="w", progress=False)
+
+
+def test_without_a_method_rows_on_workers_are_fitted_by_variational_bayes(client):
+    with pytest.warns(bg.TableWarning, match=r"default method is 'vb'") as told:
+        fit = bg.fit(bg.MixtureModel(2), array(30_000), seed=1, progress=False)
+    assert "memory=" not in "".join(str(one.message) for one in told)
+    assert info(fit).method == "vb"
+    with pytest.raises(DeclarationError, match="method 'nuts' can't read rows in parts"):
+        bg.fit(bg.MixtureModel(2), array(30_000), "nuts", progress=False)
 
 
 @pytest.mark.parametrize("method", ["vb", "advi"])
