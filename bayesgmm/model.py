@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Annotated, Self
 
 import numpy as np
@@ -29,7 +30,7 @@ from bayesgmm.priors.covariances import (
 from bayesgmm.priors.means import MEANS, MeansPrior, NormalMeans
 from bayesgmm.priors.weights import WEIGHTS, Dirichlet, WeightsPrior
 from bayesgmm.sweep.stats import Array
-from bayesgmm.wording import in_short, plural
+from bayesgmm.wording import in_short, number_in_words, plural
 
 IntArray = NDArray[np.intp]
 
@@ -176,20 +177,22 @@ class MixtureModel(Declared):
         sd, widths = np.sqrt(data.variance), self.means.width()
         locations = np.asarray(self.means.location)
         expected = np.broadcast_to(self.covariances.typical_sd(), sd.shape)
+        words = partial(number_in_words, digits=3)
         messages = []
         for j, name in enumerate(data.columns):
             if not sd[j] > 0:
                 continue
             if not sd[j] / (FAR * self.n_components) < expected[j] < FAR * sd[j]:
                 messages.append(
-                    f"column {name!r}: the prior expects a component's standard deviation near {expected[j]:.3g}, that "
-                    f"of the whole column is {sd[j]:.3g}"
+                    f"column {name!r}: the prior expects a component's standard deviation near "
+                    f"{words(expected[j])}, that of the whole column is {words(sd[j])}"
                 )
             away = abs(data.midrange[j] - locations[j])
             if away + data.range[j] > FAR * widths[j] or widths[j] > FAR**2 * (away + data.range[j]):
                 messages.append(
-                    f"column {name!r}: the prior expects means within about {widths[j]:.3g} of {locations[j]:.3g}, the "
-                    f"midrange of the column is {data.midrange[j]:.3g} and its range {data.range[j]:.3g}"
+                    f"column {name!r}: the prior expects means within about {words(widths[j])} of "
+                    f"{words(locations[j])}, the midrange of the column is "
+                    f"{words(data.midrange[j])} and its range {words(data.range[j])}"
                 )
         return [f"{message}. Is the prior in the data's units?" for message in messages]
 

@@ -38,15 +38,15 @@ def share(value: float) -> str:
     return f"{text} %".replace(" ", "\N{NO-BREAK SPACE}")
 
 
-def number_in_words(value: float) -> str:
-    """Format a number with four significant digits, without an exponent where possible.
+def number_in_words(value: float, digits: int = 4) -> str:
+    """Format a number with four significant digits by default, without an exponent where possible.
 
     Examples
     --------
     >>> number_in_words(3706.25), number_in_words(1234567.0), number_in_words(0.00012345)
     ('3706', '1,234,567', '0.0001234')
     """
-    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e12 else f"{value:.4g}"
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e12 else f"{value:.{digits}g}"
 
 
 def listing(names: Sequence[object]) -> str:

@@ -11,7 +11,7 @@ from bayesgmm.cli.completion import card_names
 from bayesgmm.cli.options import DataAnywhere
 from bayesgmm.cli.printed_tables import console, literal, show, show_table
 from bayesgmm.cli.terminal import record, remark, say, session, unread, wrote
-from bayesgmm.wording import printable
+from bayesgmm.wording import number_in_words, printable
 
 if TYPE_CHECKING:
     from bayesgmm.cards.explanations import Explanation
@@ -122,12 +122,15 @@ def _show_expected(expected: "list[ExpectedResult]") -> None:
     for column in ("lower", "upper", "value"):
         table.add_column(column, justify="right")
     for result in expected:
-        table.add_row(literal(result.words), *(f"{value:.4g}" for value in (result.low, result.high, result.value)))
+        table.add_row(
+            literal(result.words), *(f"{number_in_words(value)}" for value in (result.low, result.high, result.value))
+        )
     if expected:
         show_table(table)
     for result in expected:
         if not result.met:
             say(
-                f"warning: {result.words} is {result.value:.4g}, expected {result.low:.4g} to {result.high:.4g}",
+                f"warning: {result.words} is {number_in_words(result.value)}, expected "
+                f"{number_in_words(result.low)} to {number_in_words(result.high)}",
                 err=True,
             )

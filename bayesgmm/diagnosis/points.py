@@ -14,7 +14,7 @@ from bayesgmm.posterior.schema import Posterior, observed, unpack
 from bayesgmm.predictions.cross_validation import IntArray, LeftOut, Opened, khat_limit, leave_outs
 from bayesgmm.predictions.ranks import q_values
 from bayesgmm.sweep.stats import Array, log_densities
-from bayesgmm.wording import listing, plural
+from bayesgmm.wording import listing, number_in_words, plural
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -145,7 +145,8 @@ def rounding(fit: "xr.DataTree") -> list[Finding]:
         step = rounded_to(points.values[~np.isnan(points.values[:, j]), j])
         sd = float(np.median(np.where(counted, np.sqrt(p.covariance[..., j, j]), np.inf).min(axis=1)))
         if step > sd:
-            text = f"{name!r} is rounded to steps of {step:.3g}, and a component has a standard deviation of {sd:.2g}"
+            width, deviation = number_in_words(step, 3), number_in_words(sd, 2)
+            text = f"{name!r} is rounded to steps of {width}, and a component has a standard deviation of {deviation}"
             worst.append((step / sd, text))
     if not worst:
         return []

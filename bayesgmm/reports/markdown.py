@@ -3,6 +3,9 @@
 import re
 from collections.abc import Sequence
 
+from bayesgmm.reports.mathematics import POWER, lowered
+
+NUMBER = re.compile(rf"(−?[\d.]+){POWER.pattern}")
 SPECIAL = re.compile(r"([\\`*\[\]$<>@|#~^]|(?<!\w)_|_(?!\w))")
 
 
@@ -41,3 +44,18 @@ def grid(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [columns, *rows]
     shown = [f"| {' | '.join(cells)} |" for cells in lines]
     return "\n".join([shown[0], "|---" * len(columns) + "|", *shown[1:]])
+
+
+def typeset_powers(text: str) -> str:
+    r"""Write powers of ten in sentences as formulas: the fonts of a paper may lack small raised digits.
+
+    Examples
+    --------
+    >>> print(typeset_powers("near 1.3 × 10⁸"))
+    near $1.3 \times 10^{8}$
+    """
+    return NUMBER.sub(lambda found: f"${_plain(found[1])} \\times 10^{{{_plain(lowered(found[2]))}}}$", text)
+
+
+def _plain(number: str) -> str:
+    return number.replace("−", "-")

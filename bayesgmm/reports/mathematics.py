@@ -7,6 +7,9 @@ from markupsafe import Markup, escape
 
 TOKEN = re.compile(r"\s*(\d+(?:\.\d+)?|[A-Za-z]+|.)", re.DOTALL)
 EXPONENT = re.compile(r"(?<=\d)e(?:\+|([−-]))?0*(\d+)")
+RAISED = str.maketrans("−0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+LOWERED = {raised: chr(digit) for digit, raised in RAISED.items()}
+POWER = re.compile(r"\s×\s10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
 LARGE = {"∑", "∏"}  # symbols with limits below and above
 GREEK = re.compile(r"[α-ωΑ-Ω]")
 COMMANDS = {
@@ -75,8 +78,20 @@ def latex(source: str) -> str:
 
 
 def _powers(source: str) -> str:
-    """Write numbers with an exponent, such as 7.9e−09, as products with a power of ten."""
+    """Write numbers with an exponent, such as 7.9e−09 or 7.9 × 10⁻⁹, as products with a power of ten."""
+    source = POWER.sub(lambda found: f" × 10^{{{lowered(found[1])}}}", source)
     return EXPONENT.sub(lambda found: f" × 10^{{{'−' if found[1] else ''}{found[2]}}}", source)
+
+
+def lowered(exponent: str) -> str:
+    """Return the digits of an exponent that is set as small raised digits.
+
+    Examples
+    --------
+    >>> lowered("⁻⁹")
+    '−9'
+    """
+    return exponent.translate(LOWERED)
 
 
 def _command(token: str, following: str) -> str:
@@ -136,12 +151,20 @@ def _element(name: str, content: Markup) -> Markup:
 
 
 def number(value: float, digits: int = 4) -> str:
-    """Format a number for a formula or a sentence.
+    """Format a number for a formula or a sentence; very large and very small ones have a power of ten.
+
+    The spaces beside its sign of multiplication do not break.
 
     Examples
     --------
     >>> number(0.25), number(3.0), number(123456.7), number(-1.5)
     ('0.25', '3', '123457', '−1.5')
+    >>> print(number(1.3e8), number(-7.9e-9))
+    1.3\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}10⁸ −7.9\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}10⁻⁹
     """
     spec = ".0f" if 1e3 <= abs(value) < 1e7 else f".{digits}g"
-    return f"{value:{spec}}".replace("-", "−")
+    shown, _, exponent = f"{value:{spec}}".replace("-", "−").partition("e")
+    if not exponent:
+        return shown
+    power = f"{int(exponent.replace('−', '-'))}".replace("-", "−").translate(RAISED)
+    return f"{shown} × 10{power}".replace(" ", "\N{NO-BREAK SPACE}")

@@ -6,7 +6,7 @@ from bayesgmm.errors import DeclarationError
 from bayesgmm.posterior.criteria import CRITERIA
 from bayesgmm.reports.declared import foreign_versions, label_words
 from bayesgmm.reports.descriptions import Description
-from bayesgmm.reports.markdown import code, escaped, grid
+from bayesgmm.reports.markdown import code, escaped, grid, typeset_powers
 from bayesgmm.reports.mathematics import latex, number
 from bayesgmm.reports.priors import descriptions
 from bayesgmm.reports.subject import MANY, Subject, listed
@@ -123,12 +123,14 @@ def priors(subject: Subject) -> str:
     if subject.n_components == 1:
         parts.pop("weights")
     texts = [
-        f"{part.words}{_cited(getattr(subject.model, name).cites)}\n\n{_formulas(part)}" for name, part in parts.items()
+        f"{typeset_powers(part.words)}{_cited(getattr(subject.model, name).cites)}\n\n{_formulas(part)}"
+        for name, part in parts.items()
     ]
     differing = {symbol: values for part in parts.values() for symbol, values in part.columns.items()}
     if differing:
         rows = [
-            [code(name), *(number(float(v[j])) for v in differing.values())] for j, name in enumerate(subject.columns)
+            [code(name), *(typeset_powers(number(float(v[j]))) for v in differing.values())]
+            for j, name in enumerate(subject.columns)
         ]
         texts.append(grid(("column j", *differing), rows))
     return "\n\n".join(texts)

@@ -173,6 +173,12 @@ def test_default_priors_are_explained_with_their_values():
     assert "does not set" not in str(explain_card("galaxies_lkj")).split("**Covariances.**")[1].split("##")[0]
 
 
+def test_large_numbers_in_the_sentences_of_an_explanation_have_a_power_of_ten():
+    text = re.sub(r"```.*?```|`[^`]*`", "", str(explain_card("galaxies_finite")), flags=re.DOTALL)
+    assert "1.3\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}10⁸ with probability 0.9" in text
+    assert not re.search(r"\de[+−-]?\d", text)
+
+
 def test_the_code_in_an_explanation_gives_the_same_fit():
     (code,) = re.findall(r"```python\n(.*?)```", str(explain_card("waiting_times")), re.DOTALL)
     here = {}

@@ -102,6 +102,7 @@ def test_row_weights_are_routed_through_a_search():
         found = {}
         for name, one in kinds.items():
             pipe = make_pipeline(StandardScaler().set_fit_request(sample_weight=True), one)
+            pipe.set_score_request(sample_weight=True)  # early versions of scikit-learn ask for it (issue 30937)
             search = GridSearchCV(pipe, {"gaussianmixture__n_components": [1, 3]}, cv=3)
             found[name] = search.fit(data[order], sample_weight=weight[order]).best_estimator_[-1]
     scaled = StandardScaler().fit(X).transform(X)

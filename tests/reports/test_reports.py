@@ -29,7 +29,8 @@ from bayesgmm.priors.scalars import SCALARS
 from bayesgmm.priors.weights import WEIGHTS
 from bayesgmm.reports import checks, clusters, declared, groupings, pictures, remaking, sections, terms
 from bayesgmm.reports.blocks import Omitted
-from bayesgmm.reports.mathematics import latex, mathml
+from bayesgmm.reports.markdown import typeset_powers
+from bayesgmm.reports.mathematics import latex, lowered, mathml, number
 from bayesgmm.reports.predictions import smoothed, transformed
 from bayesgmm.reports.priors import descriptions
 from bayesgmm.reports.remaking import in_python
@@ -565,6 +566,15 @@ def test_a_number_with_an_exponent_is_a_power_of_ten_in_a_formula():
     """LaTeX reads 7.9e-09 as 7.9 times e, minus nine."""
     assert latex("Gamma(0.2, 7.9e−09) + 1e+10") == r"\mathrm{Gamma}(0.2, 7.9 \times 10^{-9}) + 1 \times 10^{10}"
     assert "<mn>7.9</mn><mo>×</mo><msup><mn>10</mn><mrow><mo>−</mo><mn>9</mn></mrow></msup>" in mathml("7.9e-09")
+
+
+@pytest.mark.parametrize("value", [1.3e8, -2.25e12, 7.9e-9])
+def test_a_number_of_a_sentence_is_a_power_of_ten_also_in_a_formula(value):
+    shown = number(value)
+    digits, power = re.fullmatch(r"(−?[\d.]+)\s×\s10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)", shown).groups()
+    assert float(digits.replace("−", "-")) * 10.0 ** int(lowered(power).replace("−", "-")) == pytest.approx(value)
+    assert mathml(f"Normal(0, {shown})") == mathml(f"Normal(0, {value:.4g})".replace("-", "−"))
+    assert latex(shown) == latex(f"{value:.4g}") == typeset_powers(shown).strip("$")
 
 
 def test_a_structure_is_described_in_words_and_mathematics():

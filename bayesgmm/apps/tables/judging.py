@@ -88,8 +88,10 @@ class Anomalies:
 
     @property
     def flagged(self) -> "pd.DataFrame":
-        """The flagged rows with the table's own columns, the smallest p-value first."""
-        return flagged(self.rows, self.table)
+        """The flagged rows with the table's own columns, the smallest p-value first; printed with whole reasons."""
+        from bayesgmm.whole_tables import WholeTable
+
+        return WholeTable(flagged(self.rows, self.table))
 
     @cached_property
     def events(self) -> "pd.DataFrame":
