@@ -156,7 +156,10 @@ class FitWarning(UserWarning):
 
 
 class TableWarning(UserWarning):
-    """A table file was read in a way that is not evident: its separator, decimal sign, encoding, titles, totals.
+    """A table was read in a way that is not evident, or holds columns that look like no measurements.
+
+    The first is about the separator, decimal sign, encoding, titles and totals of a file; the second about ids, row
+    numbers, and codes for missing values.
 
     Examples
     --------
