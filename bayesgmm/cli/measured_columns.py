@@ -56,6 +56,8 @@ def _told(path: Path, found: "Measurements") -> "Measurements":
     from bayesgmm.errors import DataError
 
     if not len(found.frame.columns):
+        if len(found.frame) == 1:
+            raise DataError(f"{path} has only 1 row")
         why = "; ".join(f"{c.name!r}: {c.why_not}" for c in found.left_out)
         raise DataError(f"{path} has no column to fit ({why})\n  {_remedy(found.left_out)}")
     for why in dict.fromkeys(c.why_not for c in found.left_out if c.kind != "dropped"):

@@ -118,6 +118,12 @@ def test_codes_in_a_table_in_parts_are_named(folder):
     assert bg.load(folder / "fit.nc")["posterior"]["mean"].sel(feature="age").item() > 18
 
 
+def test_a_table_of_one_row_is_one_error(folder):
+    DATA[["size", "weight_kg"]].head(1).to_csv(folder / "one.csv", index=False)
+    done = run("fit", "one.csv", *FIT[2:], cwd=folder)
+    assert (done.returncode, done.stderr) == (1, "error: one.csv has only 1 row\n")
+
+
 def test_a_table_without_measurements_is_one_error(folder):
     DATA[["rownames", "name"]].to_csv(folder / "none.csv", index=False)
     for parts in ([], ["--memory", "100MB"]):

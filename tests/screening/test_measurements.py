@@ -81,6 +81,14 @@ def test_fit_warns_of_codes_for_missing_values_also_in_columns_that_were_chosen(
     assert unlikely_values(clean, as_points(clean, gaps=True)) == []
 
 
+def test_answers_from_minus_one_to_one_are_values():
+    data = table(answer=RNG.integers(-1, 2, N))
+    assert unlikely_values(data, as_points(data)) == []
+    assert measurements(data, ["answer"]).words() == []
+    coded = table(answer=np.array([-1, 1, 2])[data["answer"] + 1])
+    assert len(unlikely_values(coded, as_points(coded))) == 1
+
+
 def test_a_large_value_that_occurs_once_is_no_code():
     data = table(age=np.r_[-999, RNG.integers(18, 80, N - 1)])
     assert unlikely_values(data, as_points(data)) == []
