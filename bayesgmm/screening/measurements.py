@@ -96,7 +96,7 @@ def measurements(
 
     Examples
     --------
-    >>> found = measurements({"id": [7, 3, 5, 1], "x": [1.5, 2.5, 2.0, 9.0]})
+    >>> found = measurements({"id": [7, 3, 4, 1], "x": [1.5, 2.5, 2.0, 9.0]})
     >>> [*found.frame.columns], [column.why_not for column in found.left_out]
     (['x'], ['it is an id, by its name'])
     """
