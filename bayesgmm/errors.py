@@ -156,9 +156,10 @@ class FitWarning(UserWarning):
 
 
 class TableWarning(UserWarning):
-    """A table was read in a way that is not evident: its separator, decimal sign, encoding, titles, totals.
+    """A table was read in a way that is not evident, or holds columns that look like no measurements.
 
-    Or rows are read in parts, so that the default method is another one.
+    The first is about the separator, decimal sign, encoding, titles and totals of a file, and rows in parts, which have
+    another default method; the second about ids, row numbers, and codes for missing values.
 
     Examples
     --------

@@ -1,6 +1,7 @@
 """Command line: each command reads its options, calls the package and shows the result; nothing is computed here."""
 
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -40,6 +41,7 @@ from bayesgmm.cli.session import records
 from bayesgmm.cli.settings import Chains, Draws, MaxDraws, Starts, Sweeps, Tune
 from bayesgmm.cli.settings import given as chosen_settings
 from bayesgmm.cli.speech import speech
+from bayesgmm.cli.tables import Drop, Keep
 from bayesgmm.cli.terminal import record, remark, say, session, wrote
 
 if TYPE_CHECKING:
@@ -86,6 +88,8 @@ def fit(
     method: Method = None,
     columns: Columns = None,
     noise_columns: NoiseColumns = None,
+    drop: Drop = None,
+    keep: Keep = None,
     label_column: LabelColumn = None,
     weight_column: WeightColumn = None,
     memory: Memory = None,
@@ -103,20 +107,24 @@ def fit(
     data_anywhere: DataAnywhere = False,
 ) -> None:
     """Fit a mixture to a table, or the mixture of a card to its own data."""
+    from bayesgmm.data.points import as_points
     from bayesgmm.files import writable
     from bayesgmm.inference import fit as fit_mixture
     from bayesgmm.posterior import schema
+    from bayesgmm.posterior.missing_codes import with_missing_codes
 
     writable(output, *schema.FORMATS)
     card = declare(model, components, covariance, data_anywhere)
     if in_parts(data, memory, scheduler):
         assert data is not None
-        rows: Any = rows_for(card, data, columns, weight_column)
+        rows: Any = rows_for(card, data, columns, weight_column, drop, keep)
         known: dict[str, Any] = {"memory": memory}
+        codes: Mapping[str, Sequence[float]] = {}
     else:
         weights = weights_of(data, weight_column, columns)
-        given = read_for(card, data, columns, noise_columns, label_column)
-        rows, known = without_weights(given.frame, weights), given.known | {"sample_weight": weights}
+        given = read_for(card, data, columns, noise_columns, label_column, weight_column, drop, keep)
+        rows = as_points(without_weights(given.frame, weights), gaps=True)
+        known, codes = given.known | {"sample_weight": weights}, given.codes
     own = None if model is None else card.fit.method  # -k declares no method
     settings: dict[str, Any] = dict(card.fit.settings) if method in (None, card.fit.method) else {}
     settings |= chosen_settings(
@@ -127,7 +135,7 @@ def fit(
     with placed(rows, scheduler) as placed_rows:
         known |= {"checkpoint": checkpoint, "seed": seed}
         result = fit_mixture(card.mixture, placed_rows, method or own, **known, **settings)
-    schema.save(result, output)
+    schema.save(with_missing_codes(result, codes), output)
     for words in _row_words(result):
         remark(words)
     _show_fit(result)
@@ -164,6 +172,8 @@ def prior(
     ],
     data: OwnOrFile = None,
     columns: Columns = None,
+    drop: Drop = None,
+    keep: Keep = None,
     draws: Annotated[int, typer.Option(help="Number of mixtures to draw from the prior.")] = 500,
     seed: Annotated[int, typer.Option(help="The same seed gives the same figure.")] = 0,
     data_anywhere: DataAnywhere = False,
@@ -177,7 +187,8 @@ def prior(
 
     check_picture(output, *(path for path in (card, data) if path is not None))
     declared = declare(card, None, None, data_anywhere)
-    tree = prior_predictive(declared.mixture, read_for(declared, data, columns).frame, draws, seed=seed)
+    given = read_for(declared, data, columns, drop=drop, keep=keep)
+    tree = prior_predictive(declared.mixture, given.frame, draws, seed=seed)
     mpl.use("Agg")
     write_picture(plots.prior(tree), output)
     _show_expected_clusters(tree)

@@ -159,7 +159,7 @@ def anomalies(
             found = detector.judge(**rule)
             parts = [found]
         else:
-            parts = judge_file(detector.fit, new, **rule, codes=detector.codes)
+            parts = judge_file(detector.fit, new, **rule)
     _write_anomalies(found, parts, output, everything, description, report)
 
 

@@ -8,6 +8,7 @@ from bayesgmm.cli.data import WEIGHT, check_table, opened, placed, write
 from bayesgmm.cli.options import COUNT, Columns, DataFile, Memory, Scheduler, TableOut
 from bayesgmm.cli.printed_tables import show
 from bayesgmm.cli.settings import Seed
+from bayesgmm.cli.tables import Drop, Keep
 from bayesgmm.cli.terminal import chosen_columns, record, remark, say
 
 
@@ -27,6 +28,8 @@ def coreset(
         ),
     ] = False,
     columns: Columns = None,
+    drop: Drop = None,
+    keep: Keep = None,
     memory: Memory = None,
     scheduler: Scheduler = None,
     seed: Seed = 0,
@@ -37,7 +40,7 @@ def coreset(
     from bayesgmm.inference.coresets import coreset as draw
 
     check_table(output, data)
-    rows = opened(data, chosen_columns(columns))
+    rows = opened(data, chosen_columns(columns), drop=drop, keep=keep)
     if WEIGHT in rows.columns:
         raise DataError(
             f"there is a column {WEIGHT!r}, the name of that of the weights\n"

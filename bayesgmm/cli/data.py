@@ -5,9 +5,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from bayesgmm.cli.measured_columns import first_rows_measured, measured_columns, said_before
 from bayesgmm.cli.session import records
-from bayesgmm.cli.terminal import check_other, chosen_columns, record, refuse, remark, say, session, wrote
+from bayesgmm.cli.terminal import (
+    check_other,
+    chosen_columns,
+    names_of,
+    record,
+    refuse,
+    remark,
+    say,
+    session,
+    wrote,
+)
 from bayesgmm.data.given import Given
+from bayesgmm.wording import listing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,6 +60,9 @@ def read_for(
     columns: str | None,
     noise_columns: str | None = None,
     label_column: str | None = None,
+    weight_column: str | None = None,
+    drop: str | None = None,
+    keep: str | None = None,
 ) -> Given:
     """Return the data to fit: a table after the transforms of the card, or its own data.
 
@@ -64,11 +79,12 @@ def read_for(
         if noise_columns is None and card.data.noise is not None:
             noise_columns = ",".join(card.data.noise)
         noise, labels = noise_of(path, noise_columns), labels_of(path, label_column, columns)
-        frame = read(path, None if named is None else list(named), hidden=label_column)
-        if named is None and card.data.truth in frame:
-            frame = frame.drop(columns=card.data.truth)
-        frame = _without(frame, noise, columns)
+        require_not_fitted(noise, columns)
+        hidden = [label_column, weight_column, card.data.truth, *(() if noise is None else noise.columns)]
+        found = measured_columns(path, named, hidden, drop, keep)
+        frame, codes = _without(found.frame, noise), found.codes
     elif card.data.given:
+        refuse({"drop", "keep"}, "needs a table: the card names the columns of its own data")
         own = card.data.model_copy(update={"columns": named, "labels": label_column}).read()
         return Given(own.frame, own.noise if noise_columns is None else noise_of(path, noise_columns), own.labels)
     else:
@@ -76,7 +92,7 @@ def read_for(
     for transform in card.data.transforms:
         remark(f"transform of the card: {transform.words}")
     frame = card.data.transformed(frame)
-    return Given(frame, noise, None if labels is None else labels.loc[frame.index])
+    return Given(frame, noise, None if labels is None else labels.loc[frame.index], codes=codes)
 
 
 def in_parts(path: Path | None, memory: str | None, scheduler: str | None = None) -> bool:
@@ -118,8 +134,15 @@ def placed(rows: "RowSource", scheduler: str | None) -> "Iterator[RowSource]":
             yield on_workers(rows)  # type: ignore[arg-type]
 
 
-def rows_for(card: "Card", path: Path, columns: str | None, weight: str | None) -> "RowSource":
-    """Open the files of a table that is read part by part, with the named columns, default all numeric ones.
+def rows_for(
+    card: "Card",
+    path: Path,
+    columns: str | None,
+    weight: str | None,
+    drop: str | None = None,
+    keep: str | None = None,
+) -> "RowSource":
+    """Open the files of a table that is read part by part, with the named columns, default all measurements.
 
     Parameters
     ----------
@@ -127,6 +150,8 @@ def rows_for(card: "Card", path: Path, columns: str | None, weight: str | None) 
     path : Path
     columns, weight : str or None
         ``--columns`` and ``--weight-column``.
+    drop, keep : str or None
+        ``--drop`` and ``--keep``.
 
     Raises
     ------
@@ -140,27 +165,36 @@ def rows_for(card: "Card", path: Path, columns: str | None, weight: str | None) 
             "the card transforms its columns, or has labels or errors: its table can't be read in parts"
         )
     require_other(weight, columns)
-    return opened(path, chosen_columns(columns) or card.data.columns, card.data.truth, weight)
+    return opened(path, chosen_columns(columns) or card.data.columns, card.data.truth, weight, drop, keep)
 
 
 def opened(
-    path: Path, columns: Sequence[str] | None, hidden: str | None = None, weight: str | None = None
+    path: Path,
+    columns: Sequence[str] | None,
+    hidden: str | None = None,
+    weight: str | None = None,
+    drop: str | None = None,
+    keep: str | None = None,
 ) -> "RowSource":
-    """Open the files of a table that is read part by part, with the named columns, default all numeric ones but one."""
+    """Open the files of a table that is read part by part, with the named columns, default all measurements but one."""
     from bayesgmm.sources.file_sources import columns_of, open_files
     from bayesgmm.sources.opening import source
 
     refuse({"noise_columns", "label_column"}, "can't be used with a table that is read in parts")
     known = columns_of(path)
     if columns is None:
-        _say_left_out({name: why for name, why in known.items() if why and name != weight})
-        columns = [name for name, why in known.items() if not why and name not in (hidden, weight)]
+        found = first_rows_measured(path, known, [hidden, weight], drop, keep)
+        columns = [str(name) for name in found.frame.columns]
+    else:
+        columns = [name for name in [*columns, *names_of(keep or "")] if name not in names_of(drop or "")]
     if weight is None:
         say_weights(columns)
-        return open_files(path, list(columns))
+        with said_before():
+            return open_files(path, list(columns))
     if known.get(weight):
         raise_not_weights(weight, known[weight])
-    return source(open_files(path, [*columns, weight]), weight=weight)
+    with said_before():
+        return source(open_files(path, [*columns, weight]), weight=weight)
 
 
 def check_picture(output: Path, *inputs: Path) -> None:
@@ -176,36 +210,30 @@ def check_picture(output: Path, *inputs: Path) -> None:
     check_other(writable(output, ".png", ".pdf", ".svg"), *inputs)
 
 
-def read(path: Path, columns: list[str] | None, hidden: str | None = None) -> "pd.DataFrame":
-    """Read the named columns of a file, default all numeric ones but one; print which columns were left out."""
-    from bayesgmm.data.tables import read_table
-
-    frame, dropped = read_table(path, columns)
-    if columns is None and hidden is not None:
-        frame = frame.drop(columns=hidden, errors="ignore")
-        dropped.pop(hidden, None)
-    _say_left_out(dropped)
-    return frame
-
-
-def _say_left_out(dropped: dict[str, str]) -> None:
-    """Print which columns were left out, and why."""
-    from bayesgmm.wording import listing
-
-    for why in dict.fromkeys(dropped.values()):
-        names = [name for name, reason in dropped.items() if reason == why]
-        say(f"left out, {why}: {listing(names)}; choose columns with --columns", err=True)
-
-
-def measured(path: Path, columns: str | None, noise_columns: str | None, label_column: str | None) -> Given:
+def measured(
+    path: Path,
+    columns: str | None,
+    noise_columns: str | None,
+    label_column: str | None,
+    weight_column: str | None = None,
+    drop: str | None = None,
+    keep: str | None = None,
+) -> Given:
     """Return the data of a file."""
-    frame = read(path, chosen_columns(columns), hidden=label_column)
     noise, labels = noise_of(path, noise_columns), labels_of(path, label_column, columns)
-    return Given(_without(frame, noise, columns), noise, labels)
+    require_not_fitted(noise, columns)
+    hidden = [label_column, weight_column, *(() if noise is None else noise.columns)]
+    found = measured_columns(path, chosen_columns(columns), hidden, drop, keep)
+    return Given(_without(found.frame, noise), noise, labels, codes=found.codes)
 
 
-def _without(frame: "pd.DataFrame", noise: "pd.DataFrame | None", columns: str | None) -> "pd.DataFrame":
-    """Return the values of a table, without the columns of their standard errors.
+def _without(frame: "pd.DataFrame", noise: "pd.DataFrame | None") -> "pd.DataFrame":
+    """Return the values of a table, without the columns of their standard errors."""
+    return frame if noise is None else frame.drop(columns=[*noise.columns], errors="ignore")
+
+
+def require_not_fitted(noise: "pd.DataFrame | None", columns: str | None) -> None:
+    """Check that no column of standard errors is fitted, too.
 
     Raises
     ------
@@ -213,15 +241,11 @@ def _without(frame: "pd.DataFrame", noise: "pd.DataFrame | None", columns: str |
         When a column was chosen as both.
     """
     from bayesgmm.errors import DataError
-    from bayesgmm.wording import listing
 
-    if noise is None:
-        return frame
-    if both := [name for name in chosen_columns(columns) or () if name in noise]:
+    if noise is not None and (both := [name for name in chosen_columns(columns) or () if name in noise]):
         raise DataError(
             f"--columns and --noise-columns both name {listing(both)}; a column holds values or their errors"
         )
-    return frame.drop(columns=[*noise.columns], errors="ignore")
 
 
 def noise_of(path: Path | None, names: str | None) -> "pd.DataFrame | None":
@@ -232,6 +256,7 @@ def noise_of(path: Path | None, names: str | None) -> "pd.DataFrame | None":
     DataError
         When there is no table, or it lacks a column.
     """
+    from bayesgmm.data.tables import read_table
     from bayesgmm.errors import DataError
 
     if names is None:
@@ -240,7 +265,7 @@ def noise_of(path: Path | None, names: str | None) -> "pd.DataFrame | None":
         raise DataError(f"--noise-columns {names} needs a table of points with these columns")
     each = [name.strip() for name in names.split(",") if name.strip()]  # one column may serve for several
     named = [name if name not in each[:place] else f"{name} ({place + 1})" for place, name in enumerate(each)]
-    return read(path, chosen_columns(names))[each].set_axis(named, axis=1).fillna(float("inf"))
+    return read_table(path, chosen_columns(names))[0][each].set_axis(named, axis=1).fillna(float("inf"))
 
 
 def labels_of(path: Path, name: str | None, columns: str | None) -> "pd.Series | None":

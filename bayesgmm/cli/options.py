@@ -25,7 +25,7 @@ OwnOrFile = Annotated[
         help="CSV, Excel or Parquet, one row per point. (default: the data of the card)", autocompletion=files(*TABLES)
     ),
 ]
-Columns = Annotated[str | None, typer.Option(help="Columns to use, separated by commas. (default: all numeric)")]
+Columns = Annotated[str | None, typer.Option(help="Columns to use, separated by commas. (default: all measurements)")]
 NoiseColumns = Annotated[
     str | None,
     typer.Option(

@@ -35,7 +35,7 @@ from bayesgmm.cli.printed_tables import in_words, show
 from bayesgmm.cli.session import records
 from bayesgmm.cli.settings import Chains, Draws, MaxDraws, Seed, Starts, Sweeps, Tune, known_to
 from bayesgmm.cli.settings import given as chosen_settings
-from bayesgmm.cli.tables import TransformOption
+from bayesgmm.cli.tables import Drop, Keep, TransformOption
 from bayesgmm.cli.terminal import chosen_columns, names_of, record, refuse, remark, say, wrote
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from bayesgmm.data.given import Given
+    from bayesgmm.data.points import Points
     from bayesgmm.model import MixtureModel
 
 SHOWN = 12  # rows
@@ -83,6 +84,8 @@ def select(
     ] = False,
     transform: TransformOption = "none",
     columns: Columns = None,
+    drop: Drop = None,
+    keep: Keep = None,
     noise_columns: NoiseColumns = None,
     label_column: LabelColumn = None,
     weight_column: WeightColumn = None,
@@ -107,6 +110,7 @@ def select(
     seed: Seed = 0,
 ) -> None:
     """Select the number of components: fit each choice by EM and show the criteria, the best one first."""
+    from bayesgmm.data.points import as_points
     from bayesgmm.declared import whole_numbers
     from bayesgmm.model_selection.selection import select as run
 
@@ -120,10 +124,13 @@ def select(
     if parts := in_parts(data, memory, scheduler):
         refuse({"bayes", "transform"}, "can't be used with a table that is read in parts")
         require_other(weight_column, columns)
-        rows, known = opened(data, chosen_columns(columns), weight=weight_column), {"memory": memory}
+        rows, known = (
+            opened(data, chosen_columns(columns), weight=weight_column, drop=drop, keep=keep),
+            {"memory": memory},
+        )
     else:
         weights = weights_of(data, weight_column, columns)
-        given = measured(data, columns, noise_columns, label_column)
+        given = measured(data, columns, noise_columns, label_column, weight_column, drop, keep)
         rows, known = without_weights(given.frame, weights), given.known | {"sample_weight": weights}
     if bayes:
         refuse({"transform"}, "can't be used with --bayes: --bayes fits the columns as they are")
@@ -132,10 +139,11 @@ def select(
         refuse({"search"}, "can't be used with --bayes: its sampler needs no search")
         refuse({"label_column"}, "can't be used with --bayes: its sampler needs components without names")
         refuse({"weight_column"}, "can't be used with --bayes: fit the weighted rows with bayesgmm fit")
-        _show_posterior(rows, counts, covariance, output, plot, seed)
+        _show_posterior(rows if parts else as_points(rows, gaps=True), counts, covariance, output, plot, seed)
         return
     if not parts:
         _say_rounded(rows)
+        rows = as_points(rows, gaps=True)
     families = names_of(covariance)
     known |= {"criterion": criterion, "transform": transform, "seed": seed}
     known |= {"n_init": n_init, "sweeps": sweeps, "search": search}
@@ -167,7 +175,7 @@ def _say_rounded(frame: "pd.DataFrame") -> None:
 
 
 def _show_posterior(
-    frame: "pd.DataFrame", counts: list[int], covariance: str, output: Path | None, plot: Path | None, seed: int
+    rows: "Points", counts: list[int], covariance: str, output: Path | None, plot: Path | None, seed: int
 ) -> None:
     """Fit a mixture of finite mixtures, and show the posterior of the number of components, uniform a priori.
 
@@ -187,7 +195,7 @@ def _show_posterior(
     if len(families) != 1:
         raise DeclarationError(f"--covariance {covariance}: --bayes takes one family, for example full")
     weights = FiniteMixture(Uniform(min(counts), max(counts)))
-    found = fit(MixtureModel(max(counts), families[0], weights), frame, "gibbs", seed=seed)
+    found = fit(MixtureModel(max(counts), families[0], weights), rows, "gibbs", seed=seed)
     table = n_components(found)
     record(covariance=families[0])
     shown = table[(table["components"] >= 0.0005) | (table["clusters"] >= 0.0005)]
@@ -249,6 +257,8 @@ def compare(
     covariance: Covariance = None,
     model: CardName = None,
     columns: Columns = None,
+    drop: Drop = None,
+    keep: Keep = None,
     noise_columns: NoiseColumns = None,
     label_column: LabelColumn = None,
     draws: Draws = None,
@@ -272,7 +282,7 @@ def compare(
     if output is not None:
         check_table(output, data)
     card = declare(model, components, covariance)
-    given = read_for(card, data, columns, noise_columns, label_column)
+    given = read_for(card, data, columns, noise_columns, label_column, drop=drop, keep=keep)
     settings = chosen_settings(draws=draws, max_draws=max_draws, chains=chains, tune=tune, n_init=n_init, sweeps=sweeps)
     fits, problems = _fitted(card.mixture, given, {m: known_to(m, chosen, settings) for m in chosen}, seed)
     table = lay_out(fits).reindex(chosen)
@@ -295,14 +305,15 @@ def _fitted(
     BayesGMMError
         The last error, when all methods fail.
     """
+    from bayesgmm.data.points import as_points
     from bayesgmm.errors import BayesGMMError
     from bayesgmm.inference import fit
 
-    fits, problems = {}, {}
+    fits, problems, rows = {}, {}, as_points(given.frame, gaps=True)
     for method, settings in methods.items():
         remark(f"fitting with {method}", err=True)
         try:
-            fits[method] = fit(model, given.frame, method, **given.known, **settings, seed=seed)
+            fits[method] = fit(model, rows, method, **given.known, **settings, seed=seed)
         except BayesGMMError as error:
             problems[method] = " ".join(str(error).split())
             if len(problems) == len(methods):

@@ -1,6 +1,6 @@
 """Names of columns, and the numbers in the columns of a DataFrame."""
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,12 +42,17 @@ def select(frame: "pd.DataFrame", columns: Sequence[str] | None) -> "pd.DataFram
     if columns is None:
         return frame
     known = {str(c): c for c in frame.columns}
-    for name in columns:
+    require_columns(columns, known)
+    return frame[[known[str(name)] for name in columns]]
+
+
+def require_columns(names: Iterable[object], known: Mapping[str, object]) -> None:
+    """Raise DataError when a name is not that of a column; the keys of ``known`` are the columns."""
+    for name in names:
         if str(name) not in known:
             raise DataError(
-                f"there is no column {str(name)!r}; the columns are {allowed(known)}{did_you_mean(name, known)}"
+                f"there is no column {str(name)!r}; the columns are {allowed(known)}{did_you_mean(str(name), known)}"
             )
-    return frame[[known[str(name)] for name in columns]]
 
 
 def is_numeric(column: "pd.Series") -> bool:

@@ -25,7 +25,7 @@ from bayesgmm.diagnosis import mixing
 from bayesgmm.diagnosis.components import cut_off
 from bayesgmm.diagnosis.measurement import hidden_spread
 from bayesgmm.engines import DEFAULT, ENGINES, FOR_PARTS, FOR_PARTS_SETTINGS, Engine, described, quoted
-from bayesgmm.errors import CheckpointWarning, DeclarationError, allowed, warn
+from bayesgmm.errors import CheckpointWarning, DeclarationError, TableWarning, allowed, warn
 from bayesgmm.inference.choices import Choice
 from bayesgmm.inference.engine import Estimate, Progress, Run, Silent
 from bayesgmm.inference.label_matching import matched_start
@@ -46,6 +46,7 @@ from bayesgmm.posterior.packing import pack
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.subsets import marginal
 from bayesgmm.progress import quiet, wanted
+from bayesgmm.screening.measurements import unlikely_values
 from bayesgmm.sources.dask_collections import DaskSource
 from bayesgmm.sources.opening import is_read_in_parts, require_no_values_for_rows, source, weight_column
 from bayesgmm.sources.rows import RowSource
@@ -165,7 +166,8 @@ def fit(
     FitWarning
         If the result is not reliable. The message names the problem and a remedy.
     TableWarning
-        If the method is the default one for rows that are read part by part.
+        If the method is the default one for rows that are read in parts; or if columns of a table look like ids, codes
+        or row numbers, or a number such as -999 like a missing value.
     CheckpointWarning
         If the fit goes on from a checkpoint, or its checkpoint can't be written any more.
 
@@ -208,6 +210,7 @@ def fit(
             points = _streamed(data, columns, weight, memory, seed, transform, progress, choice.require_parts)
         else:
             points = as_points(data, columns, gaps=True).weighed(sample_weight).measured(noise)
+            warn(unlikely_values(data, points, columns), TableWarning)
             points = points.labelled(labels, model.n_components)
             points = points if transform is None else transform.applied(points)
         engine, chosen, method = choice.engine, choice.settings, choice.engine.name

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from bayesgmm.data.points import DataLike, as_points
 from bayesgmm.data.streams import Stream
 from bayesgmm.declared import whole, whole_numbers
-from bayesgmm.errors import DeclarationError, choose, warn
+from bayesgmm.errors import DeclarationError, TableWarning, choose, warn
 from bayesgmm.families.structures import families_named
 from bayesgmm.inference.em import RAISE, SWEEPS
 from bayesgmm.inference.searches import cores_of, require_data, seed_of
@@ -20,6 +20,7 @@ from bayesgmm.model_selection.candidates import Candidates, Row
 from bayesgmm.model_selection.rounds import SEARCHES, THOROUGH, searched
 from bayesgmm.model_selection.transform_choice import NONE, Transform, choose_transforms
 from bayesgmm.posterior.criteria import CRITERIA
+from bayesgmm.screening.measurements import unlikely_values
 from bayesgmm.sources.opening import is_read_in_parts, require_no_values_for_rows, weight_column
 from bayesgmm.wording import plural
 from bayesgmm.workers.streams import client_of, needed, read_rows
@@ -128,6 +129,8 @@ def select(
     FitWarning
         When interrupted by Ctrl-C: the table then has the choices that were done. When the likelihood decreases with
         the number of components: EM then missed a maximum.
+    TableWarning
+        As from ``fit``.
 
     Notes
     -----
@@ -165,6 +168,7 @@ def select(
         points = read_rows(data, columns, memory, seed, progress, weight_column(sample_weight), gaps=True)
     else:
         points = as_points(data, columns, gaps=True).weighed(sample_weight).measured(noise)
+        warn(unlikely_values(data, points, columns), TableWarning)
         points = points.labelled(labels, max(counts))
         if points.labels is not None:  # so that they suit each number of components
             points = replace(points, labels=points.labels.gathered())

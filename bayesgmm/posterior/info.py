@@ -38,6 +38,8 @@ class FitInfo(Facts):
     seed : int, optional
     fingerprint : str, optional
         Hash of the data.
+    missing_codes : dict of str to tuple of float
+        Numbers that stand for missing values, by column, such as -999: also in new data.
     source : SourceInfo, optional
         Where the rows came from, if they were read part by part: the fit then does not hold them.
     seconds : float, optional
@@ -74,6 +76,7 @@ class FitInfo(Facts):
     settings: dict[str, Setting] = field(default_factory=dict)
     seed: int | None = None
     fingerprint: str | None = None
+    missing_codes: dict[str, tuple[float, ...]] = field(default_factory=dict)
     source: SourceInfo | None = None
     seconds: float | None = None
     recovered: float | None = None

@@ -19,6 +19,7 @@ from bayesgmm.files import writable
 from bayesgmm.keywords import checks_keywords
 from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.info import SCHEMA, info, stored_schema
+from bayesgmm.posterior.missing_codes import decoded
 from bayesgmm.posterior.packing import DIMS, observed_data
 from bayesgmm.posterior.parameters import Parameters, are_covariances, are_probabilities
 from bayesgmm.sweep.matrices import cholesky
@@ -231,7 +232,7 @@ def _of_same_columns(fit: "xr.DataTree", data: DataLike) -> Points:
     if isinstance(data, Points) and [*data.columns] == _features(fit):
         return _in_columns(data, _features(fit))
     transforms = transforms_of(fit)
-    return transforms.applied(_in_columns(data, list(transforms.names)))
+    return transforms.applied(decoded(fit, _in_columns(data, list(transforms.names))))
 
 
 def _in_columns(data: DataLike, columns: list[str]) -> Points:

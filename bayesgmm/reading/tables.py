@@ -64,6 +64,11 @@ class ReadTable:
         return mask
 
     @property
+    def declared(self) -> list[float]:
+        """Numbers that were declared to stand for missing values."""
+        return [number for value in self.na or () if (number := _as_number(value)) is not None]
+
+    @property
     def frame(self) -> "pd.DataFrame":
         """The rows that are data; their labels are their positions in the file."""
         return self.values[self.is_data] if self.aside else self.values

@@ -30,7 +30,7 @@ NO_CODES = frozenset({"id", "code", "row number", "date", "time"})  # kinds with
 
 @checks_keywords
 def data_check(
-    data: DataLike | Source,
+    data: DataLike | Source | ReadTable,
     columns: Sequence[str] | None = None,
     *,
     drop: str | Iterable[str] = (),
@@ -90,7 +90,7 @@ def data_check(
     others = [name for name in sheet.values.columns if named is not None and name not in [*named, *kept]]
     left_out = dict.fromkeys(others, ("other", NOT_CHOSEN)) | dict.fromkeys(dropped, ("dropped", "it is dropped"))
     left_out |= dict.fromkeys(ids, ("id", "it is an id"))
-    frame, codes = _without_codes(sheet, left_out)
+    frame, codes = numbers_for_missing(sheet, left_out)
     wanted = [*(named or ()), *kept]
     checks = [_checked(frame, name, sheet, left_out, wanted) for name in frame.columns]
     _require_fit(checks, wanted, left_out)
@@ -104,7 +104,7 @@ def _names(given: str | Iterable[str]) -> list[str]:
     return [given] if isinstance(given, str) else [str(name) for name in given]
 
 
-def _sheet(data: "DataLike | Source", na: object, numeric: Collection[str]) -> ReadTable:
+def _sheet(data: "DataLike | Source | ReadTable", na: object, numeric: Collection[str]) -> ReadTable:
     """Read the data with the declared values for missing ones."""
     if na is None:
         return sheet_of(data, numeric)
@@ -130,7 +130,7 @@ def _chosen(frame: "pd.DataFrame", columns: Sequence[str]) -> list[str]:
     return [str(c) for c in select(frame, column_names(columns)).columns]
 
 
-def _without_codes(sheet: ReadTable, out: Collection[str]) -> "tuple[pd.DataFrame, dict[str, MissingCodes]]":
+def numbers_for_missing(sheet: ReadTable, out: Collection[str]) -> "tuple[pd.DataFrame, dict[str, MissingCodes]]":
     """Replace codes for missing values; those that were found in one column need not be as far in another."""
     if sheet.na is not None:
         return sheet.values, {}

@@ -68,7 +68,7 @@ def missing_codes(values: Array, elsewhere: Collection[float] = ()) -> MissingCo
         gap = rest.distance(value)
         if _is_code(value, times, gap, rest) or (value in elsewhere and gap >= NEAR and times > 1):
             codes[value] = times
-        elif gap >= FAR:
+        elif gap >= FAR and not (value < 0 and rest.continues_to(value)):
             suspects[value] = times
     suspects |= _spikes(number[~typical], count[~typical])
     return MissingCodes(codes, suspects)
@@ -76,19 +76,26 @@ def missing_codes(values: Array, elsewhere: Collection[float] = ()) -> MissingCo
 
 @dataclass(frozen=True)
 class _Rest:
-    """The other values of a column: smallest, largest, 5 % to 95 % range, most occurrences, how many differ."""
+    """The other values of a column: smallest, largest, 5 % to 95 % range, most occurrences, how many differ, step."""
 
     low: float
     high: float
     spread: float
     top: int
     distinct: int
+    step: float
 
     @classmethod
     def of(cls, number: Array, count: Array) -> "_Rest":
         share = np.cumsum(count) / count.sum()
         spread = number[np.searchsorted(share, 0.95)] - number[np.searchsorted(share, 0.05)]
-        return cls(number[0], number[-1], float(spread or number[-1] - number[0] or 1.0), int(count.max()), len(number))
+        step = float(np.diff(number).min()) if len(number) > 1 else np.inf
+        spread = float(spread or number[-1] - number[0] or 1.0)
+        return cls(number[0], number[-1], spread, int(count.max()), len(number), step)
+
+    def continues_to(self, value: float) -> bool:
+        """Return True for the number that is one step below the others, as -1 in the answers -1, 0, 1."""
+        return value == self.low - self.step
 
     def distance(self, value: float) -> float:
         """Distance beyond the smallest or the largest value, in units of the range; 0 between them."""
@@ -96,7 +103,7 @@ class _Rest:
 
 
 def _is_code(value: float, times: int, gap: float, rest: _Rest) -> bool:
-    if -10 < value < 0 and (rest.low < 0 or gap < FAR):
+    if -10 < value < 0 and (rest.low < 0 or gap < FAR or rest.continues_to(value)):
         return False
     if value > 0 and rest.distinct < MIN_REST:  # a price, or an answer on a scale
         return False

@@ -121,6 +121,13 @@ class DataCheck:
         return {c.name: c.why_not for c in self.columns if not c.is_used and c.is_chosen}
 
     @property
+    def codes(self) -> dict[str, list[float]]:
+        """Numbers that stand for missing values, by column that is used: those found, or the declared ones."""
+        declared = self.source.declared
+        found = {c.name: [*c.codes.counts] for c in self.columns if c.is_used and c.codes.counts}
+        return {name: [*declared] for name in self.used} if declared else found
+
+    @property
     def table(self) -> "pd.DataFrame":
         """One row per column: kind, used, missing values, distinct values, minimum, median, maximum, remarks."""
         import pandas as pd

@@ -139,7 +139,7 @@ def find_anomalies(
     )
     if new is None:
         return detector.judge(fdr=fdr, alpha=alpha, top=top, contamination=contamination)
-    table = usable_table_for(detector.fit, _by_position(new, detector), detector.codes)
+    table = usable_table_for(detector.fit, _by_position(new, detector))
     return replace(judged_table(detector.fit, table, Rule.of(fdr, alpha, top, contamination)), tried=detector.tried)
 
 

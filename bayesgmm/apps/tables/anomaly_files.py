@@ -1,6 +1,6 @@
 """Anomalies of large files, read and written in chunks: the memory needed is that of one chunk."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,7 +50,6 @@ def judge_file(
     top: int | None = None,
     contamination: float | None = None,
     chunk: int = CHUNK,
-    codes: Mapping[str, Sequence[float]] | None = None,
 ) -> Iterator[Anomalies]:
     """Flag anomalous rows of a CSV file in chunks.
 
@@ -66,8 +65,6 @@ def judge_file(
         As in ``find_anomalies``.
     chunk : int
         Rows per chunk.
-    codes : mapping of str to sequence of float, optional
-        Numbers that stand for missing values, by column.
 
     Yields
     ------
@@ -85,7 +82,7 @@ def judge_file(
     names, rule = [*transforms_of(tree).names], Rule.of(fdr, alpha, top, contamination)
     for i, sheet in enumerate([read_file(path, forced=names)] if rule.ranks else read_chunks(path, chunk, names)):
         warn(sheet.words if i == 0 else (), TableWarning)
-        yield judged_table(tree, usable_table_for(tree, sheet, codes), rule)
+        yield judged_table(tree, usable_table_for(tree, sheet), rule)
 
 
 def write_flagged(parts: Iterable[Anomalies], path: str | Path, everything: bool = False) -> FlagCounts:

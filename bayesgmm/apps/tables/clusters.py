@@ -16,7 +16,7 @@ from bayesgmm.apps.tables.profiles import profiles
 from bayesgmm.apps.tables.scales import Scales, scales_of
 from bayesgmm.clusterings.merging import merge_components
 from bayesgmm.clusterings.partitions import partition
-from bayesgmm.data.points import DataLike
+from bayesgmm.data.points import DataLike, as_points
 from bayesgmm.declared import whole_numbers
 from bayesgmm.errors import DataError, FitWarning, warn
 from bayesgmm.families.structures import families_named, family_named
@@ -25,6 +25,7 @@ from bayesgmm.keywords import checks_keywords
 from bayesgmm.model import MixtureModel
 from bayesgmm.model_selection.shortlists import shortlist
 from bayesgmm.model_selection.transform_choice import AUTO, Transform
+from bayesgmm.posterior.missing_codes import with_missing_codes
 from bayesgmm.predictions.predictive import assignments
 from bayesgmm.reading.settings import Source
 from bayesgmm.screening.results import DataCheck
@@ -232,7 +233,9 @@ def _found(
     rows = table.rows
     is_long = method == "nuts" and _coordinates(model, rows.shape[1]) > MAX_EXTENDED
     settings: dict[str, Any] = {"max_draws": 1} if is_long else {}  # 1: never extended
-    tree = fit(model, scales.rows, method, transform=scales.transform, seed=seed, progress=progress, **settings)
+    settings |= {"transform": scales.transform, "seed": seed, "progress": progress}
+    tree = fit(model, as_points(scales.rows, gaps=True), method, **settings)
+    tree = with_missing_codes(tree, table.codes)
     draws = int(np.clip(MAX_LABELS // len(rows), MIN_DRAWS, MAX_DRAWS))
     merged = merge_components(tree, draws=draws)
     level = merged.attrs["n_clusters"] if merged.attrs["n_clusters"] > 1 else merged.sizes["n_clusters"]

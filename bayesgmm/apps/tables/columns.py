@@ -66,6 +66,11 @@ class UsableTable:
         return pd.DataFrame(np.where(seen, numbers_of(rows), np.nan), rows.index, rows.columns)
 
     @property
+    def codes(self) -> dict[str, list[float]]:
+        """Numbers that stand for missing values, by column."""
+        return {} if self.check is None else self.check.codes
+
+    @property
     def n_infinite(self) -> int:
         """Number of infinite values in the rows."""
         return int(np.isinf(numbers_of(select(self.frame, self.columns)[self.known])).sum())

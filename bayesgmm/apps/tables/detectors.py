@@ -43,6 +43,7 @@ from bayesgmm.model import MixtureModel
 from bayesgmm.model_selection.transform_choice import AUTO, FAMILIES, Transform
 from bayesgmm.posterior.contamination import background as background_of
 from bayesgmm.posterior.info import info
+from bayesgmm.posterior.missing_codes import with_missing_codes
 from bayesgmm.posterior.schema import observed
 from bayesgmm.priors.backgrounds import Background
 from bayesgmm.screening.dependence import numbers_of
@@ -95,12 +96,6 @@ class Detector:
 
         rows = [(c.model.n_components, c.model.background is not None, c.error) for c in self.tried]
         return pd.DataFrame(rows, columns=["n_components", "background", "error"])
-
-    @property
-    def codes(self) -> dict[str, list[float]]:
-        """Numbers that stand for missing values, by column."""
-        check = self.table.check
-        return {} if check is None else {c.name: [*c.codes.counts] for c in check.columns if c.codes.counts}
 
     def words(self) -> list[str]:
         """Describe the chosen model and how it was chosen, one sentence per line."""
@@ -201,10 +196,11 @@ def fit_detector(
         held_out = np.random.default_rng((seed, 12)).permutation(np.arange(len(rows)) % 2 == 1)
         fitted = training.fitted(rows[~held_out])  # the choice of the model must not use held-out rows either
         warn(info(fitted.tree).warnings)
-        return Detector(with_reference(fitted.tree, rows[held_out]), table, fitted.tried, fitted.scales, ordered_by)
+        tree = with_missing_codes(with_reference(fitted.tree, rows[held_out]), table.codes)
+        return Detector(tree, table, fitted.tried, fitted.scales, ordered_by)
     fitted = training.trimmed(rows)
     warn(info(fitted.tree).warnings)
-    return Detector(fitted.tree, table, fitted.tried, fitted.scales, ordered_by)
+    return Detector(with_missing_codes(fitted.tree, table.codes), table, fitted.tried, fitted.scales, ordered_by)
 
 
 @dataclass(frozen=True)
@@ -236,14 +232,15 @@ class _Training:
         settings |= {"draws": DRAWS} if "draws" in engine_named(self.method).defaults else {}
         scales = scales or scales_of(rows, **self.scaling)
         settings["transform"] = scales.transform
+        given = as_points(scales.rows, gaps=True)
         few = len(rows) < MIN_HELD_OUT or len(self.models) == 1
         tried = [] if few else evaluate_models(scales.fitted, self.models, self.seed, self.progress)
         model, points = choose_model(tried) if tried else self.models[0], as_points(scales.fitted, gaps=True)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FitWarning)  # other fits may follow; those of the last are issued
-            tree = fit(with_shape(model, points), scales.rows, self.method, **settings)
+            tree = fit(with_shape(model, points), given, self.method, **settings)
             if without_few and tried and (other := without_small(model, tree, self.counts)):
-                tree = fit(with_shape(other, points), scales.rows, self.method, **settings)
+                tree = fit(with_shape(other, points), given, self.method, **settings)
         if tried and len(self.counts) > 1:
             tree = with_mixtures(tree, fit_structures(points, self.seed))
         return _Fitted(tree, tried, scales)

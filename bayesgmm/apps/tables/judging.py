@@ -1,6 +1,6 @@
 """Judging the rows of a table by a fit: p-values, flagged rows, and reasons."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ from bayesgmm.data.points import DataLike
 from bayesgmm.errors import DataError, warn
 from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.contamination import background as background_of
+from bayesgmm.posterior.info import info
 from bayesgmm.posterior.schema import observed, points_for, transforms_of
 from bayesgmm.predictions.anomalies import conformal_p_values, has_few_points, left_out, rows_among
 from bayesgmm.predictions.predictive import mean_log_density
@@ -108,17 +109,13 @@ def flagged(rows: "pd.DataFrame", table: UsableTable, every: bool = False) -> "p
     return beside(table.written.iloc[at], rows.iloc[at])
 
 
-def usable_table_for(
-    tree: "xr.DataTree", data: DataLike | Source | ReadTable, codes: Mapping[str, Sequence[float]] | None = None
-) -> UsableTable:
+def usable_table_for(tree: "xr.DataTree", data: DataLike | Source | ReadTable) -> UsableTable:
     """Select the columns of a fit from a table, and the rows with values.
 
     Parameters
     ----------
     tree : DataTree
     data : table, array, path, TableFile or ReadTable
-    codes : mapping of str to sequence of float, optional
-        Numbers that stand for missing values, by column.
 
     Raises
     ------
@@ -136,7 +133,7 @@ def usable_table_for(
     text = [name for name in names if numbers[name].isna().all() and _holds_text(given[name][sheet.is_data])]
     if text:
         raise DataError(f"the fit needs numbers in {', '.join(map(repr, text))}; the table has text there")
-    for name, values in (codes or {}).items():
+    for name, values in info(tree).missing_codes.items():
         numbers[name] = numbers[name].mask(numbers[name].isin(values))
     known, labels = finite(numbers).any(axis=1) & sheet.is_data, row_labels(sheet)
     frame = sheet.values.assign(**numbers).set_axis(labels)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from bayesgmm.data.points import as_points
 from bayesgmm.errors import BayesGMMError, FitWarning
 from bayesgmm.inference import fit, gibbs_judge
 from bayesgmm.model import MixtureModel
@@ -135,7 +136,16 @@ def _denser(
     try:
         with warnings.catch_warnings(), gibbs_judge.ignored():
             warnings.simplefilter("ignore", FitWarning)
-            tree = fit(model, training, "em", seed=seed, progress=False, n_init=3, tol=1e-5, sweeps=SEARCHED)
+            tree = fit(
+                model,
+                as_points(training, gaps=True),
+                "em",
+                seed=seed,
+                progress=False,
+                n_init=3,
+                tol=1e-5,
+                sweeps=SEARCHED,
+            )
     except BayesGMMError:
         return np.empty(0), None
     own, denser = mean_log_density(tree, held_out), np.empty(len(held_out))
