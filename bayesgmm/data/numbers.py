@@ -113,7 +113,7 @@ def unmasked(data: object) -> Any:
     return np.ma.asarray(data, dtype=np.float64).filled(np.nan)
 
 
-def wrong_weights(weights: Array, index: "np.ndarray[Any, Any]") -> str:
+def wrong_weights(weights: Array, index: "range | np.ndarray[Any, Any]") -> str:
     """Return an error message that names the first of some rows whose weight is not allowed; empty if all are."""
     wrong = np.flatnonzero(~((weights >= 0) & (weights < LARGEST)))
     if not wrong.size:

@@ -129,12 +129,12 @@ class Stream:
 
     def arrays(self) -> Iterator[Array]:
         """Read all rows again, in arrays (n, D), in their order; a thread reads ahead."""
-        return map(as_array, self.pieces())
+        return map(as_array, ahead(self.pieces()))
 
     def pieces(self) -> Iterator[Array | Pieces]:
-        """Read all rows again, in their order, as the source has them; a thread reads ahead."""
+        """Read all rows again, in their order, as the source has them."""
         first = sum(map(len, self.kept))
-        return chain(self.kept, ahead(self.read(first)) if first < self.n_points else ())
+        return chain(self.kept, self.read(first) if first < self.n_points else ())
 
     def whole(self) -> Points:
         """Read all rows again, and return them: for those that fit into memory."""

@@ -37,7 +37,7 @@ def parts(file: TableFile, columns: Sequence[str], rows: int, first: int = 0) ->
         except (TypeError, ValueError, OverflowError, OSError, RuntimeError) as error:  # the last: a damaged chunk
             last = min(start + rows, array.shape[0]) - 1
             raise DataError(f"{file.path}, rows {start:,} to {last:,}: {error}") from None
-        yield Part(values, str(file.path), np.arange(start, start + len(values)))
+        yield Part(values, str(file.path), range(start, start + len(values)))
 
 
 def _opened(file: TableFile) -> Any:

@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from bayesgmm.data.points import Points
 from bayesgmm.sources.rows import Part, RowSource
 
@@ -47,4 +45,4 @@ class MemorySource(RowSource):
         values = self.points.values
         for start in range(first, len(values), rows):
             part = values[start : start + rows]
-            yield Part(part, "", np.arange(start, start + len(part)))
+            yield Part(part, "", range(start, start + len(part)))

@@ -150,4 +150,4 @@ def part_of(partition: Any, number: int, columns: Sequence[str]) -> Part:
             raise DataError(f"it has {values.shape[1]} columns; needed are {listing(columns)}")
     except DataError as error:
         raise DataError(f"{place}: {error}") from None
-    return Part(values, place, np.arange(len(values)))
+    return Part(values, place, range(len(values)))

@@ -58,7 +58,7 @@ def _of_group(
     place, start = f"{file.path}, row group {group}", 0
     batches = opened.iter_batches(rows, row_groups=[group], columns=[*columns])
     while (batch := _next_batch(batches, place)) is not None:
-        yield Part(_rows(batch, columns, place), place, np.arange(start, start + batch.num_rows))
+        yield Part(_rows(batch, columns, place), place, range(start, start + batch.num_rows))
         start += batch.num_rows
 
 

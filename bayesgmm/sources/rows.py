@@ -31,7 +31,7 @@ class Part:
         In the units of the data; of single precision, if the source has no other.
     place : str
         Where they are, in words: a file, a row group. Empty for data in memory.
-    index : (n,) int
+    index : range, or (n,) int
         Numbers of the rows in that place, from 0.
     weights : (n,) float, optional
         Number of points that each row represents. Default: 1.
@@ -39,7 +39,7 @@ class Part:
 
     rows: Array | Pieces
     place: str
-    index: NDArray[np.int64]
+    index: range | NDArray[np.int64]
     weights: Array | None = None
 
     @cached_property
@@ -146,14 +146,14 @@ def without_first(parts: Iterable[Part], count: int) -> Iterator[Part]:
 
     Examples
     --------
-    >>> both = [Part(np.zeros((2, 1)), "", np.arange(2)), Part(np.ones((2, 1)), "", np.arange(2, 4))]
-    >>> [part.index.tolist() for part in without_first(both, 3)]
-    [[3]]
+    >>> both = [Part(np.zeros((2, 1)), "", range(2)), Part(np.ones((2, 1)), "", range(2, 4))]
+    >>> [part.index for part in without_first(both, 3)]
+    [range(3, 4)]
     """
     for part in parts:
-        if count < len(part.values):
+        if count < len(part.rows):
             yield part.after(count)
-        count = max(count - len(part.values), 0)
+        count = max(count - len(part.rows), 0)
 
 
 def recut(arrays: Iterable[Array | Pieces], rows: int) -> Iterator[Array | Pieces]:

@@ -135,7 +135,7 @@ def converted(part: Part, columns: tuple[str, ...], convert: Convert | None) -> 
         return part.rows
     values = part.values
     if convert is not None:
-        values = convert(Points(np.asarray(values, dtype=np.float64), columns, part.index)).values
+        values = convert(Points(np.asarray(values, dtype=np.float64), columns, np.asarray(part.index))).values
     return with_weights(values, part.weights)
 
 

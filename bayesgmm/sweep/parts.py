@@ -1,11 +1,11 @@
 """Points that are too many for the memory: a sweep reads them part by part, and adds the statistics of the parts."""
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
+from threading import Event, Lock
 from typing import ClassVar, NoReturn
 
 import numpy as np
@@ -81,7 +81,7 @@ class Parts:
         def measured(lay_out: Callable[[int], Blocks]) -> Array:
             return measure(replace(lay_out(each), background=self.background), each)
 
-        return reduce(add, in_order(measured, self.read(), min(threads, AT_ONCE)))
+        return sum_of(measured, self.read(), min(threads, AT_ONCE))
 
     @property
     def n_blocks(self) -> int:
@@ -183,22 +183,40 @@ def ahead[T](items: Iterable[T]) -> Iterator[T]:
             yield item  # type: ignore[misc]
 
 
-def in_order[T, R](task: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
-    """Yield ``task(item)`` for items, in their order; several threads compute them. One more item waits for a thread.
+def sum_of[T](task: Callable[[T], Array], items: Iterable[T], threads: int) -> Array:
+    """Return the sum of ``task(item)`` over items, added in their order.
+
+    Each of several threads takes the next item as soon as it has computed the one before. It makes that item itself,
+    while the others compute, so that what was read is still in its cache.
 
     Examples
     --------
-    >>> list(in_order(abs, [-3, 1, -2], 2))
-    [3, 1, 2]
+    >>> sum_of(np.abs, [-3, 1, -2], 2)
+    np.float64(6.0)
     """
     if threads == 1:
-        yield from map(task, items)
-        return
+        return reduce(add, map(task, ahead(items)))
+    numbered, taking, adding, stop = enumerate(items), Lock(), Lock(), Event()
+    waiting: dict[int, Array] = {}
+    total, added = np.zeros(()), 0
+
+    def compute() -> None:
+        nonlocal total, added
+        while not stop.is_set():
+            with taking:
+                number, item = next(numbered, (-1, None))
+            if number < 0:
+                return
+            own = task(item)  # type: ignore[arg-type]
+            with adding:
+                waiting[number] = own
+                while added in waiting:
+                    total, added = total + waiting.pop(added), added + 1
+
     with ThreadPoolExecutor(threads, thread_name_prefix="bayesgmm-parts") as pool:
-        waiting: deque[Future[R]] = deque()
-        for item in items:
-            waiting.append(pool.submit(task, item))
-            if len(waiting) > threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        try:
+            for running in [pool.submit(compute) for _ in range(threads)]:
+                running.result()
+        finally:
+            stop.set()  # after an error, or Ctrl-C
+    return total
