@@ -65,10 +65,10 @@ class Choice:
             return
         enough = f"; memory={needed!r} suffices for all rows" if needed else ""
         words = (
-            f"The rows are read in parts, so that the default method is {other.name!r}, an approximation of the "
-            f"posterior, in place of {self.engine.name!r}, where {self.engine.needs_rows}{enough}."
+            f"The rows are read in parts, so the method is {other.name!r}, which approximates the posterior. With "
+            f"{self.engine.name!r}, the default otherwise, {self.engine.needs_rows}{enough}."
         )
         fewer = {name: value for name, value in FOR_PARTS_SETTINGS.items() if name not in self.given}
         self.engine, self.settings = other, other.checked({**fewer, **self.given}, self.others)
-        few = "".join(f" With {name}={value}: each is a sweep over all rows." for name, value in fewer.items())
+        few = "".join(f" It has {name}={value}, since each is a sweep over all rows." for name, value in fewer.items())
         warn([words + few], TableWarning)

@@ -460,7 +460,7 @@ def test_engines_that_need_all_rows_in_memory_are_refused_by_name(method):
 
 def test_the_default_method_of_rows_in_parts_is_said_with_its_reason():
     """Once; where the memory suffices, or the model is none for it, the default is what it always is."""
-    with pytest.warns(bg.TableWarning, match=r"default method is 'vb', .* memory='3MiB' .*draws=200") as told:
+    with pytest.warns(bg.TableWarning, match=r"the method is 'vb', .* memory='3MiB' .*draws=200") as told:
         fit = bg.fit(bg.MixtureModel(2), X, memory=SMALL, progress=False, seed=1)
     assert len([one for one in told if one.category is bg.TableWarning]) == 1
     assert info(fit).method == "vb"
@@ -471,7 +471,7 @@ def test_the_default_method_of_rows_in_parts_is_said_with_its_reason():
 
 
 def test_settings_of_the_default_method_of_rows_in_parts_are_those_that_were_given():
-    with pytest.warns(bg.TableWarning, match=r"default method is 'vb'") as told:
+    with pytest.warns(bg.TableWarning, match=r"the method is 'vb'") as told:
         fit = bg.fit(bg.MixtureModel(2), X, memory=SMALL, progress=False, seed=1, draws=300)
     assert "draws=200" not in str(told[0].message)
     assert fit["posterior"].sizes["draw"] == 300

@@ -128,7 +128,7 @@ def test_without_a_method_rows_in_parts_are_fitted_by_variational_bayes_at_the_t
     args = ("fit", "more.parquet", "--columns", "a,b", "-k", 3, "--memory", "2MiB", "-o", "vb.nc")
     done = run(*args, cwd=folder)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("default method is 'vb'") == 1
+    assert done.stderr.count("the method is 'vb'") == 1
     assert info(bg.load(folder / "vb.nc")).method == "vb"
 
 

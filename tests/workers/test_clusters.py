@@ -202,7 +202,7 @@ def test_a_weight_on_workers_that_is_not_allowed_is_named(client):
 
 
 def test_without_a_method_rows_on_workers_are_fitted_by_variational_bayes(client):
-    with pytest.warns(bg.TableWarning, match=r"default method is 'vb'") as told:
+    with pytest.warns(bg.TableWarning, match=r"the method is 'vb'") as told:
         fit = bg.fit(bg.MixtureModel(2), array(30_000), seed=1, progress=False)
     assert "memory=" not in "".join(str(one.message) for one in told)
     assert info(fit).method == "vb"
