@@ -39,13 +39,13 @@ def measured_columns(
 
     dropped, kept = names_of(drop or ""), names_of(keep or "")
     if columns is not None:
-        return _told(path, measurements(path, columns, drop=dropped, keep=kept))
+        return _printed(path, measurements(path, columns, drop=dropped, keep=kept))
     table = read_file(path, numeric=kept)
     besides = [name for name in hidden if name is not None and name in table.values and name not in kept]
-    return _told(path, measurements(table, drop=[*dropped, *besides], keep=kept))
+    return _printed(path, measurements(table, drop=[*dropped, *besides], keep=kept))
 
 
-def _told(path: Path, found: "Measurements") -> "Measurements":
+def _printed(path: Path, found: "Measurements") -> "Measurements":
     """Print which columns were left out, and which numbers stand for missing values.
 
     Raises
@@ -99,7 +99,6 @@ def first_rows_measured(
     from bayesgmm.screening.results import ColumnCheck
     from bayesgmm.sources.file_sources import open_files
 
-    besides = {name for name in hidden if name is not None}
     require_columns(names_of(drop or ""), known)
     besides = {*names_of(drop or ""), *(name for name in hidden if name is not None)}
     texts = tuple(ColumnCheck(name, "text", why) for name, why in known.items() if why and name not in besides)
@@ -111,4 +110,4 @@ def first_rows_measured(
         found = Measurements(head)
     else:
         found = measurements_of_first(head, keep=names_of(keep or ""), codes="na" not in session().typed)
-    return _told(path, replace(found, left_out=(*texts, *found.left_out)))
+    return _printed(path, replace(found, left_out=(*texts, *found.left_out)))
