@@ -204,7 +204,7 @@ def _on_codes(points: Points) -> list[str]:
     parts = []
     for j, name in enumerate(points.columns):
         values = points.values[:, j]
-        if not values.size or not {float(np.nanmin(values)), float(np.nanmax(values))} & TYPICAL:
+        if not values.size or not {float(np.fmin.reduce(values)), float(np.fmax.reduce(values))} & TYPICAL:
             continue
         parts += [
             f"{code:g} in {plural(count, 'row')} of {name!r}" for code, count in missing_codes(values).counts.items()
