@@ -59,7 +59,7 @@ def difference(compared: GibbsComparison) -> float:
 
     Examples
     --------
-    >>> round(difference(GibbsComparison(shift=0.06, width=1.3**2)), 6)
+    >>> round(difference(GibbsComparison(shift=0.06, width=1.35**2)), 6)
     2.0
     """
     factor = abs(math.log(compared.width)) / math.log(TOLERATED_FACTOR)
