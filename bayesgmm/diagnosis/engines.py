@@ -48,7 +48,7 @@ def too_narrow(khat: float, share: float, because: str) -> list[Finding]:
     else:
         measure = f"importance share {share:.3f}; it should be at least {POOR_SHARE}"
     what = f"The approximation misses part of the posterior ({measure}), {because}."
-    advice = "Try method='nuts', fewer components, or a stronger prior."
+    advice = "Try method='nuts' (on a sample of the rows, if they are many), fewer components, or a stronger prior."
     evidence: dict[str, object] = {"pareto_khat": khat, "importance_share": share}
     why = "Do not use its intervals: they are too narrow. Its means are more reliable."
     return [Finding("warning", "approximation", what, why, advice, evidence)]

@@ -284,7 +284,7 @@ def resampling_warnings(assessment: Kept, draws: int) -> list[str]:
         messages.append(
             f"The {draws} draws, resampled from {resampled.proposals} of the approximation, have an effective sample "
             f"size of only {resampled.effective:.0f} ({needed:.0f} wanted). Their intervals are imprecise. "
-            "Try method='nuts', or more draws."
+            "Try method='nuts' (on a sample of the rows, if they are many), or more draws."
         )
     return messages
 

@@ -1,7 +1,7 @@
 """Points that are too many for the memory: a sweep reads them part by part, and adds the statistics of the parts."""
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
@@ -214,9 +214,11 @@ def sum_of[T](task: Callable[[T], Array], items: Iterable[T], threads: int) -> A
                     total, added = total + waiting.pop(added), added + 1
 
     with ThreadPoolExecutor(threads, thread_name_prefix="bayesgmm-parts") as pool:
+        running = [pool.submit(compute) for _ in range(threads)]
         try:
-            for running in [pool.submit(compute) for _ in range(threads)]:
-                running.result()
+            wait(running, return_when=FIRST_EXCEPTION)
         finally:
             stop.set()  # after an error, or Ctrl-C
+    for one in running:
+        one.result()
     return total

@@ -1,6 +1,7 @@
 """Rows that are read in parts: the same answers as in memory, in bounded memory, and clear refusals."""
 
 import threading
+import time
 import tracemalloc
 import warnings
 from dataclasses import replace
@@ -27,7 +28,7 @@ from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sources import surveys
 from bayesgmm.sources.surveys import stream
 from bayesgmm.sweep.blocks import Blocks
-from bayesgmm.sweep.parts import Parts, ahead
+from bayesgmm.sweep.parts import Parts, ahead, sum_of
 from bayesgmm.sweep.stats import Table, fold, fold_each
 from tests.families.registry import CHARTED
 
@@ -548,3 +549,20 @@ def test_parts_have_nothing_that_needs_all_rows():
     for name in ("native", "x", "weight", "take", "rows"):
         with pytest.raises(AttributeError, match=f"no '{name}': that needs all rows in memory"):
             getattr(parts, name)
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_an_error_in_one_thread_ends_the_others(failing):
+    """They would go on to the last part, and the error be said only then."""
+    taken = []
+
+    def task(number):
+        if number == failing:
+            raise DataError("damaged")
+        taken.append(number)
+        time.sleep(0.001)
+        return np.ones(1)
+
+    with pytest.raises(DataError, match="damaged"):
+        sum_of(task, range(10_000), 2)
+    assert len(taken) < 1_000
